@@ -1,0 +1,117 @@
+# Muskrat. `make help` explains the targets; README.md says how to start.
+#
+# The daemons are built here (objects and the program in build/); the extension by PGXS, out of tree, in
+# build/extension-<major>. Settings: PG_CONFIG (default: the newest installed), SANITIZE=address|undefined|thread,
+# BUG=<name> (a seeded bug for proving the torture tests; see test/torture/README.md), BUILD=<folder>.
+
+VERSION   := 0.1.0
+BUILD     ?= build
+CXX       ?= g++
+PG_CONFIG ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config)) pg_config)
+PG_MAJOR   = $(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+PYTHON    := /usr/bin/python3
+PREFIX    ?= /usr/local
+
+PKGS      := libpq librabbitmq jansson yaml-cpp spdlog fmt prometheus-cpp-core openssl
+WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror
+OPT       ?= -O2
+SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+BUG_FLAGS := $(if $(BUG),-DMUSKRAT_BUG_$(BUG))
+CPPFLAGS  += -I. -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
+CXXFLAGS  += -std=c++20 $(OPT) -g -pthread $(WARNINGS) $(SAN_FLAGS)
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcpp-httplib -pthread
+# ccache where there is one: builds of the same source again cost nothing
+CCACHE    := $(shell command -v ccache 2>/dev/null)
+
+LIB_DIRS  := common relay relay/sources consumer consumer/endpoints
+LIB_SRC   := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.cpp))
+CLI_SRC   := $(wildcard cli/*.cpp)
+UNIT_SRC  := $(wildcard test/unit/test_*.cpp)
+LIB_OBJ   := $(LIB_SRC:%.cpp=$(BUILD)/obj/%.o)
+CLI_OBJ   := $(CLI_SRC:%.cpp=$(BUILD)/obj/%.o)
+UNIT_BIN  := $(UNIT_SRC:test/unit/%.cpp=$(BUILD)/unit/%)
+LIB       := $(BUILD)/libmuskrat.a
+PROGRAM   := $(BUILD)/muskrat
+STAGE     := $(BUILD)/stage-$(PG_MAJOR)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install the Debian packages that building, testing and the demo need (sudo when not root)
+	@packaging/deps.sh
+
+all: program extension ## Build the program and the extension into build/
+
+program: $(PROGRAM)
+
+$(PROGRAM): $(CLI_OBJ) $(LIB)
+	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(LIB) $(LDLIBS)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/unit/%: test/unit/%.cpp $(LIB)
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDLIBS) -lcmocka
+
+# PGXS out of tree: the objects of one PostgreSQL major never meet those of another.
+extension: ## Build the extension for PG_CONFIG and stage it under build/stage-<major>
+	@mkdir -p $(BUILD)/extension-$(PG_MAJOR)
+	$(MAKE) -C $(BUILD)/extension-$(PG_MAJOR) -f $(CURDIR)/extension/Makefile PG_CONFIG=$(PG_CONFIG) BUG=$(BUG)
+	$(MAKE) -s -C $(BUILD)/extension-$(PG_MAJOR) -f $(CURDIR)/extension/Makefile PG_CONFIG=$(PG_CONFIG) \
+		DESTDIR=$(abspath $(STAGE)) install >/dev/null
+
+install: all ## Install the program, the extension and the systemd units (DESTDIR and PREFIX are obeyed)
+	$(MAKE) -C $(BUILD)/extension-$(PG_MAJOR) -f $(CURDIR)/extension/Makefile PG_CONFIG=$(PG_CONFIG) install
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/muskrat
+	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
+	for u in packaging/*.service; do install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
+
+demo: ## Run the main job on private servers for half a minute and compare the two databases (KEEP=1 leaves it running)
+	@packaging/deps.sh --quiet
+	@$(MAKE) -s all
+	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(KEEP),--keep)
+
+check: ## Build and run every test: unit, regress, isolation, end-to-end, short torture (about 15 minutes)
+	@packaging/deps.sh --quiet
+	@$(MAKE) all unit-programs
+	@$(PYTHON) test/run.py --build $(BUILD) $(ONLY)
+
+unit-programs: $(UNIT_BIN)
+
+torture: ## The long fault tests: whole sweeps, seeded bugs, 200,000 events under kill -9 (an hour or more)
+	@packaging/deps.sh --quiet
+	@$(MAKE) -s all
+	@$(PYTHON) test/run.py --build $(BUILD) --torture $(ONLY)
+
+bench: ## Measure, as ratios within one run (FULL=1 for the long sizes); writes build/bench.json
+	@packaging/deps.sh --quiet
+	@$(MAKE) -s all
+	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
+
+golden: all unit-programs ## Write the golden files anew from what the program does now; read the diff before you commit
+	@$(PYTHON) test/run.py --build $(BUILD) --bless
+
+SOURCES := $(shell git ls-files '*.cpp' '*.hpp' 2>/dev/null)
+
+lint: ## Check format, clang-tidy, shell and Python; changes nothing
+	clang-format --dry-run --Werror $(SOURCES)
+	@packaging/lint.sh "$(CPPFLAGS)" "$$($(PG_CONFIG) --includedir-server)"
+
+format: ## Format the sources in place
+	clang-format -i $(SOURCES)
+
+clean: ## Remove build/
+	rm -rf $(BUILD)
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:%=%.d)
+
+.PHONY: help deps all program extension install demo check unit-programs torture bench golden lint format clean

@@ -1,0 +1,73 @@
+// muskrat.yaml: a loose document becomes a sealed, validated Config by load_config.
+//
+// Used by the CLI, which hands the parts to relay and host. yaml-cpp is included
+// in config.cpp alone. Errors are collected, all of them, each with file and
+// line; an unknown key gets a suggestion. ${NAME} and ${file:PATH} are resolved
+// in every scalar, at load time (and again at SIGHUP and at each reconnect for
+// secrets, through Config::reload_secret); a missing variable is an error.
+//
+//   broker:    {url, password, prefix, heartbeat, tls: …}
+//   sources:   {<name>: {kind: postgres, …the kind's options}}
+//   endpoints: {<name>: {kind: file, subscribe: […], …common options, …the kind's options}}
+//   relay:     {listen, …}      consumer: {listen, …}      log: {level, format}
+// A file may lack sources (a consumer's) or endpoints (a relay's); `include: [other.yaml]` joins split files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/amqp.hpp"
+#include "common/options.hpp"
+#include "common/topology.hpp"
+
+namespace muskrat {
+
+// One entry of the explicit lists in relay/sources.cpp and consumer/endpoints.cpp, as far as configuration cares.
+struct Kind {
+  std::string_view name;
+  std::string_view help;
+  OptionTable options;
+  // Rules across options; appends what it finds. May be null.
+  void (*validate)(const Settings& settings, std::vector<Problem>& problems) = nullptr;
+};
+
+struct Component {
+  std::string name;  // [A-Za-z0-9_-]+
+  std::string kind;
+  Settings settings;
+  Where where;
+};
+
+struct Config {
+  amqp::Address broker;
+  Topology topology;
+  UnroutedBound unrouted;
+  std::vector<Component> sources;
+  std::vector<Component> endpoints;  // settings hold the host's common options too (consumer_options below)
+  Settings relay, consumer, log;
+  std::vector<Problem> warnings;
+  std::string file;
+};
+
+// Sections whose tables are fixed; the two daemons own theirs and hand them in, as they do their kinds.
+struct Schema {
+  std::vector<const Kind*> sources;
+  std::vector<const Kind*> endpoints;
+  OptionTable relay;            // relay/options.hpp
+  OptionTable consumer;         // consumer/options.hpp
+  OptionTable endpoint_common;  // consumer/options.hpp: subscribe, lanes, batch, retry, on_dead …
+};
+
+struct Loaded {
+  Config config;                  // meaningful only when there are no errors
+  std::vector<Problem> problems;  // errors and warnings, in file order
+  bool ok() const;
+};
+
+// Never throws for what is in the file; Failure{stop} when the file cannot be read.
+Loaded load_config(const std::string& path, const Schema& schema);
+
+// The reference of all options as Markdown: docs/configuration.md is generated from it.
+std::string describe_options(const Schema& schema);
+
+}  // namespace muskrat

@@ -1,0 +1,85 @@
+// Option tables: a component says which settings it takes, with type, default,
+// range and help; validation, `muskrat check`, --help and the generated
+// reference in docs/configuration.md all follow from the table.
+//
+// Used by common/config.cpp (which fills a Settings from YAML) and by every
+// source and endpoint (which reads it). Settings are sealed: once loaded they
+// have been checked, so the getters only throw on a programmer's mistake.
+// Thread rule: immutable after loading.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+
+namespace muskrat {
+
+enum class OptionType {
+  text,
+  secret,     // like text; shown as *** everywhere; ${ENV} and ${file:PATH} are the ways to give it
+  integer,    // range "1..65535"
+  number,
+  boolean,
+  duration,   // 250ms, 10s, 5m, 2h, 7d
+  bytes,      // 512, 64KiB, 16MiB, 1GiB
+  choice,     // range "a|b|c"
+  text_list,  // a list of texts, or one text
+  records,    // a list of maps, each with the table `children`
+  scalar,     // any YAML scalar, kept as canonical JSON text (numbers keep their digits)
+};
+
+struct Option {
+  std::string_view name;
+  OptionType type;
+  std::string_view default_value;  // as it would stand in YAML; "" = none
+  std::string_view range;          // see OptionType; "" = any
+  std::string_view help;           // one sentence, with the unit
+  bool required = false;
+  std::span<const Option> children = {};  // records only
+  bool shorthand = false;          // in records: a plain scalar element stands for this option alone
+};
+
+using OptionTable = std::span<const Option>;
+
+// Where a setting was written, for error messages.
+struct Where {
+  std::string file;
+  int line = 0;
+};
+
+struct Problem {
+  Where where;
+  std::string text;  // what is wrong and what to do
+  bool error = true; // else a warning
+};
+
+class Settings {
+ public:
+  bool has(std::string_view name) const;  // given, or has a default
+  const std::string& text(std::string_view name) const;
+  int64_t integer(std::string_view name) const;
+  double number(std::string_view name) const;
+  bool boolean(std::string_view name) const;
+  milliseconds duration(std::string_view name) const;
+  int64_t bytes(std::string_view name) const;
+  const std::vector<std::string>& texts(std::string_view name) const;
+  const std::vector<Settings>& records(std::string_view name) const;
+  // Canonical JSON of a `scalar`.
+  const std::string& scalar(std::string_view name) const;
+  // The line of the option, or of the component when it was not given.
+  Where where(std::string_view name) const;
+
+ private:
+  friend class SettingsBuilder;  // options.cpp / config.cpp
+  struct Value;
+  std::map<std::string, std::shared_ptr<const Value>, std::less<>> values_;
+  Where where_;
+};
+
+}  // namespace muskrat

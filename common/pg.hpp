@@ -1,0 +1,122 @@
+// PostgreSQL: the thin wrapper around libpq. libpq-fe.h is included in pg.cpp alone.
+//
+// Used by the relay's postgres source, the postgres endpoint and the CLI.
+// A connection and all it made is one world on one thread. Every call takes a
+// deadline and waits in poll() on the socket; a lost connection or a passed
+// deadline is a Failure{reconnect}, a statement that the server refused is a
+// SqlError (itself a Failure) that leaves the connection usable.
+// What it does not do: pooling, retries, type mapping beyond text and integers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/failure.hpp"
+#include "common/stop.hpp"
+
+namespace muskrat::pg {
+
+// The server refused a statement. what() is the server's primary message plus
+// its hint, without DETAIL (DETAIL quotes row values, which are customers' data).
+class SqlError : public Failure {
+ public:
+  SqlError(Remedy remedy, const std::string& what, std::string sqlstate, std::string constraint, std::string column);
+  const std::string& sqlstate() const { return sqlstate_; }
+  const std::string& constraint() const { return constraint_; }
+  const std::string& column() const { return column_; }
+  // Classes 08, 53, 57, 58, XX, and 25006/40001/40P01/55P03: trying again may help.
+  bool transient() const;
+
+ private:
+  std::string sqlstate_, constraint_, column_;
+};
+
+struct Address {
+  std::string dsn;       // libpq conninfo or URI, without the password where one is configured apart
+  std::string password;  // overrides the DSN's; empty = libpq's own rules (.pgpass, PGPASSWORD)
+  std::string application_name = "muskrat";
+};
+
+// A text parameter; nullopt is NULL. The viewed text must outlive the call.
+using Param = std::optional<std::string_view>;
+
+class Result {
+ public:
+  Result() = default;
+  int rows() const;
+  int columns() const;
+  bool null(int row, int column) const;
+  std::string_view text(int row, int column) const;  // view into the result; "" for NULL
+  int64_t int64(int row, int column) const;          // throws Failure{stop} when it is no integer
+  bool boolean(int row, int column) const;
+  int64_t affected() const;  // rows touched by INSERT/UPDATE/DELETE
+
+ private:
+  friend class Connection;
+  std::shared_ptr<void> handle_;  // a PGresult
+};
+
+struct Notification {
+  std::string channel, payload;
+  int backend_pid;
+};
+
+class Connection {
+ public:
+  // Connects within the deadline, obeying `stop`. sslmode defaults to the DSN's, else "prefer" on loopback and
+  // Unix sockets, "verify-full" elsewhere. client_encoding is UTF8.
+  // Failure{reconnect}: host down, DNS, wrong password (secrets rotate), too many connections.
+  // Failure{stop}: the DSN itself cannot be parsed.
+  static Connection open(const Address& address, Deadline deadline, const Stop* stop = nullptr);
+
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+  ~Connection();
+
+  // One or more statements without parameters (the last result is returned).
+  Result exec(const std::string& sql, Deadline deadline);
+  // One statement with text parameters $1, $2, …
+  Result exec(const std::string& sql, std::span<const Param> params, Deadline deadline);
+  // As above, prepared on first use under a name kept by this object.
+  Result exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline);
+  // Streams rows in single-row mode: `row` sees one-row results; returns the number of rows.
+  int64_t stream(const std::string& sql, std::span<const Param> params, const std::function<void(const Result&)>& row,
+                 Deadline deadline);
+  // Several statements in one round trip (pipeline mode, one implicit transaction unless they say BEGIN/COMMIT).
+  // The result at i belongs to statement i; the first refused statement throws, the rest is skipped.
+  struct Statement {
+    std::string sql;
+    std::vector<Param> params;
+  };
+  std::vector<Result> pipeline(std::span<const Statement> statements, Deadline deadline);
+
+  // COPY … FROM STDIN: `data` is sent whole. Returns rows copied.
+  int64_t copy_in(const std::string& copy_sql, std::string_view data, Deadline deadline);
+
+  int socket() const;
+  // Reads what has arrived without waiting (call when socket() is readable); throws when the connection is gone.
+  void consume_input();
+  std::optional<Notification> next_notification();
+
+  int backend_pid() const;
+  int server_version() const;  // 150020
+  bool in_transaction() const;
+  std::string quote_identifier(std::string_view name) const;
+  std::string quote_literal(std::string_view text) const;
+  // Where it is connected, for messages: "dbname on host:port", never a secret.
+  const std::string& place() const;
+
+ private:
+  struct Impl;
+  explicit Connection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace muskrat::pg

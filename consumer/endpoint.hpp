@@ -1,0 +1,51 @@
+// An endpoint's contract: what the host asks of it, and what it owes the host.
+//
+// Used by the host's lanes; implemented by every file in consumer/endpoints/.
+//
+// - The host makes one Endpoint per lane and calls it from that lane's thread only.
+// - connect() is called before the first delivery and again after deliver() threw Failure{reconnect}, with backoff.
+// - deliver() gets events of different ordering keys (a batch holds at most one of each) and returns one Outcome per
+//   event, in the order given: nothing may be left out. A bad event never fails its neighbours.
+// - An exception says "the endpoint is in trouble, not the events": all of the batch counts as untried.
+// - The host may deliver an event again (a crash between effect and ack). An endpoint that can, recognises message_id
+//   and guards state by (epoch, seq): then it reports `superseded` or `repeated`.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/event.hpp"
+#include "common/failure.hpp"
+
+namespace muskrat {
+
+struct Outcome {
+  enum class Fate {
+    done,        // the effect is in place
+    repeated,    // it was in place already (same message_id)
+    superseded,  // newer state is in place (higher epoch, seq): passed over, counted
+    retry,       // failed, may work later: the host tries again in order, bounded
+    park,        // not before `until`: quota or outage of the endpoint, uses no attempt
+    dead,        // can never work: dead letter
+  };
+  Fate fate = Fate::done;
+  std::string reason;       // for retry, park, dead: class and cause without payload, e.g. "23514 check constraint plan_check"
+  milliseconds until{0};    // park: how long from now
+
+  static Outcome done() { return {}; }
+  static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }
+  static Outcome retry(std::string why) { return {Fate::retry, std::move(why), milliseconds(0)}; }
+};
+
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  virtual void connect(Deadline deadline) = 0;
+  virtual std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) = 0;
+  // Called when nothing was delivered for a while, and at a clean stop: flush files, say goodbye.
+  virtual void idle() {}
+};
+
+}  // namespace muskrat

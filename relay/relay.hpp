@@ -1,0 +1,16 @@
+// The relay: every configured source on a thread of its own, until told to stop.
+#pragma once
+
+#include "common/config.hpp"
+#include "common/health.hpp"
+#include "common/stop.hpp"
+
+namespace muskrat {
+
+// Options of the `relay:` section.
+OptionTable relay_options();
+
+// Runs all sources; returns the process's exit code: 0 after a drained stop, 1 when a source cannot go on (the others do).
+int run_relay(const Config& config, StatusBoard& board, const Stop& stop);
+
+}  // namespace muskrat
