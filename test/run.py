@@ -1,0 +1,281 @@
+"""Runs the tests, section by section: what `make check`, `make torture` and `make golden` call.
+
+    make check                                   everything, with short torture
+    make check ONLY="--only e2e -k blocked"      one section, and in it what matches
+    make torture                                 the long fault tests (whole sweeps, seeded bugs, 200,000 events)
+    make golden                                  writes the golden files anew from what the program does now
+
+Sections: unit (build/unit/*), integration (build/integration/*, against private servers), regress (pg_regress),
+isolation (pg_isolation_regress), e2e and torture (pytest). Output goes to build/check/<section>.log. The last line is
+`N passed, N failed` (and `, N skipped`); the exit code is 0 when none failed and some ran.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+TEST = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, TEST)
+
+from harness import build as where  # noqa: E402
+from harness.servers import Postgres, RabbitMQ  # noqa: E402
+
+SECTIONS = ["unit", "integration", "regress", "isolation", "e2e", "torture"]
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return text + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+class Run:
+    def __init__(self, args):
+        self.args = args
+        self.build = os.path.abspath(args.build)
+        self.out = os.path.join(self.build, "check")
+        os.makedirs(self.out, exist_ok=True)
+        self.major = where.pg_major(self.build)
+        self._pg = self._rabbitmq = None
+
+    # ---- shared servers, started when a section first asks ----
+
+    def pg(self):
+        if not self._pg:
+            shutil.rmtree(os.path.join(self.out, "pg", "data"), ignore_errors=True)
+            self._pg = Postgres(os.path.join(self.out, "pg"), build=self.build, major=self.major).start()
+        return self._pg
+
+    def rabbitmq(self):
+        if not self._rabbitmq:
+            folder = os.path.join(self.out, "rabbitmq")
+            shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
+            self._rabbitmq = RabbitMQ(folder).start()
+        return self._rabbitmq
+
+    def stop_servers(self):
+        for server in (self._pg, self._rabbitmq):
+            if server:
+                server.stop()
+        self._pg = self._rabbitmq = None
+
+    # ---- sections ----
+
+    def unit(self):
+        return self._programs("unit", dict(os.environ))
+
+    def integration(self):
+        if not self._found("integration"):
+            return Tally()
+        env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url())
+        return self._programs("integration", env)
+
+    def regress(self):
+        return self._pg_regress("regress", "pg_regress", "sql", "sql")
+
+    def isolation(self):
+        return self._pg_regress("isolation", "pg_isolation_regress", "specs", "spec")
+
+    def e2e(self):
+        return self._pytest("e2e")
+
+    def torture(self):
+        return self._pytest("torture")
+
+    # ---- how ----
+
+    def _found(self, section):
+        """The test programs of a section."""
+        found = sorted(p for p in glob.glob(os.path.join(self.build, section, "*")) if os.access(p, os.X_OK) and os.path.isfile(p))
+        return [p for p in found if not self.args.k or self.args.k in os.path.basename(p)]
+
+    def _programs(self, section, env):
+        tally = Tally()
+        env.update(MUSKRAT_BUILD=self.build, **({"MUSKRAT_BLESS": "1"} if self.args.bless else {}))
+        with open(os.path.join(self.out, f"{section}.log"), "w", encoding="utf-8") as log:
+            for program in self._found(section):
+                name = os.path.basename(program)
+                began = time.monotonic()
+                text, code = run_with_timeout([program], env, where.TOP, 300)
+                log.write(f"===== {name}\n{text}\n")
+                one = cmocka_tally(text, code)
+                tally.add(one)
+                line(section, name, one, time.monotonic() - began)
+                if one.failed:
+                    print(indent(text))
+        return tally
+
+    def _pg_regress(self, section, program, folder, suffix):
+        """Each test gets a database of its own, with the extension in it unless the test creates it itself."""
+        tally = Tally()
+        source = os.path.join(TEST, section)
+        names = sorted(os.path.basename(p)[:-len(suffix) - 1] for p in glob.glob(f"{source}/{folder}/*.{suffix}"))
+        names = [n for n in names if not self.args.k or self.args.k in n]
+        out = os.path.join(self.out, section)
+        shutil.rmtree(out, ignore_errors=True)
+        os.makedirs(out)
+        # Specs and scripts see files relative to the input folder on every version (16 and later ask the working folder).
+        with open(os.path.join(self.out, f"{section}.log"), "w", encoding="utf-8") as log:
+            for name in names:
+                began = time.monotonic()
+                one = Tally()
+                pg = self.pg()
+                database = f"muskrat_{section}"
+                pg.drop_database(database)
+                pg.create_database(database, "template0")
+                argv = [where.pgxs_program(self.major, program), "--use-existing", "--inputdir=.", f"--outputdir={out}",
+                        f"--bindir={pg.bin}", "--host=127.0.0.1", f"--port={pg.port}", "--user=postgres", f"--dbname={database}"]
+                if not creates_extension(f"{source}/{folder}/{name}.{suffix}"):
+                    argv.append("--load-extension=muskrat")
+                text, code = run_with_timeout([*argv, name], pg_env(), source, 300)
+                log.write(text)
+                result = f"{out}/results/{name}.out"
+                if self.args.bless and os.path.exists(result):
+                    os.makedirs(f"{source}/expected", exist_ok=True)
+                    shutil.copy(result, f"{source}/expected/{name}.out")
+                    code = 0
+                one.passed, one.failed = (1, 0) if code == 0 else (0, 1)
+                tally.add(one)
+                line(section, name, one, time.monotonic() - began)
+                diffs = f"{out}/regression.diffs"
+                if code != 0:
+                    shown = open(diffs, encoding="utf-8", errors="replace").read() if os.path.exists(diffs) else text
+                    log.write(shown)
+                    print(indent(shown))
+                if os.path.exists(diffs):
+                    os.rename(diffs, f"{out}/{name}.diffs")
+        return tally
+
+    def _pytest(self, section):
+        self.stop_servers()
+        tally = Tally()
+        files = glob.glob(os.path.join(TEST, section, "test_*.py"))
+        if not files:
+            return tally
+        report = os.path.join(self.out, f"{section}.xml")
+        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rs", "--color=no", f"--junitxml={report}",
+                f"--rootdir={TEST}", os.path.join(TEST, section)]
+        if self.args.k:
+            argv += ["-k", self.args.k]
+        env = dict(os.environ, MUSKRAT_BUILD=self.build, PYTHONDONTWRITEBYTECODE="1")
+        if self.args.torture:
+            env["MUSKRAT_TORTURE"] = "1"
+        if self.args.bless:
+            env["MUSKRAT_BLESS"] = "1"
+        if os.path.exists(report):
+            os.unlink(report)
+        with open(os.path.join(self.out, f"{section}.log"), "w", encoding="utf-8") as log:
+            with subprocess.Popen(argv, env=env, cwd=where.TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  errors="replace") as process:
+                for out_line in process.stdout:
+                    log.write(out_line)
+                    log.flush()
+                    print("  " + out_line.rstrip(), flush=True)
+        if not os.path.exists(report):
+            tally.failed = 1
+            return tally
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+        count = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
+        tally.failed = count["failures"] + count["errors"]
+        tally.skipped = count["skipped"]
+        tally.passed = count["tests"] - tally.failed - tally.skipped
+        return tally
+
+
+def creates_extension(path):
+    with open(path, encoding="utf-8") as f:
+        return re.search(r"create\s+extension", f.read(), re.IGNORECASE) is not None
+
+
+def pg_env():
+    return {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+
+
+def run_with_timeout(argv, env, cwd, seconds):
+    try:
+        done = subprocess.run(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=seconds, check=False)
+        return done.stdout.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode(errors="replace") + f"\nended after {seconds} s without an answer\n", -1
+
+
+def cmocka_tally(text, code):
+    """What a CMocka program's output says; a crash counts as one failure."""
+    tally = Tally()
+    for word, count in re.findall(r"\[  (PASSED|FAILED|SKIPPED) *\] (\d+) test\(s\)", text):
+        name = word.lower()
+        setattr(tally, name, getattr(tally, name) + int(count))
+    if code != 0 and not tally.failed:
+        tally.failed = 1
+    return tally
+
+
+def indent(text):
+    return "\n".join("      " + part for part in text.rstrip().splitlines())
+
+
+def line(section, name, tally, seconds):
+    state = "FAILED" if tally.failed else "ok"
+    print(f"  {section}: {name:<42} {state:>6} {tally.passed + tally.failed:>4} tests {seconds:6.1f} s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=where.default_build())
+    parser.add_argument("--only", help="sections, separated by commas: " + ", ".join(SECTIONS))
+    parser.add_argument("-k", help="within a section, only what matches (pytest's -k; elsewhere part of the name)")
+    parser.add_argument("--torture", action="store_true", help="the long forms in test/torture")
+    parser.add_argument("--bless", action="store_true", help="write expected and golden files from what is there now")
+    args = parser.parse_args()
+
+    wanted = args.only.split(",") if args.only else (["torture"] if args.torture else SECTIONS)
+    if args.bless and not args.only:
+        wanted = ["unit", "regress", "isolation", "e2e"]
+        args.k = args.k or "golden" if wanted == ["e2e"] else args.k
+    unknown = [s for s in wanted if s not in SECTIONS]
+    if unknown:
+        parser.error(f"unknown section {unknown[0]}; there are {', '.join(SECTIONS)}")
+
+    run = Run(args)
+    total = Tally()
+    summary = []
+    began = time.monotonic()
+    try:
+        for section in wanted:
+            print(f"== {section}", flush=True)
+            section_began = time.monotonic()
+            try:
+                tally = getattr(run, section)()
+            except Exception as e:  # a server that does not start is a failed test, not the end of the run
+                print(f"  {section}: {type(e).__name__}: {e}", flush=True)
+                tally = Tally()
+                tally.failed = 1
+            summary.append((section, tally, time.monotonic() - section_began))
+            total.add(tally)
+    finally:
+        run.stop_servers()
+
+    print(f"\n{'section':<12} {'result':<40} time")
+    for section, tally, seconds in summary:
+        print(f"{section:<12} {tally!s:<40} {seconds:.0f} s")
+    print(f"logs: {run.out}; {time.monotonic() - began:.0f} s in all")
+    print(total, flush=True)
+    sys.exit(0 if total.failed == 0 and total.passed > 0 else 1)
+
+
+if __name__ == "__main__":
+    main()
