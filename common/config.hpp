@@ -4,7 +4,7 @@
 // in config.cpp alone. Errors are collected, all of them, each with file and
 // line; an unknown key gets a suggestion. ${NAME} and ${file:PATH} are resolved
 // in every scalar, at load time (and again at SIGHUP and at each reconnect for
-// secrets, through Config::reload_secret); a missing variable is an error.
+// secrets, through Settings::fresh_secret and Config::broker_now); a missing variable is an error.
 //
 //   broker:    {url, password, prefix, heartbeat, tls: …}
 //   sources:   {<name>: {kind: postgres, …the kind's options}}
@@ -39,7 +39,12 @@ struct Component {
 };
 
 struct Config {
-  amqp::Address broker;
+  // The broker's address with its secrets resolved anew: to be asked for at every connect, so that a rotated password
+  // needs no restart. Failure{reconnect} when a secret's file is gone.
+  amqp::Address broker_now() const;
+
+  amqp::Address broker;  // as it was at load
+  Settings broker_settings;
   Topology topology;
   UnroutedBound unrouted;
   std::vector<Component> sources;
@@ -66,6 +71,10 @@ struct Loaded {
 
 // Never throws for what is in the file; Failure{stop} when the file cannot be read.
 Loaded load_config(const std::string& path, const Schema& schema);
+
+// A table read from YAML text by itself, for tests and tools: `file` names it in problems.
+Settings parse_settings(OptionTable table, const std::string& yaml, const std::string& file,
+                        std::vector<Problem>& problems);
 
 // The reference of all options as Markdown: docs/configuration.md is generated from it.
 std::string describe_options(const Schema& schema);

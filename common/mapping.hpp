@@ -22,13 +22,14 @@ namespace muskrat {
 // One rule of the table. Options: to (shorthand), from, value, default, required, lower, trim.
 // `from` takes a dotted path into the body, or of the event: $routing_key $action $source $object $op $message_id
 // $captured_at (ISO 8601 UTC) $seq $epoch $body (the whole body as JSON text).
+// A default stands in for what is absent or null, never for what capture omitted.
 OptionTable field_options();
 
 struct FieldValue {
   enum class State { value, null, absent } state = State::absent;
   bool json = false;  // the text is a JSON array or object
   bool number = false, boolean = false;
-  std::string text;   // strings bare, everything else as JSON text
+  std::string text;  // strings bare, everything else as JSON text
 };
 
 struct MappedRecord {
@@ -50,6 +51,7 @@ class FieldTable {
     std::string to, from;
     std::optional<std::string> constant, fallback;  // canonical JSON
     bool required = false, lower = false, trim = false;
+    FieldValue raw(const Event& event, const json::Value& body, bool left_out) const;
   };
   std::vector<Rule> rules_;
   std::vector<std::string> names_;

@@ -22,8 +22,8 @@ namespace muskrat {
 
 enum class OptionType {
   text,
-  secret,     // like text; shown as *** everywhere; ${ENV} and ${file:PATH} are the ways to give it
-  integer,    // range "1..65535"
+  secret,   // like text; shown as *** everywhere; ${ENV} and ${file:PATH} are the ways to give it
+  integer,  // range "1..65535"
   number,
   boolean,
   duration,   // 250ms, 10s, 5m, 2h, 7d
@@ -32,6 +32,7 @@ enum class OptionType {
   text_list,  // a list of texts, or one text
   records,    // a list of maps, each with the table `children`
   scalar,     // any YAML scalar, kept as canonical JSON text (numbers keep their digits)
+  section,    // one map with the table `children`; a missing one has the children's defaults
 };
 
 struct Option {
@@ -41,8 +42,8 @@ struct Option {
   std::string_view range;          // see OptionType; "" = any
   std::string_view help;           // one sentence, with the unit
   bool required = false;
-  std::span<const Option> children = {};  // records only
-  bool shorthand = false;          // in records: a plain scalar element stands for this option alone
+  std::span<const Option> children = {};  // records and section only
+  bool shorthand = false;                 // in records: a plain scalar element stands for this option alone
 };
 
 using OptionTable = std::span<const Option>;
@@ -55,13 +56,19 @@ struct Where {
 
 struct Problem {
   Where where;
-  std::string text;  // what is wrong and what to do
-  bool error = true; // else a warning
+  std::string text;   // what is wrong and what to do
+  bool error = true;  // else a warning
 };
 
+// "muskrat.yaml:12: error: …"
+std::string describe(const Problem& problem);
+
+// A name that is not in the table is a programmer's mistake: std::logic_error. Of an option without value and default,
+// text(), scalar(), texts() and records() are empty; the other getters throw std::logic_error (ask has() first).
 class Settings {
  public:
-  bool has(std::string_view name) const;  // given, or has a default
+  bool has(std::string_view name) const;    // given, or has a default
+  bool given(std::string_view name) const;  // stands in the file
   const std::string& text(std::string_view name) const;
   int64_t integer(std::string_view name) const;
   double number(std::string_view name) const;
@@ -70,16 +77,25 @@ class Settings {
   int64_t bytes(std::string_view name) const;
   const std::vector<std::string>& texts(std::string_view name) const;
   const std::vector<Settings>& records(std::string_view name) const;
+  const Settings& section(std::string_view name) const;
   // Canonical JSON of a `scalar`.
   const std::string& scalar(std::string_view name) const;
+  // The text with its ${NAME} and ${file:PATH} resolved anew: to be asked for at every connect, so that a rotated
+  // secret needs no restart. Failure{reconnect} when the file or variable is gone.
+  std::string fresh_secret(std::string_view name) const;
   // The line of the option, or of the component when it was not given.
   Where where(std::string_view name) const;
 
  private:
-  friend class SettingsBuilder;  // options.cpp / config.cpp
+  friend class SettingsBuilder;  // common/settings_builder.hpp
   struct Value;
+  const Value& value(std::string_view name) const;
+  const Value& value(std::string_view name, OptionType type) const;
   std::map<std::string, std::shared_ptr<const Value>, std::less<>> values_;
   Where where_;
 };
+
+// A table's defaults alone: what a section that is missing in the file holds.
+Settings default_settings(OptionTable table);
 
 }  // namespace muskrat
