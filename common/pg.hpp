@@ -1,4 +1,4 @@
-// PostgreSQL: the thin wrapper around libpq. libpq-fe.h is included in pg.cpp alone.
+// PostgreSQL: the thin wrapper around libpq. libpq-fe.h is included in pg*.cpp alone.
 //
 // Used by the relay's postgres source, the postgres endpoint and the CLI.
 // A connection and all it made is one world on one thread. Every call takes a
@@ -86,7 +86,8 @@ class Connection {
   Result exec(const std::string& sql, std::span<const Param> params, Deadline deadline);
   // As above, prepared on first use under a name kept by this object.
   Result exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline);
-  // Streams rows in single-row mode: `row` sees one-row results; returns the number of rows.
+  // Streams rows in single-row mode: `row` sees one-row results; returns the number of rows. When `row` throws, the
+  // connection is spoiled.
   int64_t stream(const std::string& sql, std::span<const Param> params, const std::function<void(const Result&)>& row,
                  Deadline deadline);
   // Several statements in one round trip (pipeline mode, one implicit transaction unless they say BEGIN/COMMIT).
@@ -105,6 +106,8 @@ class Connection {
   void consume_input();
   std::optional<Notification> next_notification();
 
+  // WARNINGs that the server has raised so far (compare before and after a statement). Notices go to the debug log.
+  int warnings_seen() const;
   int backend_pid() const;
   int server_version() const;  // 150020
   bool in_transaction() const;

@@ -1,0 +1,188 @@
+// Opening a PostgreSQL connection: options, TLS defaults, the non-blocking handshake.
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "common/log.hpp"
+#include "common/pg_impl.hpp"
+
+namespace muskrat::pg {
+
+namespace {
+
+using Options = std::map<std::string, std::string>;
+
+// The DSN's own options; libpq adds its environment and .pgpass later. What libpq says about a bad DSN is not passed
+// on: it quotes the text around the fault, which may be the password.
+Options parse_dsn(const std::string& dsn) {
+  std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(PQconninfoParse(dsn.c_str(), nullptr),
+                                                                      PQconninfoFree);
+  if (!parsed) {
+    throw Failure(Remedy::stop,
+                  "the PostgreSQL DSN cannot be parsed (it is not shown here, for it may hold a password); write "
+                  "postgresql://user@host:port/database or host=… dbname=… user=…, quote values with spaces, and check "
+                  "the option names");
+  }
+  Options options;
+  for (auto* option = parsed.get(); option->keyword != nullptr; ++option)
+    if (option->val != nullptr) options[option->keyword] = option->val;
+  return options;
+}
+
+bool given(const Options& options, const char* name, const char* environment) {
+  return options.contains(name) || (environment != nullptr && getenv(environment) != nullptr);
+}
+
+void set_default(Options& options, const char* name, const char* environment, const std::string& value) {
+  if (!given(options, name, environment)) options[name] = value;
+}
+
+std::string effective(const Options& options, const char* name, const char* environment) {
+  if (auto found = options.find(name); found != options.end()) return found->second;
+  const char* value = getenv(environment);
+  return value == nullptr ? "" : value;
+}
+
+bool local_host(std::string_view host) {
+  return host.empty() || host.front() == '/' || host.front() == '@' || host == "localhost" || host == "::1" ||
+         host.starts_with("127.");
+}
+
+// Every host of a comma-separated list is this machine.
+bool all_local(std::string_view hosts) {
+  for (;;) {
+    auto comma = hosts.find(',');
+    if (!local_host(hosts.substr(0, comma))) return false;
+    if (comma == std::string_view::npos) return true;
+    hosts.remove_prefix(comma + 1);
+  }
+}
+
+bool goes_abroad(const Options& options) {
+  auto address = effective(options, "hostaddr", "PGHOSTADDR");
+  return !all_local(address.empty() ? effective(options, "host", "PGHOST") : address);
+}
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+// libpq before 16 knows no system CAs by itself: verify-full fails unless a file is named.
+void default_root_certificate(Options& options) {
+  static const std::string system_file = "/etc/ssl/certs/ca-certificates.crt";
+  const char* home = getenv("HOME");
+  if (home != nullptr && exists(std::string(home) + "/.postgresql/root.crt")) return;
+  if (exists(system_file)) set_default(options, "sslrootcert", "PGSSLROOTCERT", system_file);
+}
+
+void default_tls(Options& options) {
+  // A service file may name host and sslmode, and what we set here would override it: leave it its say.
+  if (given(options, "service", "PGSERVICE") || given(options, "sslmode", "PGSSLMODE")) return;
+  options["sslmode"] = goes_abroad(options) ? "verify-full" : "prefer";
+  if (options["sslmode"] == "verify-full") default_root_certificate(options);
+}
+
+Options complete(const Address& address) {
+  auto options = parse_dsn(address.dsn);
+  if (!address.password.empty()) options["password"] = address.password;
+  options["client_encoding"] = "UTF8";
+  set_default(options, "application_name", "PGAPPNAME", address.application_name);
+  // A peer that vanished is noticed in about half a minute, idle or not.
+  set_default(options, "keepalives_idle", nullptr, "15");
+  set_default(options, "keepalives_interval", nullptr, "5");
+  set_default(options, "keepalives_count", nullptr, "3");
+  set_default(options, "tcp_user_timeout", nullptr, "30000");
+  default_tls(options);
+  return options;
+}
+
+PGconn* start(const Options& options) {
+  std::vector<const char*> names, values;
+  for (const auto& [name, value] : options) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  // 0: a dbname is a database's name, never another DSN
+  return PQconnectStartParams(names.data(), values.data(), 0);
+}
+
+std::string describe(PGconn* conn) {
+  auto text = [](const char* value) { return std::string(value == nullptr ? "" : value); };
+  auto host = text(PQhost(conn));
+  return "database " + text(PQdb(conn)) + " on " + (host.empty() ? "the local socket" : host) + ":" +
+         text(PQport(conn));
+}
+
+[[noreturn]] void refuse(PGconn* conn, const std::string& secret) {
+  throw Failure(Remedy::reconnect, "cannot connect to " + describe(conn) + ": " + tidy(PQerrorMessage(conn), secret) +
+                                       "; check that the server runs, and the host, port, user, password and "
+                                       "database in the configuration");
+}
+
+void handshake(PGconn* conn, const std::string& secret, Deadline deadline, const Stop* stop) {
+  // libpq: before the first PQconnectPoll behave as if it had said WRITING
+  auto status = PGRES_POLLING_WRITING;
+  while (status != PGRES_POLLING_OK) {
+    if (status == PGRES_POLLING_FAILED) refuse(conn, secret);
+    if (!wait_socket(PQsocket(conn), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, stop)) {
+      bool stopped = stop != nullptr && stop->requested();
+      throw Failure(Remedy::reconnect, "gave up connecting to " + describe(conn) +
+                                           (stopped ? ": asked to stop"
+                                                    : ": no answer in time; check that the host is reachable and no "
+                                                      "firewall drops the packets"));
+    }
+    status = PQconnectPoll(conn);
+  }
+}
+
+}  // namespace
+
+bool wait_socket(int fd, short events, Deadline deadline, const Stop* stop) {
+  for (;;) {
+    pollfd entries[2] = {{fd, events, 0}, {stop == nullptr ? -1 : stop->fd(), POLLIN, 0}};
+    int ready = ::poll(entries, 2, deadline.poll_timeout());
+    if (entries[1].revents != 0) return false;
+    if (ready > 0) return true;
+    if (deadline.passed()) return false;
+  }
+}
+
+std::string tidy(const char* text, const std::string& secret) {
+  std::string line = text == nullptr ? "" : text;
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  for (size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "; ");
+  // Shorter ones would blot out ordinary words, and libpq does not print passwords on purpose.
+  if (secret.size() < 4) return line;
+  for (size_t at; (at = line.find(secret)) != std::string::npos;) line.replace(at, secret.size(), "***");
+  return line;
+}
+
+void Connection::Impl::on_notice(void* self, const PGresult* notice) {
+  const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity != nullptr && std::string_view(severity) == "WARNING") ++static_cast<Impl*>(self)->warnings;
+  const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+  log::debug("postgres", "notice",
+             {{"severity", severity == nullptr ? "" : severity}, {"text", text == nullptr ? "" : text}});
+}
+
+Connection Connection::open(const Address& address, Deadline deadline, const Stop* stop) {
+  auto options = complete(address);
+  auto impl = std::make_unique<Impl>();
+  impl->secret = effective(options, "password", "PGPASSWORD");
+  impl->conn.reset(start(options));
+  if (!impl->conn) throw Failure(Remedy::stop, "out of memory while connecting to PostgreSQL");
+  if (PQstatus(impl->raw()) == CONNECTION_BAD) refuse(impl->raw(), impl->secret);
+  handshake(impl->raw(), impl->secret, deadline, stop);
+  PQsetnonblocking(impl->raw(), 1);
+  PQsetNoticeReceiver(impl->raw(), Impl::on_notice, impl.get());
+  impl->place = describe(impl->raw());
+  return Connection(std::move(impl));
+}
+
+}  // namespace muskrat::pg
