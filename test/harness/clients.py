@@ -1,0 +1,222 @@
+"""What tests ask of the servers: SQL, queues, and an observer that sees every event without any of Muskrat's code.
+
+Used by the end-to-end and torture tests and by the demo.
+"""
+import json
+import threading
+import time
+from dataclasses import dataclass
+
+import pika
+import psycopg2
+import psycopg2.extras
+
+from .processes import wait_until
+
+
+def connect(dsn, autocommit=True):
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = autocommit
+    return connection
+
+
+def query(dsn, sql, args=None):
+    """All rows of one statement in a connection of its own; [] when it returns none."""
+    connection = connect(dsn)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, args)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def value(dsn, sql, args=None):
+    rows = query(dsn, sql, args)
+    return rows[0][0] if rows else None
+
+
+def execute(dsn, *statements):
+    connection = connect(dsn)
+    try:
+        with connection.cursor() as cursor:
+            for sql in statements:
+                cursor.execute(sql)
+    finally:
+        connection.close()
+
+
+@dataclass
+class Delivery:
+    routing_key: str
+    message_id: str
+    body: str
+    headers: dict
+    properties: object
+    redelivered: bool = False
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def op(self):
+        return self.headers.get("x-muskrat-op")
+
+    @property
+    def key(self):
+        return self.headers.get("x-muskrat-key")
+
+    @property
+    def seq(self):
+        return self.headers.get("x-muskrat-seq")
+
+    @property
+    def epoch(self):
+        return self.headers.get("x-muskrat-epoch")
+
+
+def _delivery(method, properties, body):
+    return Delivery(method.routing_key, properties.message_id, body.decode(), properties.headers or {}, properties,
+                    method.redelivered)
+
+
+class Broker:
+    """Queues of one vhost, through short connections."""
+
+    def __init__(self, rabbitmq, vhost):
+        self.rabbitmq, self.vhost = rabbitmq, vhost
+        self.url = rabbitmq.url(vhost)
+
+    def call(self, action):
+        """action(channel) on a channel of its own."""
+        connection = self.rabbitmq.connect(self.vhost)
+        try:
+            return action(connection.channel())
+        finally:
+            if connection.is_open:
+                connection.close()
+
+    def depth(self, queue):
+        """Messages that are ready; None when there is no such queue."""
+        try:
+            return self.call(lambda c: c.queue_declare(queue, passive=True).method.message_count)
+        except pika.exceptions.ChannelClosedByBroker as e:
+            if e.reply_code == 404:
+                return None
+            raise
+
+    def get_all(self, queue, limit=100000):
+        """Takes and acknowledges what is in the queue."""
+        def take(channel):
+            found = []
+            while len(found) < limit:
+                method, properties, body = channel.basic_get(queue)
+                if method is None:
+                    break
+                found.append(_delivery(method, properties, body))
+                channel.basic_ack(method.delivery_tag)
+            return found
+        return self.call(take)
+
+    def peek(self, queue, count=1000):
+        """What is in the queue; everything goes back."""
+        def look(channel):
+            found = []
+            while len(found) < count:
+                method, properties, body = channel.basic_get(queue)
+                if method is None:
+                    break
+                found.append(_delivery(method, properties, body))
+            return found
+        return self.call(look)
+
+    def queue(self, name, exchange="muskrat", patterns=("#",), **arguments):
+        """A quorum queue of the test's own, bound to the exchange."""
+        arguments = {a.replace("_", "-"): v for a, v in arguments.items()}
+
+        def declare(channel):
+            channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum", **arguments})
+            for pattern in patterns:
+                channel.queue_bind(name, exchange, pattern)
+        self.call(declare)
+        return name
+
+    def bind(self, queue, pattern, exchange="muskrat"):
+        self.call(lambda c: c.queue_bind(queue, exchange, pattern))
+
+    def unbind(self, queue, pattern, exchange="muskrat"):
+        self.call(lambda c: c.queue_unbind(queue, exchange, pattern))
+
+    def delete_queue(self, queue):
+        self.call(lambda c: c.queue_delete(queue))
+
+    def publish(self, routing_key, body, exchange="muskrat", headers=None, **properties):
+        self.call(lambda c: c.basic_publish(exchange, routing_key, body,
+                                            pika.BasicProperties(headers=headers, delivery_mode=2, **properties)))
+
+    def wait_depth(self, queue, count, timeout=30):
+        wait_until(lambda: self.depth(queue) == count, timeout, f"{count} messages in {queue} (has {self.depth(queue)})", 0.1)
+
+
+class Observer:
+    """Sees every event of the exchange through a durable queue of its own, in order, across restarts of the broker.
+
+    Records in memory before it acknowledges. What the broker delivers again after a lost connection carries its
+    `redelivered` mark and is kept apart from what the relay published twice. Runs in a thread (it starts no processes).
+    """
+
+    def __init__(self, broker, queue="observer", patterns=("#",), exchange="muskrat"):
+        self.broker, self.queue_name = broker, queue
+        broker.queue(queue, exchange, patterns)
+        self.deliveries = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.is_set():
+            connection = None
+            try:
+                connection = self.broker.rabbitmq.connect(self.broker.vhost, heartbeat=10)
+                channel = connection.channel()
+                channel.basic_qos(prefetch_count=200)
+                for method, properties, body in channel.consume(self.queue_name, inactivity_timeout=0.2):
+                    if self._stop.is_set():
+                        break
+                    if method is not None:
+                        self.deliveries.append(_delivery(method, properties, body))
+                        channel.basic_ack(method.delivery_tag)
+            except (pika.exceptions.AMQPError, OSError):
+                self._stop.wait(0.3)
+            finally:
+                try:
+                    if connection and connection.is_open:
+                        connection.close()
+                except (pika.exceptions.AMQPError, OSError):
+                    pass
+
+    def wait(self, count, timeout=30):
+        wait_until(lambda: len(self.deliveries) >= count, timeout, f"{count} events (seen: {len(self.deliveries)})")
+        return self.deliveries
+
+    def wait_for(self, condition, timeout=30, what="an event"):
+        """The first delivery for which condition(delivery) holds."""
+        return wait_until(lambda: next((d for d in list(self.deliveries) if condition(d)), None), timeout, what)
+
+    def quiet(self, seconds=1.0, timeout=30):
+        """Waits until nothing has come for `seconds`; returns what came."""
+        deadline = time.monotonic() + timeout
+        count, since = -1, time.monotonic()
+        while time.monotonic() < deadline:
+            if len(self.deliveries) != count:
+                count, since = len(self.deliveries), time.monotonic()
+            elif time.monotonic() - since >= seconds:
+                return self.deliveries
+            time.sleep(0.05)
+        raise TimeoutError(f"events still arrive after {timeout} s ({count} so far)")
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(10)
+        return self.deliveries
