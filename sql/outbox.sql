@@ -1,0 +1,77 @@
+-- The outbox: three append-only segments written in turn, the cells that backends read without a snapshot, and the
+-- cursor, which is lease and cursor in one row. docs/outbox-protocol.md says who reads and writes what, and when.
+
+-- Rows of one transaction carry one xid; rows of one customer's row come in commit order of id.
+CREATE SEQUENCE muskrat.outbox_id AS bigint CACHE 1 INCREMENT BY 1;
+
+CREATE TABLE muskrat.outbox_1 (
+    id           bigint      NOT NULL,
+    xid          xid8        NOT NULL,
+    captured_at  timestamptz NOT NULL,
+    message_id   uuid        NOT NULL,
+    op           "char"      NOT NULL,
+    routing_key  text        NOT NULL,
+    ordering_key text,
+    body         text        NOT NULL,
+    headers      text
+) USING heap WITH (toast_tuple_target = 8160, autovacuum_enabled = false, toast.autovacuum_enabled = false);
+
+CREATE TABLE muskrat.outbox_2 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
+    WITH (toast_tuple_target = 8160, autovacuum_enabled = false, toast.autovacuum_enabled = false);
+CREATE TABLE muskrat.outbox_3 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
+    WITH (toast_tuple_target = 8160, autovacuum_enabled = false, toast.autovacuum_enabled = false);
+
+CREATE INDEX outbox_1_xid ON muskrat.outbox_1 (xid);
+CREATE INDEX outbox_2_xid ON muskrat.outbox_2 (xid);
+CREATE INDEX outbox_3_xid ON muskrat.outbox_3 (xid);
+
+-- For people and for replay; the relay reads the segments themselves.
+CREATE VIEW muskrat.outbox AS
+          SELECT 1 AS segment, * FROM muskrat.outbox_1
+UNION ALL SELECT 2 AS segment, * FROM muskrat.outbox_2
+UNION ALL SELECT 3 AS segment, * FROM muskrat.outbox_3;
+
+-- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
+CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;
+-- Unlogged: a ring that a crash forgets costs one poll; each doze would otherwise write WAL.
+CREATE UNLOGGED SEQUENCE muskrat.doorbell AS integer MINVALUE 0 START 0;
+
+-- What rotation knows of each segment. Not dumped: a restored database starts with empty segments.
+CREATE TABLE muskrat.segments (
+    segment    int PRIMARY KEY CHECK (segment BETWEEN 1 AND 3),
+    first_id   bigint NOT NULL DEFAULT 0,  -- every id in it is greater
+    retired_at timestamptz                 -- when writers were sent to the next one; NULL = current or empty
+) WITH (fillfactor = 50);
+INSERT INTO muskrat.segments (segment) VALUES (1), (2), (3);
+
+-- No row before the first lease_take: so a dump's row finds the table empty when it is restored.
+-- The low fillfactor keeps updates on their page, where they are pruned without vacuum.
+CREATE TABLE muskrat.cursor (
+    epoch             bigint      NOT NULL,
+    term              bigint      NOT NULL,
+    beat              bigint      NOT NULL,
+    holder            text,
+    last              pg_snapshot NOT NULL,
+    current           pg_snapshot,
+    current_id        bigint,
+    held              bigint[]    NOT NULL DEFAULT '{}' CHECK (cardinality(held) <= 1000),
+    system_identifier bigint      NOT NULL,
+    timeline          int         NOT NULL,
+    saved_at          timestamptz NOT NULL,
+    one_row           boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one_row),
+    CHECK ((current IS NULL) = (current_id IS NULL))
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+
+-- Every history epoch there was, and why it began.
+CREATE TABLE muskrat.history (
+    epoch             bigint      PRIMARY KEY,
+    since             timestamptz NOT NULL DEFAULT now(),
+    note              text,
+    system_identifier bigint      NOT NULL,
+    timeline          int         NOT NULL,
+    resumed_after     pg_snapshot NOT NULL  -- what the first read of this epoch started from
+);
+
+SELECT pg_catalog.pg_extension_config_dump('muskrat.cursor', '');
+SELECT pg_catalog.pg_extension_config_dump('muskrat.history', '');
+SELECT pg_catalog.pg_extension_config_dump('muskrat.outbox_id', '');

@@ -1,0 +1,113 @@
+-- muskrat.status(): what a person wants to know first, one line an item; `problem` says what is wrong and what to do.
+
+-- Events that the cursor has yet to read: counted up to a bound, for a backlog of millions is as clear from "100000+".
+CREATE FUNCTION muskrat.events_waiting(bound int, OUT events bigint, OUT oldest timestamptz) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    SET max_parallel_workers_per_gather = 0
+    AS $$
+DECLARE
+    from_xid xid8;
+    passed   xid8[];
+BEGIN
+    SELECT pg_snapshot_xmax(last), ARRAY(SELECT pg_snapshot_xip(last)) INTO from_xid, passed FROM muskrat.cursor;
+    from_xid := coalesce(from_xid, '3');
+    SELECT count(*), min(w.captured_at) INTO events, oldest
+      FROM ((SELECT captured_at FROM muskrat.outbox_1 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)
+            UNION ALL (SELECT captured_at FROM muskrat.outbox_2 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)
+            UNION ALL (SELECT captured_at FROM muskrat.outbox_3 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)) AS w;
+END $$;
+
+CREATE FUNCTION muskrat.status_of_relay() RETURNS TABLE (item text, value text, problem text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    c muskrat.cursor%ROWTYPE;
+    waiting record;
+    age interval;
+BEGIN
+    SELECT * INTO c FROM muskrat.cursor;
+    age := date_trunc('second', clock_timestamp() - c.saved_at);
+    RETURN QUERY SELECT 'relay', coalesce(c.holder || ', term ' || c.term, 'none'),
+        CASE WHEN c.epoch IS NULL THEN 'no relay has ever run here: start `muskrat relay`'
+             WHEN c.holder IS NULL THEN 'no relay runs: start `muskrat relay`' END;
+    RETURN QUERY SELECT 'epoch', coalesce(c.epoch::text, 'not yet set'),
+        CASE WHEN NOT pg_is_in_recovery() THEN muskrat.history_problem(c.system_identifier, c.timeline) END;
+    SELECT * INTO waiting FROM muskrat.events_waiting(100000);
+    RETURN QUERY SELECT 'events waiting', CASE WHEN waiting.events >= 100000 THEN '100000+' ELSE waiting.events::text END,
+        NULL::text;
+    RETURN QUERY SELECT 'oldest waiting', coalesce(date_trunc('second', clock_timestamp() - waiting.oldest)::text, 'none'),
+        CASE WHEN clock_timestamp() - waiting.oldest > interval '5 minutes'
+             THEN 'events wait for the relay: look at its log, and at RabbitMQ' END;
+    RETURN QUERY SELECT 'cursor saved', coalesce(age || ' ago', 'never'), NULL::text;
+    RETURN QUERY SELECT 'held events', coalesce(cardinality(c.held), 0)::text,
+        CASE WHEN cardinality(c.held) > 0 THEN 'RabbitMQ would not take them; their keys wait: see the relay''s log' END;
+END $$;
+
+CREATE FUNCTION muskrat.status_of_segments() RETURNS TABLE (item text, value text, problem text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    active  int := (SELECT last_value FROM muskrat.current_segment);
+    c       muskrat.cursor%ROWTYPE;
+    retired timestamptz;
+    n       int;
+BEGIN
+    SELECT * INTO c FROM muskrat.cursor;
+    FOR n IN 1 .. 3 LOOP
+        retired := (SELECT s.retired_at FROM muskrat.segments AS s WHERE s.segment = n);
+        item := format('segment %s', n);
+        value := pg_size_pretty(muskrat.segment_bytes(n))
+                 || CASE WHEN n = active THEN ', being written'
+                         WHEN retired IS NOT NULL THEN ', full since ' || date_trunc('second', retired) ELSE '' END;
+        problem := CASE WHEN n <> active THEN muskrat.segment_hindrance(n, c) END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- Sessions and prepared transactions that have written events and stay open pin a segment.
+CREATE FUNCTION muskrat.status_of_writers() RETURNS TABLE (item text, value text, problem text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT 'open writer', format('segment %s', n), muskrat.segment_holder(n)
+      FROM generate_series(1, 3) AS n
+     WHERE EXISTS (SELECT FROM pg_locks AS l
+                     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+                     LEFT JOIN pg_prepared_xacts AS p ON l.virtualtransaction = '-1/' || p.transaction
+                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
+                      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                      AND l.relation = format('muskrat.outbox_%s', n)::regclass
+                      AND coalesce(a.xact_start, p.prepared) < clock_timestamp() - interval '1 minute')
+    $$;
+
+-- What would make capture skip rows or ids repeat.
+CREATE FUNCTION muskrat.status_of_capture() RETURNS TABLE (item text, value text, problem text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RETURN QUERY
+        SELECT 'capture trigger', format('%s on %s', t.tgname, t.tgrelid::regclass),
+               CASE t.tgenabled WHEN 'D' THEN 'disabled: changes of this table are not captured; ALTER TABLE … ENABLE TRIGGER'
+                                WHEN 'R' THEN 'fires on replicas only: changes made here are not captured' END
+          FROM pg_trigger AS t
+          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace
+         WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R');
+    BEGIN
+        PERFORM muskrat.require_id_sequence();
+        RETURN QUERY SELECT 'id sequence', 'in order', NULL::text;
+    EXCEPTION WHEN SQLSTATE 'MK003' THEN
+        RETURN QUERY SELECT 'id sequence', 'altered', SQLERRM;
+    END;
+END $$;
+
+CREATE FUNCTION muskrat.status() RETURNS TABLE (item text, value text, problem text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT 'version', extversion, NULL FROM pg_extension WHERE extname = 'muskrat'
+    UNION ALL SELECT 'attached tables', count(DISTINCT t.tgrelid)::text, NULL
+      FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace
+     WHERE NOT t.tgisinternal AND t.tgparentid = 0
+    UNION ALL SELECT * FROM muskrat.status_of_capture()
+    UNION ALL SELECT * FROM muskrat.status_of_relay()
+    UNION ALL SELECT * FROM muskrat.status_of_segments()
+    UNION ALL SELECT * FROM muskrat.status_of_writers()
+    $$;
