@@ -1,7 +1,7 @@
 // muskrat.yaml: a loose document becomes a sealed, validated Config by load_config.
 //
 // Used by the CLI, which hands the parts to relay and host. yaml-cpp is included
-// in config.cpp alone. Errors are collected, all of them, each with file and
+// in config_yaml.cpp alone. Errors are collected, all of them, each with file and
 // line; an unknown key gets a suggestion. ${NAME} and ${file:PATH} are resolved
 // in every scalar, at load time (and again at SIGHUP and at each reconnect for
 // secrets, through Settings::fresh_secret and Config::broker_now); a missing variable is an error.

@@ -1,0 +1,21 @@
+// The option tables of the sections that belong to neither daemon: broker and log.
+//
+// Used by config.cpp (to read them) and config_docs.cpp (to describe them).
+// Thread rule: constants.
+#pragma once
+
+#include <vector>
+
+#include "common/options.hpp"
+
+namespace muskrat {
+
+OptionTable broker_options();
+OptionTable log_options();
+// `kind`, which every source and endpoint has.
+Option kind_option();
+
+// Rules across the broker's options.
+void check_broker(const Settings& broker, std::vector<Problem>& problems);
+
+}  // namespace muskrat

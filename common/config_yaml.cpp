@@ -1,0 +1,96 @@
+#include "common/config_yaml.hpp"
+
+#include <algorithm>
+
+#include <yaml-cpp/yaml.h>
+
+namespace muskrat::yaml {
+namespace {
+
+constexpr int max_levels = 32;
+constexpr int max_nodes = 100'000;
+
+int line_of(const YAML::Node& node, int otherwise) { return node.Mark().line < 0 ? otherwise : node.Mark().line + 1; }
+
+class Copier {
+ public:
+  Copier(const std::string& file, std::vector<Problem>& problems) : file_(file), problems_(problems) {}
+
+  Node copy(const YAML::Node& from, int level, int parent_line) {
+    Node node;
+    node.line = line_of(from, parent_line);
+    if (!within_bounds(level, node.line)) return node;
+    switch (from.Type()) {
+      case YAML::NodeType::Undefined:
+      case YAML::NodeType::Null:
+        break;
+      case YAML::NodeType::Scalar:
+        node.kind = Node::Kind::scalar;
+        node.text = from.Scalar();
+        node.quoted = from.Tag() == "!";
+        if (!node.quoted && (node.text == "~" || node.text == "null")) node.kind = Node::Kind::null;
+        break;
+      case YAML::NodeType::Sequence:
+        node.kind = Node::Kind::list;
+        for (const auto& item : from) node.items.push_back(copy(item, level + 1, node.line));
+        break;
+      case YAML::NodeType::Map:
+        node.kind = Node::Kind::map;
+        for (const auto& member : from) add_member(node, member.first, member.second, level);
+        break;
+    }
+    return node;
+  }
+
+ private:
+  void add_member(Node& map, const YAML::Node& key, const YAML::Node& value, int level) {
+    const int line = line_of(key, map.line);
+    if (!key.IsScalar()) return wrong(line, "a key must be a plain text");
+    const std::string name = key.Scalar();
+    for (size_t i = 0; i < map.members.size(); ++i) {
+      if (map.members[i].first != name) continue;
+      return wrong(line, "the key " + name + " stands here a second time (first in line " +
+                             std::to_string(map.member_lines[i]) + "); remove one");
+    }
+    map.members.emplace_back(name, copy(value, level + 1, line));
+    map.member_lines.push_back(line);
+  }
+
+  bool within_bounds(int level, int line) {
+    if (level <= max_levels && ++nodes_ <= max_nodes) return true;
+    if (!overflowed_) wrong(line, "the document is nested too deeply or too large (32 levels, 100,000 nodes)");
+    overflowed_ = true;
+    return false;
+  }
+
+  void wrong(int line, std::string text) { problems_.push_back({{file_, line}, std::move(text)}); }
+
+  const std::string& file_;
+  std::vector<Problem>& problems_;
+  int nodes_ = 0;
+  bool overflowed_ = false;
+};
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
+  return found == members.end() ? nullptr : &found->second;
+}
+
+std::optional<Node> parse(const std::string& text, const std::string& file, std::vector<Problem>& problems) {
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.empty()) return Node{};
+    if (documents.size() > 1) {
+      problems.push_back(
+          {{file, line_of(documents[1], 1)}, "a second document starts here (---); one file is one document"});
+    }
+    return Copier(file, problems).copy(documents[0], 0, 1);
+  } catch (const YAML::Exception& e) {
+    problems.push_back({{file, std::max(e.mark.line, 0) + 1}, "not YAML: " + e.msg});
+    return std::nullopt;
+  }
+}
+
+}  // namespace muskrat::yaml

@@ -1,0 +1,34 @@
+// YAML as a plain tree with line numbers. yaml-cpp is included in config_yaml.cpp alone.
+//
+// Used by config.cpp and config_reader.cpp. Why not yaml-cpp's own nodes: they
+// keep a repeated key silently, share aliased nodes (a few lines can stand for
+// millions), and throw where a problem should be noted and reading go on.
+// Thread rule: plain values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/options.hpp"
+
+namespace muskrat::yaml {
+
+struct Node {
+  enum class Kind { null, scalar, list, map } kind = Kind::null;
+  std::string text;     // of a scalar
+  bool quoted = false;  // "12" is a text, 12 a number
+  int line = 1;
+  std::vector<Node> items;                            // of a list
+  std::vector<std::pair<std::string, Node>> members;  // of a map, in file order, each key once
+  std::vector<int> member_lines;                      // of the keys
+
+  const Node* find(std::string_view key) const;
+};
+
+// One document. nullopt when it is not YAML at all; repeated keys, keys that are no plain text, more than one document
+// and more than 32 levels or 100,000 nodes are problems too.
+std::optional<Node> parse(const std::string& text, const std::string& file, std::vector<Problem>& problems);
+
+}  // namespace muskrat::yaml
