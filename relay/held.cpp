@@ -1,0 +1,80 @@
+#include "relay/held.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace muskrat {
+
+const Held::Item* Held::find(int64_t id) const {
+  auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : &*found->second;
+}
+
+void Held::add(Item item, SteadyTime now) {
+  if (has(item.id)) return;
+  item.next_try = now + retry_;
+  item.trying = false;
+  if (!item.key.empty()) keys_[item.key]++;
+  int64_t id = item.id;
+  by_id_[id] = items_.insert(items_.end(), std::move(item));
+  version_++;
+}
+
+void Held::release(int64_t id, SteadyTime now) {
+  auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  std::string key = std::move(found->second->key);
+  items_.erase(found->second);
+  by_id_.erase(found);
+  version_++;
+  if (key.empty()) return;
+  if (--keys_[key] == 0) {
+    keys_.erase(key);
+  } else {
+    first_of(key)->next_try = now;
+  }
+}
+
+void Held::try_failed(int64_t id, const std::string& why, SteadyTime now) {
+  auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  found->second->trying = false;
+  found->second->next_try = now + retry_;
+  found->second->why = why;
+}
+
+Held::Item* Held::first_of(const std::string& key) {
+  auto found = std::find_if(items_.begin(), items_.end(), [&](const Item& i) { return i.key == key; });
+  return found == items_.end() ? nullptr : &*found;
+}
+
+std::vector<int64_t> Held::ids() const {
+  std::vector<int64_t> ids;
+  ids.reserve(items_.size());
+  for (const Item& item : items_) ids.push_back(item.id);
+  return ids;
+}
+
+std::vector<Held::Item> Held::take_due(SteadyTime now, size_t most) {
+  std::vector<Item> due;
+  std::unordered_set<std::string> seen;
+  for (Item& item : items_) {
+    bool head = item.key.empty() || seen.insert(item.key).second;
+    if (!head || item.trying || item.next_try > now) continue;
+    item.trying = true;
+    due.push_back(item);
+    if (due.size() >= most) break;
+  }
+  return due;
+}
+
+bool Held::due(SteadyTime now) const {
+  std::unordered_set<std::string> seen;
+  return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
+    bool head = item.key.empty() || seen.insert(item.key).second;
+    return head && !item.trying && item.next_try <= now;
+  });
+}
+
+}  // namespace muskrat

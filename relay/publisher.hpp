@@ -1,0 +1,81 @@
+// The relay's end of RabbitMQ: sends what the window allows, and tells the window
+// what the broker answers.
+//
+// Every publish is persistent, mandatory and confirmed. A lost connection is made
+// again for ever with jittered backoff; what was in flight goes back to the window.
+// *Blocked* (the broker's memory or disk alarm) is a state, logged once and shown.
+// A channel that the broker closes over something we sent makes the window send one
+// at a time until the guilty event is found and held; a missing exchange or a
+// refused permission is nobody's event and only waits.
+//
+// Used by the sources, one each. Neighbours: Window (the accounting), common/wire.hpp
+// (the message format). Thread rule: the source's thread. It knows no database.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/amqp.hpp"
+#include "common/backoff.hpp"
+#include "common/config.hpp"
+#include "relay/meters.hpp"
+#include "relay/window.hpp"
+
+namespace muskrat {
+
+class Publisher : private amqp::Handler {
+ public:
+  struct Settings {
+    std::string source;
+    int64_t max_body;            // larger bodies are held without being sent
+    milliseconds connect_limit;  // well below the lease time
+    milliseconds publish_limit;
+  };
+  Publisher(const Config& config, Settings settings, Window& window, Meters& meters);
+  ~Publisher() override;
+
+  bool connected() const { return connection_.has_value(); }
+  bool blocked() const { return connection_ && connection_->blocked(); }
+  // Why it is not connected, or what blocks it; "" when all is well.
+  const std::string& trouble() const { return trouble_; }
+
+  // Connects when it is not and the backoff has passed. Failure{stop} only for what no retry can mend.
+  void connect(const Stop& stop);
+  // When connect() will try again.
+  SteadyTime next_attempt() const { return next_attempt_; }
+
+  // Sends until the window has nothing more, the broker is blocked, or `permitted` says no.
+  void publish(const std::function<bool()>& permitted);
+  // Handles what the broker says; waits for it, for `fd` or for `stop`, until the deadline at most.
+  void wait(Deadline deadline, const Stop* stop, int fd);
+  void close(Deadline deadline);
+
+ private:
+  void on_confirm(uint64_t tag, bool multiple, bool acked) override;
+  void on_return(amqp::Returned&& returned) override;
+  void on_blocked(const std::string& reason) override;
+  void on_unblocked() override;
+
+  void require_exchange();
+  bool send_next(const Outgoing& out);
+  void pump_now();
+  void lost(const std::string& why);
+  void channel_failed(const amqp::ChannelError& error);
+  template <typename Act>
+  void guarded(Act act);
+
+  const Config& config_;
+  Settings settings_;
+  std::string exchange_;
+  Window& window_;
+  Meters& meters_;
+  std::optional<amqp::Connection> connection_;
+  Backoff backoff_;
+  SteadyTime next_attempt_{};
+  std::string trouble_;
+  int64_t unpumped_bytes_ = 0;
+};
+
+}  // namespace muskrat

@@ -1,0 +1,319 @@
+#include "relay/window.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace muskrat {
+
+int64_t Window::size_of(const Outgoing& out) {
+  const Event& e = out.event;
+  // What an event costs beside its body: the strings' own blocks and the item.
+  constexpr int64_t overhead = 512;
+  return static_cast<int64_t>(e.body.size() + e.key.size() + e.omitted.size()) + overhead;
+}
+
+void Window::add(uint64_t read, Outgoing&& out, SteadyTime now) {
+  admit_parked(now);
+  Item item;
+  item.read = read;
+  item.id = out.event.seq;
+  item.out = std::move(out);
+  bytes_ += size_of(item.out);
+  unsettled_++;
+  items_.push_back(std::move(item));
+  Slot slot = base_ + items_.size() - 1;
+  if (parked_.empty()) {
+    admit(slot, now);
+  } else {
+    parked_.push_back(slot);  // behind those that came before it
+  }
+  advance();
+}
+
+// Decides what a new event waits for: a held key, a busy key, or nothing.
+void Window::admit(Slot slot, SteadyTime now) {
+  Item& it = item(slot);
+  const std::string& key = it.out.event.key;
+  if (held_.has(it.id)) {  // read again after a restart
+    settle(it);
+  } else if (held_.holds_key(key)) {
+    if (held_.full()) {
+      parked_.push_back(slot);
+    } else {
+      put_into_held(it, "waits behind a held event of its ordering key", now);
+    }
+  } else if (key.empty()) {
+    make_ready(slot);
+  } else if (auto [found, fresh] = keys_.try_emplace(key); fresh) {
+    make_ready(slot);
+  } else {
+    found->second.push_back(slot);
+  }
+}
+
+void Window::admit_parked(SteadyTime now) {
+  while (!parked_.empty()) {
+    Slot slot = parked_.front();
+    Item& it = item(slot);
+    if (held_.full() && held_.holds_key(it.out.event.key)) return;
+    parked_.pop_front();
+    admit(slot, now);
+  }
+}
+
+void Window::close_read(uint64_t read) {
+  Item mark;
+  mark.read = read;
+  mark.mark = true;
+  mark.state = State::settled;
+  items_.push_back(std::move(mark));
+  advance();
+}
+
+void Window::add_retry(Outgoing&& out) {
+  Slot slot = next_retry_++;
+  Item& it = retries_[slot];
+  it.id = out.event.seq;
+  it.out = std::move(out);
+  bytes_ += size_of(it.out);
+  make_ready(slot);
+}
+
+void Window::make_ready(Slot slot) {
+  item(slot).state = State::ready;
+  ready_.push(slot);
+}
+
+bool Window::revive_due(SteadyTime now) {
+  bool any = false;
+  for (; !delayed_.empty() && delayed_.top().due <= now; delayed_.pop()) {
+    Slot slot = delayed_.top().slot;
+    // A stop may have held it meanwhile.
+    if (slot < base_ || item(slot).state != State::backing_off) continue;
+    make_ready(slot);
+    any = true;
+  }
+  return any;
+}
+
+const Outgoing* Window::next(SteadyTime now) {
+  if (alone_ > 0 && !tags_.empty()) return nullptr;
+  admit_parked(now);
+  revive_due(now);
+  return ready_.empty() ? nullptr : &item(ready_.top()).out;
+}
+
+void Window::sent(uint64_t tag) {
+  Slot slot = ready_.top();
+  ready_.pop();
+  Item& it = item(slot);
+  it.state = State::in_flight;
+  if (!is_retry(slot)) in_flight_items_++;
+  tags_.emplace_hint(tags_.end(), tag, slot);
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+  if (!is_retry(slot)) position_ = {it.read, it.id, false};
+#endif
+}
+
+void Window::refuse(const std::string& why, SteadyTime now) {
+  Slot slot = ready_.top();
+  ready_.pop();
+  if (is_retry(slot)) {
+    retry_over(slot, false, why, now);
+  } else {
+    hold(slot, why, now);
+  }
+  advance();
+}
+
+std::optional<SteadyTime> Window::next_due() const {
+  if (delayed_.empty()) return std::nullopt;
+  return delayed_.top().due;
+}
+
+void Window::confirm(uint64_t tag, bool multiple, bool acked, SteadyTime now) {
+  auto from = multiple ? tags_.begin() : tags_.find(tag);
+  if (from == tags_.end()) return;  // a tag of before a restart of the window
+  auto to = multiple ? tags_.upper_bound(tag) : std::next(from);
+  std::vector<Slot> slots;
+  for (auto it = from; it != to; ++it) slots.push_back(it->second);
+  tags_.erase(from, to);
+  for (Slot slot : slots) settle_tag(slot, acked, now);
+  advance();
+}
+
+void Window::settle_tag(Slot slot, bool acked, SteadyTime now) {
+  if (alone_ > 0) alone_--;
+  Item& it = item(slot);
+  if (is_retry(slot)) {
+    retry_over(slot, acked && !it.returned, it.returned ? it.why : "the broker refused it (nack)", now);
+    return;
+  }
+  in_flight_items_--;
+  if (!acked) {
+    nacked(slot, now);
+  } else if (it.returned) {
+    hold(slot, it.why, now);
+  } else {
+    confirmed(slot, now);
+  }
+}
+
+void Window::confirmed(Slot slot, SteadyTime) {
+  Item& it = item(slot);
+  fates_.push_back({Fate::Kind::confirmed, it.id, it.out.event.captured_us, {}, {}});
+  std::string key = it.out.event.key;
+  settle(it);
+  free_key(key);
+}
+
+void Window::nacked(Slot slot, SteadyTime now) {
+  Item& it = item(slot);
+  fates_.push_back({Fate::Kind::nacked, it.id, it.out.event.captured_us, {}, {}});
+  it.returned = false;
+  if (++it.tries >= limits_.nack_tries) {
+    hold(slot, "the broker refused it " + std::to_string(it.tries) + " times (nack)", now);
+    return;
+  }
+  auto span = limits_.nack_first * (1 << std::min(it.tries - 1, 16));
+  back_off(slot, std::min(span, limits_.nack_most), now);
+}
+
+void Window::back_off(Slot slot, milliseconds span, SteadyTime now) {
+  Item& it = item(slot);
+  it.state = State::backing_off;
+  it.due = now + span;
+  delayed_.push({it.due, slot});
+}
+
+void Window::retry_over(Slot slot, bool confirmed, const std::string& why, SteadyTime now) {
+  Item& it = item(slot);
+  const Event& event = it.out.event;
+  if (confirmed) {
+    fates_.push_back({Fate::Kind::released, it.id, event.captured_us, event.routing_key, {}});
+    held_.release(it.id, now);
+  } else {
+    held_.try_failed(it.id, why, now);
+  }
+  bytes_ -= size_of(it.out);
+  retries_.erase(slot);
+}
+
+void Window::hold(Slot slot, const std::string& why, SteadyTime now) {
+  if (held_.full()) {  // no room to remember it: it stays, and with it the cursor
+    back_off(slot, limits_.nack_most, now);
+    return;
+  }
+  Item& it = item(slot);
+  std::string key = it.out.event.key;
+  put_into_held(it, why, now);
+  if (!key.empty()) hold_followers(key, now);
+}
+
+// Those that waited behind it go through admit() again, which holds or parks them.
+void Window::hold_followers(const std::string& key, SteadyTime now) {
+  auto found = keys_.find(key);
+  if (found == keys_.end()) return;
+  std::deque<Slot> followers = std::move(found->second);
+  keys_.erase(found);
+  for (Slot follower : followers) admit(follower, now);
+}
+
+void Window::put_into_held(Item& it, const std::string& why, SteadyTime now) {
+  const Event& event = it.out.event;
+  fates_.push_back({Fate::Kind::held, it.id, event.captured_us, event.routing_key, why});
+  held_.add({it.id, event.key, event.routing_key, why, it.out.place, {}, false}, now);
+  settle(it);
+}
+
+void Window::settle(Item& it) {
+  bytes_ -= size_of(it.out);
+  unsettled_--;
+  it.state = State::settled;
+  it.out = Outgoing();
+}
+
+void Window::free_key(const std::string& key) {
+  if (key.empty()) return;
+  auto found = keys_.find(key);
+  if (found == keys_.end()) return;
+  if (found->second.empty()) {
+    keys_.erase(found);
+    return;
+  }
+  Slot slot = found->second.front();
+  found->second.pop_front();
+  make_ready(slot);
+}
+
+void Window::advance() {
+  while (!items_.empty() && items_.front().state == State::settled) {
+    const Item& first = items_.front();
+#ifndef MUSKRAT_BUG_cursor_before_confirm
+    position_.id = first.mark && position_.read == first.read ? position_.id : first.id;
+    position_.read = first.read;
+    position_.closed = first.mark;
+#else
+    if (first.mark && position_.read == first.read) position_.closed = true;
+#endif
+    items_.pop_front();
+    base_++;
+  }
+}
+
+void Window::returned(const std::string& message_id, const std::string& why) {
+  for (auto& [tag, slot] : tags_) {
+    Item& it = item(slot);
+    if (it.out.event.message_id != message_id) continue;
+    it.returned = true;
+    it.why = why;
+    const Event& event = it.out.event;
+    fates_.push_back({Fate::Kind::returned, it.id, event.captured_us, event.routing_key, why});
+  }
+}
+
+void Window::connection_lost(SteadyTime now) {
+  auto tags = std::exchange(tags_, {});
+  in_flight_items_ = 0;
+  for (auto& [tag, slot] : tags) {
+    item(slot).returned = false;
+    if (is_retry(slot)) {
+      retry_over(slot, false, "the connection was lost before the broker answered", now);
+    } else {
+      make_ready(slot);
+    }
+  }
+}
+
+void Window::channel_failed(const std::string& why, SteadyTime now) {
+  bool guilty = alone_ > 0 && tags_.size() == 1;
+  alone_ = guilty ? alone_ - 1 : std::max(alone_, tags_.size());
+  if (guilty) {
+    Slot slot = tags_.begin()->second;
+    tags_.clear();
+    if (is_retry(slot)) {
+      retry_over(slot, false, why, now);
+    } else {
+      in_flight_items_--;
+      hold(slot, why, now);
+    }
+    advance();
+  }
+  connection_lost(now);
+}
+
+void Window::hold_backing_off(SteadyTime now) {
+  for (size_t i = 0; i < items_.size(); i++) {
+    if (items_[i].state == State::backing_off) hold(base_ + i, "nacked; held at a stop", now);
+  }
+  advance();
+}
+
+int64_t Window::oldest_captured_us() const {
+  for (const Item& it : items_) {
+    if (it.state != State::settled) return it.out.event.captured_us;
+  }
+  return 0;
+}
+
+}  // namespace muskrat
