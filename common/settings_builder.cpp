@@ -92,15 +92,6 @@ bool in_range(const Option& option, const Figures& figures) {
                                           figures.integer <= high.integer && figures.number <= high.number));
 }
 
-std::string range_words(std::string_view range) {
-  const size_t dots = range.find("..");
-  if (dots == std::string_view::npos) return {};
-  const std::string low(range.substr(0, dots)), high(range.substr(dots + 2));
-  if (high.empty()) return ", at least " + low;
-  if (low.empty()) return ", at most " + high;
-  return ", from " + low + " to " + high;
-}
-
 std::string choice_words(std::string_view choices) {
   std::string out = "one of ";
   for (char c : choices) {
@@ -114,6 +105,15 @@ std::string choice_words(std::string_view choices) {
 }
 
 }  // namespace
+
+std::string range_words(std::string_view range) {
+  const size_t dots = range.find("..");
+  if (dots == std::string_view::npos) return {};
+  const std::string low(range.substr(0, dots)), high(range.substr(dots + 2));
+  if (high.empty()) return ", at least " + low;
+  if (low.empty()) return ", at most " + high;
+  return ", from " + low + " to " + high;
+}
 
 std::string expectation(const Option& option) {
   switch (option.type) {

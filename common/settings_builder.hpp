@@ -60,5 +60,7 @@ class SettingsBuilder {
 
 // What an option takes, for messages and the reference: "a duration such as 250ms, 10s, 5m, 2h or 7d, from 1s to 1h".
 std::string expectation(const Option& option);
+// Its range alone: ", from 1s to 1h" or "".
+std::string range_words(std::string_view range);
 
 }  // namespace muskrat
