@@ -1,0 +1,240 @@
+"""The main job, on private servers, in half a minute: customers travel from one PostgreSQL database to another.
+
+    make demo            shows it, compares the two databases row by row, and stops what it started
+    make demo KEEP=1     leaves it running and says what to try next
+
+Everything lies in build/demo; ports are free ones on loopback. The exit code is 0 when the databases are equal.
+"""
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "test"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from customers import Customers  # noqa: E402
+from display import Display  # noqa: E402
+from harness import processes  # noqa: E402
+from harness.clients import Broker, query  # noqa: E402
+from harness.program import Program  # noqa: E402
+from harness.servers import Postgres, RabbitMQ  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CATCH_UP_SECONDS = 45
+
+# The same columns of both sides, in one order.
+FRONTEND = "SELECT id, email, phone, subdomain, company, username, volume::numeric, retention::int, rate::numeric FROM customers ORDER BY id"
+ANALYTICS = "SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate FROM customers ORDER BY id"
+
+
+class Demo:
+    def __init__(self, build, keep, seconds):
+        self.build, self.keep, self.seconds = build, keep, seconds
+        self.folder = os.path.join(build, "demo")
+        self.show = Display()
+        self.program = None
+        self.tail = None
+        self.applied_before = 0  # by consumers that have ended
+
+    # ---- the stage ----
+
+    def prepare(self):
+        """Ends what an earlier run left behind, and begins with empty folders."""
+        left = []
+        for sub in ("", "pg", "rabbitmq"):
+            left += processes.clear_leftovers(os.path.join(self.folder, sub))
+        if left:
+            self.show.say("ended what an earlier run left running: " + ", ".join(left))
+        for sub in ("pg/data", "rabbitmq", "archive"):
+            shutil.rmtree(os.path.join(self.folder, sub), ignore_errors=True)
+        os.makedirs(self.folder, exist_ok=True)
+
+    def start_servers(self):
+        self.show.say("starting a private PostgreSQL and a private RabbitMQ …")
+        self.pg = Postgres(os.path.join(self.folder, "pg"), build=self.build, keep=self.keep).start()
+        self.rabbitmq = RabbitMQ(os.path.join(self.folder, "rabbitmq"), keep=self.keep).start()
+        self.broker = Broker(self.rabbitmq, "/")
+        self.show.say(f"PostgreSQL {self.pg.major} on port {self.pg.port}, RabbitMQ {self.rabbitmq.version} on port {self.rabbitmq.port}")
+
+    def fill(self):
+        for name in ("frontend", "analytics"):
+            self.pg.create_database(name)
+            with open(os.path.join(HERE, f"{name}.sql"), encoding="utf-8") as f:
+                self.pg.psql(f.read(), name)
+        self.frontend, self.analytics = self.pg.dsn("frontend"), self.pg.dsn("analytics")
+        self.show.say("frontend: table customers attached as Frontend.Customer (Signup, Update, Cancel)")
+
+    def start_muskrat(self):
+        self.program = Program(self.folder, self.build)
+        with open(os.path.join(HERE, "muskrat.yaml"), encoding="utf-8") as f:
+            text = f.read().split("\n", 1)[1]
+        for name, real in {
+            "BROKER_URL": self.rabbitmq.url(), "FRONTEND_DSN": self.pg.dsn("frontend", "relay"), "ANALYTICS_DSN": self.analytics,
+            "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"), "RELAY_PORT": str(self.program.relay_port),
+            "CONSUMER_PORT": str(self.program.consumer_port),
+        }.items():
+            text = text.replace(f"@{name}@", real)
+        self.program.write("# Written by examples/demo/demo.py; examples/demo/muskrat.yaml is where it comes from.\n" + text)
+        os.makedirs(os.path.join(self.folder, "archive"), exist_ok=True)
+        for log in ("relay.log", "consume.log", "tail.log"):
+            open(os.path.join(self.folder, log), "w", encoding="utf-8").close()
+        self.program.setup()
+        self.relay = self.program.relay(keep=self.keep)
+        self.consumer = self.program.consume(keep=self.keep)
+        self.show.say("muskrat setup, relay and consume: running")
+
+    def start_tail(self):
+        """`muskrat tail` is where the last events on the screen come from."""
+        self.tail = processes.Child(self.program.argv("tail", "Frontend.Customer.*", "--json"), os.path.join(self.folder, "tail.log"),
+                                    cwd=self.folder, stdout=subprocess.PIPE, record=self.folder, what="tail")
+        threading.Thread(target=self._read_tail, daemon=True).start()
+
+    def _read_tail(self):
+        for text in self.tail.process.stdout:
+            self.show.event(text.decode(errors="replace"))
+
+    # ---- the play ----
+
+    def play(self):
+        customers = Customers(self.frontend)
+        customers.start()
+        began = time.monotonic()
+        kill_at, restart_at = self.seconds * 0.4, self.seconds * 0.4 + 2.5
+        stage = "running"
+        try:
+            while (elapsed := time.monotonic() - began) < self.seconds:
+                if stage == "running" and elapsed >= kill_at:
+                    self.applied_before += self.applied_now()
+                    self.consumer.kill9()
+                    stage = "killed"
+                    self.show.say("kill -9 of the consumer; its queue waits in RabbitMQ")
+                elif stage == "killed" and elapsed >= restart_at:
+                    self.consumer = self.program.consume(wait=False, keep=self.keep)
+                    stage = "restarted"
+                    self.show.say("the consumer is started again and goes on where the other one was")
+                self.draw(elapsed, customers, "down" if stage == "killed" else "up")
+                time.sleep(0.25 if self.show.tty else 1.0)
+        finally:
+            customers.stop()
+        self.catch_up(began, customers)
+        return customers
+
+    def catch_up(self, began, customers):
+        self.show.say("the application rests; waiting until the last event has arrived …")
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while time.monotonic() < deadline:
+            self.draw(time.monotonic() - began, customers, "up")
+            if query(self.frontend, FRONTEND) == query(self.analytics, ANALYTICS):
+                break
+            time.sleep(0.2)
+        self.show.done()
+
+    def applied_now(self):
+        """Events that the running consumer has brought into the analytics database."""
+        return int(self.consumer.metric("muskrat_endpoint_events_total", endpoint="analytics", fate="done") or 0)
+
+    def draw(self, elapsed, customers, consumer):
+        self.show.draw(elapsed=elapsed, of=self.seconds, written=customers.written, kinds=dict(customers.kinds),
+                       applied=self.applied_before + (self.applied_now() if consumer == "up" else 0),
+                       queued=self.broker.depth("muskrat.analytics") or 0, consumer=consumer)
+
+    # ---- the outcome ----
+
+    def compare(self, customers):
+        """Prints the outcome; true when the databases are equal."""
+        ours, theirs = query(self.frontend, FRONTEND), query(self.analytics, ANALYTICS)
+        a, b = {r[0]: r for r in ours}, {r[0]: r for r in theirs}
+        different = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+        kinds = customers.kinds
+        print(f"\n{kinds['Signup']:,} sign-ups, {kinds['Update']:,} updates and {kinds['Cancel']:,} cancellations were committed.")
+        print(f"frontend has {len(ours):,} customers, analytics has {len(theirs):,}.")
+        dead, unrouted = self.broker.depth("muskrat.analytics.dead"), self.broker.depth("muskrat.unrouted")
+        print(f"dead letters: {dead}, unrouted: {unrouted}")
+        if not different and len(ours) == len(theirs) and ours:
+            print(f"All {len(ours):,} rows are equal, column by column. The consumer was killed once on the way.")
+            return True
+        print(f"DIFFERENT: {len(different):,} rows")
+        for key in different[:10]:
+            print(f"  {key}: frontend {a.get(key)}\n  {' ' * len(str(key))}  analytics {b.get(key)}")
+        print(f"logs: {self.folder}/relay.log, {self.folder}/consume.log")
+        return False
+
+    def hints(self):
+        config = os.path.relpath(self.program.config_path)
+        muskrat = os.path.relpath(self.program.binary)
+        psql = f"psql -h 127.0.0.1 -p {self.pg.port} -U postgres"
+        pids = [c.pid for c in (self.consumer, self.relay, self.rabbitmq.child, self.rabbitmq.epmd, self.pg.child) if c]
+        print(f"""
+It is all still running. Try:
+
+  {psql} frontend
+      INSERT INTO customers (email, subdomain, username, volume, retention, rate)
+      VALUES ('you@example.com', 'you', 'you', '200', '7', '0.0');
+  {psql} analytics -c "SELECT * FROM customers ORDER BY id DESC LIMIT 3"
+
+  {muskrat} tail 'Frontend.Customer.*' --config {config}
+  {muskrat} status --config {config}
+  {muskrat} check --config {config}
+  http://127.0.0.1:{self.program.relay_port}/ (relay) and http://127.0.0.1:{self.program.consumer_port}/ (consumer)
+  tail -n 3 {os.path.relpath(self.folder)}/archive/events.jsonl
+
+Stop it:  kill {' '.join(str(p) for p in pids)}
+   (the next `make demo` does that too)""")
+
+    def stop(self):
+        """What was started, in the order in which a stop is clean."""
+        if self.tail:
+            self.tail.stop()
+        if self.program:
+            self.program.stop()
+        for server in ("rabbitmq", "pg"):
+            if hasattr(self, server):
+                getattr(self, server).stop()
+
+    def run(self):
+        equal = kept = False
+        try:
+            self.prepare()
+            self.start_servers()
+            self.fill()
+            self.start_muskrat()
+            self.start_tail()
+            equal = self.compare(self.play())
+            if self.keep:
+                self.tail.stop()
+                self.tail = None
+                self.hints()
+                kept = True
+        finally:
+            if not kept:
+                self.show.done()
+                self.keep = False
+                self.stop()
+        return 0 if equal else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--keep", action="store_true", help="leave everything running")
+    parser.add_argument("--seconds", type=float, default=20, help="how long the application writes (default: 20)")
+    args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sys.exit(Demo(os.path.abspath(args.build), args.keep, args.seconds).run())
+    except KeyboardInterrupt:
+        print("\ninterrupted; everything that was started is stopped", file=sys.stderr)
+        sys.exit(130)
+    except (RuntimeError, TimeoutError, AssertionError) as e:
+        print(f"\ndemo: {e}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
