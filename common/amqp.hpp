@@ -1,4 +1,4 @@
-// RabbitMQ: the thin wrapper around rabbitmq-c. Its headers are included in amqp.cpp alone.
+// RabbitMQ: the thin wrapper around rabbitmq-c. Its headers are included in amqp_*.cpp alone.
 //
 // Used by the relay, the host, and the CLI's setup/status/tail. One Connection
 // carries one channel at a time and belongs to one thread.
@@ -78,7 +78,7 @@ struct Delivery {
 };
 
 struct Returned {
-  int code = 0;       // 312 NO_ROUTE
+  int code = 0;  // 312 NO_ROUTE
   std::string text, exchange, routing_key, message_id;
 };
 
@@ -111,7 +111,8 @@ class Connection {
  public:
   // Connects, logs in and opens a channel. `name` is shown by the broker's tools. A refused login is
   // Failure{reconnect} (secrets rotate) whose text names user and vhost and says what to check.
-  static Connection open(const Address& address, const std::string& name, Deadline deadline, const Stop* stop = nullptr);
+  static Connection open(const Address& address, const std::string& name, Deadline deadline,
+                         const Stop* stop = nullptr);
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();  // closes the socket at once; call close() before for a clean goodbye
@@ -123,15 +124,18 @@ class Connection {
     uint32_t messages, consumers;
   };
   QueueState declare_queue(const std::string& name, const Table& arguments, Deadline deadline);
-  std::optional<QueueState> queue_state(const std::string& name, Deadline deadline);  // passive; nullopt = no such queue
+  std::optional<QueueState> queue_state(const std::string& name,
+                                        Deadline deadline);  // passive; nullopt = no such queue
   // A temporary queue of this connection (exclusive, auto-delete); returns its name.
   std::string declare_temporary_queue(Deadline deadline);
   void bind_queue(const std::string& queue, const std::string& exchange, const std::string& pattern, Deadline deadline);
-  void unbind_queue(const std::string& queue, const std::string& exchange, const std::string& pattern, Deadline deadline);
+  void unbind_queue(const std::string& queue, const std::string& exchange, const std::string& pattern,
+                    Deadline deadline);
 
   // ---- publishing ----
   void confirm_select(Deadline deadline);
-  // Tags count from 1 on each channel. would_block: the broker said it is blocked; nothing was written.
+  // Tags count from 1 on each channel. would_block: the broker said it is blocked (then blocked() is true), or its
+  // socket takes nothing more right now; nothing was written: pump(), then try again.
   Sent publish(const Message& message, Deadline deadline);
   uint64_t last_tag() const;
 
