@@ -1,0 +1,78 @@
+#include "common/wire.hpp"
+
+namespace muskrat::wire {
+
+namespace {
+
+void add_text(amqp::Message& message, std::string_view name, std::string_view value) {
+  if (!value.empty()) message.headers.push_back({name, value});
+}
+
+std::string text_header(const amqp::Table& headers, std::string_view name) {
+  auto found = headers.find(std::string(name));
+  if (found == headers.end()) return "";
+  auto* text = std::get_if<std::string>(&found->second);
+  return text == nullptr ? "" : *text;
+}
+
+int64_t integer_header(const amqp::Table& headers, std::string_view name) {
+  auto found = headers.find(std::string(name));
+  if (found == headers.end()) return 0;
+  auto* number = std::get_if<int64_t>(&found->second);
+  return number == nullptr ? 0 : *number;
+}
+
+// Milliseconds where they ride along; else the property's whole seconds.
+int64_t captured_us(const amqp::Delivery& delivery) {
+  if (int64_t ms = integer_header(delivery.headers, header_timestamp_ms); ms != 0) return ms * 1000;
+  return static_cast<int64_t>(delivery.timestamp_s) * 1'000'000;
+}
+
+std::string own_routing_key(amqp::Delivery& delivery) {
+  auto own = text_header(delivery.headers, header_routing_key);
+  return own.empty() ? std::move(delivery.routing_key) : own;
+}
+
+}  // namespace
+
+amqp::Message message_of(const Event& event, std::string_view exchange) {
+  amqp::Message message;
+  message.exchange = exchange;
+  message.routing_key = event.routing_key;
+  message.body = event.body;
+  message.message_id = event.message_id;
+  message.content_type = "application/json";
+  if (auto words = parse_routing_key(event.routing_key)) message.type = words->action;
+  message.app_id = "muskrat";
+  // A property holds 255 bytes; a longer key stands in its header alone, and hashes by the same prefix everywhere.
+  message.correlation_id = std::string_view(event.key).substr(0, 255);
+  message.timestamp_s = static_cast<uint64_t>(event.captured_us / 1'000'000);
+  message.headers.reserve(9);
+  add_text(message, header_key, event.key);
+  message.headers.push_back({header_epoch, event.epoch});
+  message.headers.push_back({header_seq, event.seq});
+  add_text(message, header_source, event.source);
+  add_text(message, header_op, op_name(event.op));
+  add_text(message, header_omitted, event.omitted);
+  add_text(message, header_traceparent, event.traceparent);
+  message.headers.push_back({header_timestamp_ms, event.captured_us / 1000});
+  return message;
+}
+
+bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why) {
+  event = Event{};
+  event.routing_key = own_routing_key(delivery);
+  event.message_id = std::move(delivery.message_id);
+  event.key = text_header(delivery.headers, header_key);
+  event.source = text_header(delivery.headers, header_source);
+  event.op = op_from_name(text_header(delivery.headers, header_op)).value_or(Op::emit);
+  event.epoch = integer_header(delivery.headers, header_epoch);
+  event.seq = integer_header(delivery.headers, header_seq);
+  event.captured_us = captured_us(delivery);
+  event.omitted = text_header(delivery.headers, header_omitted);
+  event.traceparent = text_header(delivery.headers, header_traceparent);
+  event.body = std::move(delivery.body);
+  return parse_routing_key(event.routing_key, &why).has_value();
+}
+
+}  // namespace muskrat::wire
