@@ -9,16 +9,17 @@
 // It does not: check routing keys, build JSON, keep the body below muskrat.max_body (its callers do).
 #pragma once
 
-// Trivially destructible and borrowed: every pointer lives until outbox_write returns. Text is in the server's encoding.
+// Trivially destructible and borrowed: every pointer lives until outbox_write returns. Text is in the server's
+// encoding.
 struct OutboxEvent {
-    char op;  // i insert, u update, d delete, t truncate, e emit
-    const char* routing_key;
-    int routing_key_len;
-    const char* ordering_key;  // null: no order asked for
-    int ordering_key_len;
-    const char* body;
-    int body_len;
-    const char* omitted_json;  // JSON array of body paths that were left out, or null
+  char op;  // i insert, u update, d delete, t truncate, e emit
+  const char* routing_key;
+  int routing_key_len;
+  const char* ordering_key;  // null: no order asked for
+  int ordering_key_len;
+  const char* body;
+  int body_len;
+  const char* omitted_json;  // JSON array of body paths that were left out, or null
 };
 
 // GUC-independent set-up (hooks, callbacks); called once from _PG_init.

@@ -1,0 +1,36 @@
+// Where the outbox's relations are, and its three sequences: two cells that are read off their page without a snapshot,
+// and the ids. SQL sets the cells (sql/segments.sql, sql/lease.sql); outbox.cpp and doorbell.cpp read them.
+//
+// Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
+//
+// It does not: use nextval(). That would change what the application's lastval() returns, and obey a CACHE or INCREMENT
+// that somebody altered.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "utils/relcache.h"
+}
+
+constexpr int segment_count = 3;
+
+struct OutboxRelations {
+  Oid segments[segment_count];
+  Oid outbox_id;
+  Oid current_segment;
+  Oid doorbell;
+};
+
+// Registers the relcache callback that forgets the OIDs when one of the relations changes or is dropped.
+void cells_init();
+
+// The relations of this database, found by name and remembered; null when the extension is not installed (any more).
+const OutboxRelations* outbox_relations();
+
+// The cell's value. False when the sequence is gone; never raises for that, so PRE_COMMIT may call it.
+bool cell_read(Oid sequence, int64* value);
+
+// The next id, logged as nextval logs it: 32 ahead, so that a crash skips ids and never repeats one. The transaction
+// must have its xid. False when the sequence is gone.
+bool id_draw(Oid sequence, int64* id);

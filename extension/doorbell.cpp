@@ -1,0 +1,38 @@
+#include "extension/doorbell.hpp"
+
+#include "extension/cells.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/async.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+}
+
+namespace {
+
+bool event_written = false;
+
+// The bell's value, or 0. The lock is asked for conditionally: whoever alters or drops the extension just now must not
+// hold up, let alone deadlock with, a commit.
+int sleeping_relay() {
+  const OutboxRelations* relations = outbox_relations();
+  if (relations == nullptr || !ConditionalLockRelationOid(relations->doorbell, AccessShareLock)) return 0;
+  int64 pid = 0;
+  return cell_read(relations->doorbell, &pid) ? static_cast<int>(pid) : 0;
+}
+
+void at_transaction_event(XactEvent event, void*) {
+  // A two-phase commit (PRE_PREPARE) never notifies: PostgreSQL refuses it.
+  if (event == XACT_EVENT_PRE_COMMIT && event_written) {
+    int pid = sleeping_relay();
+    if (pid != 0 && BackendPidGetProc(pid) != nullptr) Async_Notify("muskrat", "");
+  }
+  if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) event_written = false;
+}
+
+}  // namespace
+
+void doorbell_init() { RegisterXactCallback(at_transaction_event, nullptr); }
+
+void doorbell_ring_at_commit() { event_written = true; }
