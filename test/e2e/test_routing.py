@@ -1,0 +1,67 @@
+"""Who gets what: subscriptions at several depths, the unrouted, endpoints that do not disturb each other."""
+from harness.processes import wait_until
+
+
+def files(world, **subscriptions):
+    """One file endpoint per name."""
+    return {name: {"kind": "file", "path": f"{world.folder}/{name}.jsonl", "subscribe": patterns}
+            for name, patterns in subscriptions.items()}
+
+
+def lines(world, name):
+    try:
+        with open(f"{world.folder}/{name}.jsonl", encoding="utf-8") as f:
+            return f.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def test_routing_three_depths_all_receive_signup(world):
+    world.stand(endpoints=files(world, source=["Frontend.*"], object=["Frontend.Customer.*"], action=["Frontend.Customer.Signup"],
+                                other=["Frontend.Invoice.*"], everything=["#"]))
+    world.customers(1)
+    world.sql("UPDATE customers SET phone = '1'")
+    for name, count in {"source": 2, "object": 2, "everything": 2, "action": 1}.items():
+        wait_until(lambda n=name, c=count: len(lines(world, n)) == c, 10, f"{count} lines in {name}")
+    assert lines(world, "other") == []
+
+
+def test_routing_unrouted_event_is_kept(world):
+    world.stand(endpoints=files(world, invoices=["Frontend.Invoice.*"]))
+    world.customers(1, 2)
+    world.broker.wait_depth("muskrat.unrouted", 2)
+    assert [d.routing_key for d in world.broker.get_all("muskrat.unrouted")] == ["Frontend.Customer.Signup"] * 2
+    assert world.relay.get("/readyz")[0] == 200
+
+
+def test_routing_dead_endpoint_holds_up_nobody(world):
+    dead = world.mirror(dsn="host=127.0.0.1 port=1 dbname=nowhere user=postgres connect_timeout=2")
+    world.stand(endpoints={"analytics": world.mirror(), "gone": dead}, consume=False)
+    world.consumer = world.program.consume(wait=False)
+    world.customers(*range(50))
+    world.wait_equal()
+    wait_until(lambda: world.broker.depth("muskrat.analytics") == 0, 10, "analytics' queue to be empty")
+    status, text = world.consumer.get("/readyz")
+    assert status == 503 and "gone" in text and "nowhere" not in world.broker.url
+    assert world.broker.depth("muskrat.gone.dead") == 0, "an outage of the endpoint is no fault of the events"
+    world.consumer.stop()
+    assert world.broker.depth("muskrat.gone") == 50
+
+
+def test_routing_prefix_keeps_staging_apart(world):
+    world.stand(endpoints=files(world, all=["#"]), broker={"prefix": "staging"})
+    world.customers(1)
+    wait_until(lambda: len(lines(world, "all")) == 1, 10, "the event")
+    assert world.broker.depth("staging.all") == 0 and world.broker.depth("muskrat.all") is None
+
+
+def test_routing_setup_is_idempotent_and_reports_drift(world):
+    world.stand(endpoints=files(world, all=["#"]), relay=False, consume=False)
+    world.broker.call(lambda c: c.queue_declare("muskrat.late", durable=True))  # classic, and in the way
+    world.program.setup()
+    world.program.config["endpoints"]["late"] = files(world, late=["#"])["late"]
+    world.program.save()
+    done = world.program.run("setup")
+    assert done.returncode != 0
+    assert "muskrat.late" in done.stdout + done.stderr
+    assert world.broker.depth("muskrat.late.dead") == 0, "the rest goes on"
