@@ -1,5 +1,7 @@
 #include "common/wire.hpp"
 
+#include <algorithm>
+
 namespace muskrat::wire {
 
 namespace {
@@ -20,6 +22,13 @@ int64_t integer_header(const amqp::Table& headers, std::string_view name) {
   if (found == headers.end()) return 0;
   auto* number = std::get_if<int64_t>(&found->second);
   return number == nullptr ? 0 : *number;
+}
+
+// A property holds 255 bytes; a longer key stands whole in its header alone. Cut between characters: clients decode it.
+std::string_view property_text(std::string_view text) {
+  size_t end = std::min<size_t>(text.size(), 255);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
 }
 
 // Milliseconds where they ride along; else the property's whole seconds.
@@ -44,8 +53,7 @@ amqp::Message message_of(const Event& event, std::string_view exchange) {
   message.content_type = "application/json";
   if (auto words = parse_routing_key(event.routing_key)) message.type = words->action;
   message.app_id = "muskrat";
-  // A property holds 255 bytes; a longer key stands in its header alone, and hashes by the same prefix everywhere.
-  message.correlation_id = std::string_view(event.key).substr(0, 255);
+  message.correlation_id = property_text(event.key);
   message.timestamp_s = static_cast<uint64_t>(event.captured_us / 1'000'000);
   message.headers.reserve(9);
   add_text(message, header_key, event.key);
