@@ -27,9 +27,12 @@ LIB_DIRS  := common relay relay/sources consumer consumer/endpoints
 LIB_SRC   := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.cpp))
 CLI_SRC   := $(wildcard cli/*.cpp)
 UNIT_SRC  := $(wildcard test/unit/test_*.cpp)
+# like the unit tests, but they talk to servers, which test/run.py starts
+INTEGRATION_SRC := $(wildcard test/integration/test_*.cpp)
 LIB_OBJ   := $(LIB_SRC:%.cpp=$(BUILD)/obj/%.o)
 CLI_OBJ   := $(CLI_SRC:%.cpp=$(BUILD)/obj/%.o)
 UNIT_BIN  := $(UNIT_SRC:test/unit/%.cpp=$(BUILD)/unit/%)
+INTEGRATION_BIN := $(INTEGRATION_SRC:test/integration/%.cpp=$(BUILD)/integration/%)
 LIB       := $(BUILD)/libmuskrat.a
 PROGRAM   := $(BUILD)/muskrat
 STAGE     := $(BUILD)/stage-$(PG_MAJOR)
@@ -58,7 +61,7 @@ $(BUILD)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/unit/%: test/unit/%.cpp $(LIB)
+$(UNIT_BIN) $(INTEGRATION_BIN): $(BUILD)/%: test/%.cpp $(LIB)
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDLIBS) -lcmocka
 
@@ -85,7 +88,7 @@ check: ## Build and run every test: unit, regress, isolation, end-to-end, short 
 	@$(MAKE) all unit-programs
 	@$(PYTHON) test/run.py --build $(BUILD) $(ONLY)
 
-unit-programs: $(UNIT_BIN)
+unit-programs: $(UNIT_BIN) $(INTEGRATION_BIN)
 
 torture: ## The long fault tests: whole sweeps, seeded bugs, 200,000 events under kill -9 (an hour or more)
 	@packaging/deps.sh --quiet
@@ -112,6 +115,6 @@ format: ## Format the sources in place
 clean: ## Remove build/
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:%=%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:%=%.d) $(INTEGRATION_BIN:%=%.d)
 
 .PHONY: help deps all program extension install demo check unit-programs torture bench golden lint format clean
