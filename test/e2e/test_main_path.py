@@ -84,10 +84,11 @@ def test_main_path_types_arrive_unchanged(world):
     world.configure({"kinds": world.mirror(subscribe=["Frontend.Kind.*"], routes=[route])})
     world.program.setup()
     world.start()
-    world.sql("SET extra_float_digits = 0; SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'")
+    # what the writing session thinks of formats must not show in the events
+    odd = "SET extra_float_digits = 0; SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET bytea_output = 'escape'; "
     for n in range(max(len(values) for _, values in TYPES.values())):
         row = [values[n % len(values)] for _, values in TYPES.values()]
-        world.sql(f"INSERT INTO kinds VALUES ({', '.join(['%s'] * (len(row) + 1))})", [n, *row])
+        world.sql(odd + f"INSERT INTO kinds VALUES ({', '.join(['%s'] * (len(row) + 1))})", [n, *row])
     read = "SELECT id, " + ", ".join(f"{name}::text" for name in TYPES) + " FROM kinds ORDER BY id"
     wait_until(lambda: len(world.tsql(read)) == len(world.sql(read)), 15, "all rows")
     for ours, theirs in zip(world.sql(read), world.tsql(read)):

@@ -1,0 +1,132 @@
+"""How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
+import signal
+import time
+
+from harness.processes import wait_until
+
+
+def test_daemons_sigterm_drains(world):
+    world.stand()
+    observer = world.observe()
+    for n in range(5):
+        world.customers(*range(n * 40, n * 40 + 40))
+        assert world.relay.stop() == 0
+        world.relay = world.program.relay()
+    world.wait_equal()
+    assert world.consumer.stop() == 0
+    ids = [d.message_id for d in observer.quiet()]
+    assert len(ids) == 200 and len(set(ids)) == 200, "a drained stop repeats nothing"
+
+
+def test_daemons_sigint_ends_them_too(world):
+    world.stand()
+    assert world.relay.stop(signal.SIGINT) == 0
+    assert world.consumer.stop(signal.SIGINT) == 0
+
+
+def test_daemons_blocked_broker_is_a_visible_state(world):
+    world.stand()
+    world.customers(1)
+    world.wait_equal()
+    world.rabbitmq.ctl("set_vm_memory_high_watermark", "0")
+    try:
+        world.customers(*range(2, 60))
+        wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 1, 20, "the relay to show that it is blocked")
+        status, text = world.relay.get("/readyz")
+        assert "blocked" in text
+        assert world.relay.get("/healthz")[0] == 200, "blocked is no reason to be restarted"
+        began = time.monotonic()
+        assert world.relay.stop() == 0
+        assert time.monotonic() - began < 7, "a blocked broker must not hold up a stop"
+    finally:
+        world.rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
+    world.start(consume=False)
+    world.wait_equal(40)
+    wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 0, 10, "the state to clear")
+
+
+def test_daemons_second_relay_stands_by_and_takes_over(world):
+    world.stand(source={"lease_time": "2s"})
+    other = world.program.__class__(world.folder, world.program.binary.rsplit("/", 1)[0], "second.yaml")
+    other.config = {**world.program.config, "relay": {"listen": f"127.0.0.1:{other.relay_port}"}}
+    other.save()
+    second = other.relay(log=f"{world.folder}/second.log")
+    assert "standby" in second.get("/")[1] or "standby" in second.get("/readyz")[1]
+    world.customers(1)
+    world.wait_equal()
+    world.relay.kill9()
+    world.customers(2)
+    world.wait_equal(20)
+    assert second.stop() == 0
+
+
+def test_daemons_metrics_and_health(world):
+    world.stand()
+    world.customers(*range(25))
+    world.wait_equal()
+    for daemon in (world.relay, world.consumer):
+        assert daemon.get("/healthz")[0] == 200
+        assert daemon.get("/readyz")[0] == 200
+        status, page = daemon.get("/")
+        assert status == 200 and "<html" in page.lower()
+        assert daemon.get("/nothing")[0] == 404
+    wait_until(lambda: world.relay.metric("muskrat_relay_published_total", source="frontend") == 25, 5, "the relay's count")
+    assert world.relay.metric("muskrat_relay_held", source="frontend") == 0
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_events_total", endpoint="analytics", fate="done") == 25, 5,
+               "the host's count")
+    for daemon in (world.relay, world.consumer):
+        text = daemon.get("/metrics")[1]
+        names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE muskrat_")}
+        assert names, text
+        assert all(f"# HELP {name} " in text for name in names)
+
+
+def test_daemons_no_payload_and_no_secret_in_logs(world):
+    world.stand(endpoints={"analytics": world.mirror(password="Hush-hush-7")}, log={"level": "debug"})
+    world.tsql("ALTER TABLE customers ADD CHECK (company_name <> 'Secret Ltd')")
+    world.customers(1, 2, company="Secret Ltd")
+    world.customers(3, company="Open Inc")
+    world.broker.wait_depth("muskrat.analytics.dead", 2)
+    world.program.stop()
+    for name in ("relay.log", "consume.log"):
+        with open(f"{world.folder}/{name}", encoding="utf-8") as f:
+            text = f.read()
+        assert "Secret Ltd" not in text and "c1@example.com" not in text and "Hush-hush-7" not in text
+
+
+def test_daemons_reconnect_when_the_broker_restarts(world):
+    world.stand()
+    world.customers(1)
+    world.wait_equal()
+    world.rabbitmq.restart()
+    world.customers(2, 3)
+    world.wait_equal(60)
+
+
+def test_daemons_reconnect_when_backends_are_terminated(world):
+    world.stand()
+    for n in range(5):
+        world.customers(n)
+        world.pg.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                      f" WHERE datname IN ('{world.front_db}', '{world.target_db}') AND pid <> pg_backend_pid()")
+    world.wait_equal(60)
+
+
+def test_daemons_listen_beyond_loopback_needs_a_token(world):
+    world.stand(relay=False, consume=False)
+    world.program.config["relay"]["listen"] = f"0.0.0.0:{world.program.relay_port}"
+    world.program.save()
+    done = world.program.run("relay")
+    assert done.returncode != 0 and "token" in done.stderr + done.stdout
+
+
+def test_daemons_idle_relay_hardly_asks(world):
+    """Woken by the writer's NOTIFY, not by polling: an event after a pause is there at once."""
+    world.stand()
+    observer = world.observe()
+    for n in range(5):
+        time.sleep(1.3)
+        began = time.monotonic()
+        world.customers(n)
+        observer.wait(n + 1)
+        assert time.monotonic() - began < 0.5

@@ -1,0 +1,105 @@
+"""What an endpoint cannot take, what it cannot take yet, and what happens to the neighbours."""
+from harness.processes import wait_until
+
+HISTORY = "CREATE TABLE history (n bigserial, id bigint, email text)"
+STRICT = "ALTER TABLE customers ADD CONSTRAINT plan_check CHECK (volume <> 'bad')"
+
+
+def test_dead_letters_bad_event_leaves_with_its_reason_and_neighbours_are_done(world):
+    world.stand(consume=False)
+    world.tsql(STRICT)
+    for n in range(1, 31):
+        world.customers(n, volume="bad" if n == 13 else "200")
+    world.start(relay=False)
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    world.wait_target("SELECT count(*), count(*) FILTER (WHERE id = 13) FROM customers", [(29, 0)])
+    (letter,) = world.broker.peek("muskrat.analytics.dead")
+    assert letter.json["id"] == 13
+    assert letter.headers["x-muskrat-routing-key"] == "Frontend.Customer.Signup"
+    reason = " ".join(str(v) for k, v in letter.headers.items() if "reason" in k)
+    assert "23514" in reason and "plan_check" in reason
+    assert "bad" not in reason.split(), "no payload in the reason"
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 1, 5, "the count")
+
+
+def test_dead_letters_later_events_of_the_key_go_on(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    world.sql("UPDATE customers SET volume = '500'")
+    world.wait_equal()
+
+
+def test_dead_letters_hold_keeps_the_key_waiting_also_after_a_restart(world):
+    world.stand(endpoints={"analytics": world.mirror(on_dead="hold")})
+    world.tsql(STRICT)
+    world.customers(1, volume="bad")
+    world.customers(2, volume="200")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    assert world.consumer.stop() == 0
+    world.start(relay=False)
+    world.sql("UPDATE customers SET volume = '500'")
+    world.broker.wait_depth("muskrat.analytics.dead", 2)
+    world.wait_target("SELECT id, volume FROM customers", [(2, "500")])
+
+
+def test_dead_letters_missing_required_field(world):
+    columns = ["id", {"to": "email", "from": "nothing.there", "required": True}]
+    route = {"table": "public.customers", "key": ["id"], "columns": columns}
+    world.stand(endpoints={"analytics": world.mirror(routes=[route])})
+    world.customers(1)
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+
+
+def test_dead_letters_foreign_message_that_is_no_json(world):
+    world.stand()
+    world.broker.publish("Frontend.Customer.Signup", b"\xff not json")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    world.customers(1)
+    world.wait_equal()
+
+
+def test_dead_letters_retry_keeps_the_order_of_the_key_and_holds_up_no_other(world):
+    """One row's effects fail for a while with a class that may pass (a lock timeout); the others overtake it."""
+    route = {"table": "public.history", "mode": "append", "columns": ["id", "email"]}
+    world.tsql(HISTORY)
+    world.stand(endpoints={"history": world.mirror(routes=[route], retry_first="100ms", retry_most="300ms", retry_attempts=1000)},
+                consume=False)
+    world.tsql("CREATE TABLE trouble (id bigint)")
+    world.tsql("""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM trouble t WHERE t.id = new.id) THEN
+            RAISE 'busy' USING ERRCODE = 'lock_not_available';
+        END IF;
+        RETURN new; END $$""")
+    world.tsql("CREATE TRIGGER refuse BEFORE INSERT ON history FOR EACH ROW EXECUTE FUNCTION refuse()")
+    world.tsql("INSERT INTO trouble VALUES (1)")
+    world.start(relay=False)
+    world.customers(1, 2, 3)
+    for n in range(5):
+        world.sql("UPDATE customers SET email = 'v' || %s", (n,))
+    world.wait_target("SELECT id, count(*) FROM history GROUP BY 1 ORDER BY 1", [(2, 6), (3, 6)])
+    world.tsql("DELETE FROM trouble")
+    expected = [("c1@example.com",)] + [(f"v{n}",) for n in range(5)]
+    world.wait_target("SELECT email FROM history WHERE id = 1 ORDER BY n", expected)
+    for n in (2, 3):
+        assert world.tsql(f"SELECT email FROM history WHERE id = {n} ORDER BY n")[1:] == expected[1:]
+    assert world.broker.depth("muskrat.history.dead") == 0
+
+
+def test_dead_letters_endpoint_that_goes_down_parks_and_comes_back(world):
+    world.stand(endpoints={"analytics": world.mirror(circuit_first="200ms", circuit_most="500ms")})
+    world.customers(1)
+    world.wait_equal()
+    world.tsql("ALTER TABLE customers RENAME TO hidden")
+    world.tsql(f'ALTER DATABASE "{world.target_db}" CONNECTION LIMIT 0')
+    world.pg.psql(f"ALTER ROLE postgres CONNECTION LIMIT -1; SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                  f" WHERE datname = '{world.target_db}'")
+    world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS false')
+    world.customers(*range(2, 40))
+    wait_until(lambda: world.consumer.get("/readyz")[0] == 503, 15, "the host to say that the endpoint is down")
+    world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS true CONNECTION LIMIT -1')
+    world.tsql("ALTER TABLE hidden RENAME TO customers")
+    world.wait_equal(40)
+    assert world.broker.depth("muskrat.analytics.dead") == 0
+    wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 15, "the host to be ready again")
