@@ -23,7 +23,7 @@ LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
 # ccache where there is one: builds of the same source again cost nothing
 CCACHE    := $(shell command -v ccache 2>/dev/null)
 
-LIB_DIRS  := common relay relay/sources consumer consumer/endpoints
+LIB_DIRS  := common relay relay/sources consumer consumer/endpoints consumer/endpoints/postgres
 LIB_SRC   := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.cpp))
 CLI_SRC   := $(wildcard cli/*.cpp)
 UNIT_SRC  := $(wildcard test/unit/test_*.cpp)

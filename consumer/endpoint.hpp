@@ -31,8 +31,9 @@ struct Outcome {
     dead,        // can never work: dead letter
   };
   Fate fate = Fate::done;
-  std::string reason;       // for retry, park, dead: class and cause without payload, e.g. "23514 check constraint plan_check"
-  milliseconds until{0};    // park: how long from now
+  std::string
+      reason;  // for retry, park, dead: class and cause without payload, e.g. "23514 check constraint plan_check"
+  milliseconds until{0};  // park: how long from now
 
   static Outcome done() { return {}; }
   static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }

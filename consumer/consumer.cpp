@@ -1,0 +1,47 @@
+#include "consumer/consumer.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "common/log.hpp"
+#include "consumer/host.hpp"
+
+namespace muskrat {
+namespace {
+
+const EndpointKind& kind_of(const Component& component) {
+  for (const EndpointKind& kind : endpoint_kinds())
+    if (kind.name == component.kind) return kind;
+  throw std::logic_error("no endpoint kind " + component.kind);  // load_config refuses it
+}
+
+// True after a clean stop. One endpoint that cannot go on leaves the others alone.
+bool host_endpoint(const Component& component, const Config& config, StatusBoard& board, const Stop& stop) {
+  try {
+    Host(kind_of(component), component, config, board, stop).run();
+    return true;
+  } catch (const std::exception& error) {
+    log::error("consumer", "endpoint stopped", {{"endpoint", component.name}, {"why", error.what()}});
+    board.set("endpoint " + component.name, false, "stopped", error.what());
+    return false;
+  }
+}
+
+}  // namespace
+
+int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
+  if (config.endpoints.empty())
+    throw Failure(Remedy::stop, config.file + " has no endpoints: there is nothing to consume for");
+  std::atomic<bool> clean = true;
+  std::vector<std::thread> threads;
+  for (const Component& component : config.endpoints)
+    threads.emplace_back([&, endpoint = &component] {
+      if (!host_endpoint(*endpoint, config, board, stop)) clean = false;
+    });
+  for (std::thread& thread : threads) thread.join();
+  return clean ? 0 : 1;
+}
+
+}  // namespace muskrat

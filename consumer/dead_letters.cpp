@@ -1,0 +1,194 @@
+#include "consumer/dead_letters.hpp"
+
+#include "common/backoff.hpp"
+#include "common/log.hpp"
+#include "common/wire.hpp"
+
+namespace muskrat {
+namespace {
+
+constexpr size_t window = 256;
+constexpr milliseconds quiet_span{10'000};
+constexpr milliseconds confirm_span{30'000};
+
+// The message views `letter`, `exchange` and `endpoint`.
+amqp::Message message_of(const DeadLetter& letter, const std::string& exchange, const std::string& endpoint) {
+  const amqp::Delivery& original = letter.original;
+  amqp::Message message;
+  message.exchange = exchange;
+  message.routing_key = endpoint;
+  message.body = original.body;
+  message.message_id = original.message_id;
+  message.content_type = original.content_type;
+  message.type = original.type;
+  message.app_id = original.app_id;
+  message.correlation_id = original.correlation_id;
+  message.timestamp_s = original.timestamp_s;
+  return message;
+}
+
+bool is_ours_to_write(const std::string& header) {
+  return header == wire::header_routing_key || header == dead::header_reason || header == dead::header_endpoint ||
+         header == dead::header_attempts || header == dead::header_at || header == "x-delivery-count";
+}
+
+void add_headers(amqp::Message& message, const amqp::Table& headers) {
+  for (const auto& [name, value] : headers) {
+    if (is_ours_to_write(name)) continue;
+    if (const auto* text = std::get_if<std::string>(&value)) message.headers.push_back({name, std::string_view(*text)});
+    if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});
+    if (const auto* truth = std::get_if<bool>(&value)) message.headers.push_back({name, int64_t{*truth}});
+  }
+}
+
+}  // namespace
+
+DeadLetterOffice::DeadLetterOffice(const amqp::Address& broker, const Topology& topology, std::string endpoint,
+                                   Mailbox& mailbox)
+    : broker_(broker), topology_(topology), endpoint_(std::move(endpoint)), mailbox_(mailbox) {
+  thread_ = std::thread([this] { run(); });
+}
+
+DeadLetterOffice::~DeadLetterOffice() {
+  {
+    std::lock_guard lock(mutex_);
+    quit_.request();
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void DeadLetterOffice::bury(DeadLetter letter) {
+  {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(letter));
+  }
+  wake_.notify_one();
+}
+
+void DeadLetterOffice::abandon(uint64_t generation) {
+  std::lock_guard lock(mutex_);
+  waiting_.clear();
+  abandoned_ = generation;
+}
+
+void DeadLetterOffice::run() {
+  Backoff backoff(milliseconds(200), milliseconds(30'000));
+  while (take_letters()) {
+    try {
+      work();
+      if (refusal_.empty()) {
+        backoff.reset();
+        continue;
+      }
+      report_trouble(refusal_);
+    } catch (const Failure& failure) {
+      connection_.reset();
+      report_trouble(failure.what());
+    }
+    put_back();
+    quit_.wait(backoff.next());
+  }
+  if (connection_) connection_->close(Deadline::in(milliseconds(2000)));
+}
+
+bool DeadLetterOffice::take_letters() {
+  std::unique_lock lock(mutex_);
+  const auto something = [this] { return quit_.requested() || !waiting_.empty(); };
+  while (!wake_.wait_for(lock, connection_ ? quiet_span : milliseconds(std::chrono::hours(1)), something)) {
+    // nobody answers heartbeats while the office sleeps: it hangs up instead
+    if (connection_) connection_->close(Deadline::in(milliseconds(2000)));
+    connection_.reset();
+  }
+  while (!waiting_.empty() && to_send_.size() < window) {
+    to_send_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return !quit_.requested();
+}
+
+void DeadLetterOffice::work() {
+  refusal_.clear();
+  returned_.clear();
+  if (!connection_) {
+    connection_ = amqp::Connection::open(broker_, "muskrat consume " + endpoint_ + " dead letters",
+                                         Deadline::in(milliseconds(15'000)), &quit_);
+    connection_->confirm_select(Deadline::in(milliseconds(15'000)));
+  }
+  while (!to_send_.empty()) {
+    send(to_send_.front());
+    sent_.emplace(connection_->last_tag(), std::move(to_send_.front()));
+    to_send_.pop_front();
+  }
+  await_confirms();
+}
+
+void DeadLetterOffice::send(const DeadLetter& letter) {
+  const std::string exchange = topology_.dead_exchange();
+  amqp::Message message = message_of(letter, exchange, endpoint_);
+  add_headers(message, letter.original.headers);
+  message.headers.push_back({wire::header_routing_key, std::string_view(letter.routing_key)});
+  message.headers.push_back({dead::header_reason, std::string_view(letter.reason)});
+  message.headers.push_back({dead::header_endpoint, std::string_view(endpoint_)});
+  message.headers.push_back({dead::header_attempts, int64_t{letter.attempts}});
+  message.headers.push_back({dead::header_at, wall_clock_us() / 1000});
+  if (connection_->publish(message, Deadline::in(confirm_span)) == amqp::Sent::would_block)
+    throw Failure(Remedy::reconnect, "the broker takes no messages: " + connection_->blocked_reason());
+}
+
+void DeadLetterOffice::await_confirms() {
+  const Deadline deadline = Deadline::in(confirm_span);
+  while (!sent_.empty()) {
+    if (deadline.passed()) throw Failure(Remedy::reconnect, "the broker did not confirm dead letters within 30 s");
+    if (quit_.requested()) return;
+    connection_->pump(*this, deadline, &quit_);
+  }
+}
+
+// What was not confirmed is sent again, in the order in which it came.
+void DeadLetterOffice::put_back() {
+  for (auto letter = sent_.rbegin(); letter != sent_.rend(); ++letter) to_send_.push_front(std::move(letter->second));
+  sent_.clear();
+  std::lock_guard lock(mutex_);
+  for (auto letter = to_send_.rbegin(); letter != to_send_.rend(); ++letter)
+    if (letter->generation > abandoned_) waiting_.push_front(std::move(*letter));
+  to_send_.clear();
+}
+
+void DeadLetterOffice::report_trouble(const std::string& why) {
+  log::warning("consumer", "dead letters not published, trying again", {{"endpoint", endpoint_}, {"why", why}});
+  Report report;
+  report.what = Report::What::unburied;
+  report.why = why;
+  mailbox_.post(std::move(report));
+}
+
+void DeadLetterOffice::on_return(amqp::Returned&& returned) {
+  refusal_ = "exchange " + topology_.dead_exchange() + " has no queue for " + endpoint_ + " (" + returned.text +
+             "); run muskrat setup";
+  returned_.insert(std::move(returned.message_id));
+}
+
+void DeadLetterOffice::on_confirm(uint64_t tag, bool multiple, bool acked) {
+  if (!multiple) return settle(tag, acked);
+  while (!sent_.empty() && sent_.begin()->first <= tag) settle(sent_.begin()->first, acked);
+}
+
+void DeadLetterOffice::settle(uint64_t tag, bool acked) {
+  const auto found = sent_.find(tag);
+  if (found == sent_.end()) return;
+  DeadLetter letter = std::move(found->second);
+  sent_.erase(found);
+  if (!acked || returned_.contains(letter.original.message_id)) {
+    if (!acked) refusal_ = "the broker refused a dead letter (nack) on exchange " + topology_.dead_exchange();
+    to_send_.push_back(std::move(letter));
+    return;
+  }
+  Report report;
+  report.what = Report::What::buried;
+  report.generation = letter.generation;
+  report.tag = letter.tag;
+  mailbox_.post(std::move(report));
+}
+
+}  // namespace muskrat

@@ -1,0 +1,137 @@
+// The endpoint kind `file`: one JSON line per event, appended; see docs/endpoints.md for the line's shape.
+//
+// A batch is one write and one fsync before any of its events counts as done. A line that a crash tore is cut off when
+// the file is opened: its event was never acknowledged and comes again. The message ids at the file's end are read back
+// then, so that an event whose line is there is recognised.
+#include <array>
+#include <ctime>
+
+#include "common/json.hpp"
+#include "consumer/endpoints.hpp"
+#include "consumer/endpoints/append_file.hpp"
+#include "consumer/endpoints/recent_ids.hpp"
+
+namespace muskrat {
+namespace {
+
+constexpr std::array options{
+    Option{"path", OptionType::text, "", "", "The file to append to; its folder must exist and be writable.", true},
+    Option{
+        "fsync", OptionType::choice, "batch", "batch|never",
+        "When lines are forced to disk: before their events are acknowledged, or when the system likes (a power loss "
+        "may then lose acknowledged events)."},
+    Option{"rotate_bytes", OptionType::bytes, "256MiB", "4KiB..1TiB",
+           "Rotate when the file has grown to this size: it is renamed to <path>.<UTC time> and a new one begun."},
+    Option{"rotate_age", OptionType::duration, "1d", "1s..366d", "Rotate when the file has become this old."},
+};
+
+constexpr size_t remembered = 100'000;
+constexpr size_t read_back_bytes = size_t{16} << 20;
+
+std::string iso_utc(int64_t us) {
+  const std::time_t whole = static_cast<std::time_t>(us / 1'000'000);
+  std::tm parts{};
+  gmtime_r(&whole, &parts);
+  char text[48];
+  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string micros = std::to_string(us % 1'000'000);
+  return std::string(text, n) + "." + std::string(6 - micros.size(), '0') + micros + "Z";
+}
+
+void append_member(std::string& line, std::string_view name, std::string_view value) {
+  line.append(",\"").append(name).append("\":").append(json::quote(value));
+}
+
+// The body keeps every byte, unless it spans lines.
+void append_body(std::string& line, const Event& event, const json::Value& body) {
+  line.append(",\"body\":");
+  if (event.body.find_first_of("\r\n") == std::string::npos) {
+    line.append(event.body);
+  } else {
+    line.append(body.dump());
+  }
+}
+
+std::string line_of(const Event& event, const json::Value& body) {
+  std::string line = "{\"routing_key\":" + json::quote(event.routing_key);
+  append_member(line, "message_id", event.message_id);
+  append_member(line, "key", event.key);
+  append_member(line, "op", op_name(event.op));
+  line.append(",\"epoch\":").append(std::to_string(event.epoch)).append(",\"seq\":").append(std::to_string(event.seq));
+  append_member(line, "source", event.source);
+  if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
+  if (!event.omitted.empty()) line.append(",\"omitted\":").append(event.omitted);
+  append_body(line, event, body);
+  line.append("}\n");
+  return line;
+}
+
+// The message id of a line of ours; it stands before the body, so the first one found is it.
+std::string_view message_id_in(std::string_view line) {
+  constexpr std::string_view before = "\"message_id\":\"";
+  const size_t start = line.find(before);
+  if (start == std::string_view::npos) return {};
+  const size_t from = start + before.size();
+  return line.substr(from, line.find('"', from) - from);
+}
+
+class FileEndpoint : public Endpoint {
+ public:
+  explicit FileEndpoint(const Settings& settings)
+      : file_(settings.text("path"), settings.text("fsync") == "batch", settings.bytes("rotate_bytes"),
+              settings.duration("rotate_age")),
+        recent_(remembered) {}
+
+  void connect(Deadline) override {
+    file_.open();
+    read_back();
+  }
+
+  std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline) override {
+    std::vector<Outcome> outcomes;
+    outcomes.reserve(batch.size());
+    std::string text;
+    for (const Event* event : batch) outcomes.push_back(line_up(*event, text));
+    file_.append(text);
+    for (size_t i = 0; i < batch.size(); ++i)
+      if (outcomes[i].fate == Outcome::Fate::done) recent_.add(batch[i]->message_id);
+    return outcomes;
+  }
+
+  void idle() override { file_.rotate_when_due(); }
+
+ private:
+  Outcome line_up(const Event& event, std::string& text) const {
+    if (recent_.has(event.message_id)) return {Outcome::Fate::repeated, "", milliseconds(0)};
+    std::string why;
+    const auto document = json::Document::parse(event.body, why);
+    if (!document) return Outcome::dead("the body is not JSON: " + why);
+    text.append(line_of(event, document->root()));
+    return Outcome::done();
+  }
+
+  void read_back() {
+    recent_.clear();
+    const std::string tail = file_.tail(read_back_bytes);
+    for (size_t at = 0; at < tail.size();) {
+      const size_t end = std::min(tail.find('\n', at), tail.size());
+      recent_.add(std::string(message_id_in(std::string_view(tail).substr(at, end - at))));
+      at = end + 1;
+    }
+  }
+
+  AppendFile file_;
+  RecentIds recent_;
+};
+
+std::unique_ptr<Endpoint> make(const Component& component) {
+  return std::make_unique<FileEndpoint>(component.settings);
+}
+
+}  // namespace
+
+extern const EndpointKind file_endpoint;
+const EndpointKind file_endpoint{
+    {"file", "appends each event as one JSON line to a file, rotated by size and age", options}, make, 1, 1};
+
+}  // namespace muskrat

@@ -1,0 +1,42 @@
+// An endpoint's figures: the metrics it exports and the numbers on its status row.
+//
+// Used by consumer/host.cpp. Names: muskrat_endpoint_…{endpoint="…"}. Thread rule: the host's thread.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "common/health.hpp"
+#include "common/metrics.hpp"
+#include "consumer/endpoint.hpp"
+#include "consumer/schedule.hpp"
+
+namespace muskrat {
+
+class Figures {
+ public:
+  explicit Figures(const std::string& endpoint);
+
+  void settled(const Outcome& outcome, const Event& event);
+  void batch(milliseconds took);
+  void retry() { retries_.add(), ++retried_; }
+  void buried() { dead_.add(), ++died_; }
+  void circuit(bool open) { circuit_open_.set(open ? 1 : 0); }
+  void parked(bool yes) { parked_.set(yes ? 1 : 0); }
+  // Refreshes the gauges; call about once a second.
+  void refresh(const Schedule& schedule, SteadyTime now);
+  std::vector<std::pair<std::string, std::string>> rows(const Schedule& schedule) const;
+
+ private:
+  static constexpr size_t fates = 6;
+  std::array<metrics::Counter*, fates> delivered_{};
+  metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
+  metrics::Gauge &in_flight_, &held_back_, &parked_, &circuit_open_, &lag_;
+  metrics::Histogram& batch_seconds_;
+  uint64_t done_ = 0, retried_ = 0, died_ = 0, superseded_count_ = 0, repeated_count_ = 0;
+  double lag_seconds_ = 0, rate_ = 0;
+  uint64_t done_before_ = 0;
+  SteadyTime refreshed_{}, settled_at_{};
+};
+
+}  // namespace muskrat

@@ -1,0 +1,121 @@
+// The host of one endpoint: takes events from its queue, hands them to its lanes, settles each.
+//
+// Used by consumer/consumer.cpp, one per configured endpoint, on a thread of its own. Its parts:
+//   session    the broker connection and the account of delivery tags       schedule  who goes next, keys in order
+//   lane       a thread with an Endpoint each                                mailbox   what lanes and office report
+//   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
+//   dead_letters, held_keys                                                  figures   metrics
+//
+// One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
+// event back in order. A new session opens only when no lane has an event of the old one, so one key is never under way
+// twice. Reasons to end a session: stop, trouble at the endpoint, events unfinished for too long, too many bytes, or
+// the broker's end of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/backoff.hpp"
+#include "common/health.hpp"
+#include "consumer/circuit.hpp"
+#include "consumer/dead_letters.hpp"
+#include "consumer/figures.hpp"
+#include "consumer/held_keys.hpp"
+#include "consumer/lane.hpp"
+#include "consumer/mailbox.hpp"
+#include "consumer/options.hpp"
+#include "consumer/retry.hpp"
+#include "consumer/schedule.hpp"
+#include "consumer/session.hpp"
+
+namespace muskrat {
+
+class Host {
+ public:
+  Host(const EndpointKind& kind, const Component& component, const Config& config, StatusBoard& board,
+       const Stop& stop);
+
+  // Until stop is requested. Throws Failure{stop} when only a person can help.
+  void run();
+
+ private:
+  struct LaneSlot {
+    std::unique_ptr<Lane> lane;
+    std::vector<Item*> batch;
+    bool busy = false, connected = false;
+    SteadyTime since{};
+  };
+  // Why a session ends, and how long to stay away.
+  struct Ending {
+    enum class Why { stop, again, trouble } why = Why::again;
+    std::string text;
+    milliseconds away{0};
+  };
+
+  // host.cpp: the lives of sessions
+  bool lanes_ready();
+  bool open_session();
+  Ending serve();
+  Ending serve_until_ended();
+  bool drained(Deadline deadline) const;
+  std::optional<Ending> reason_to_end();
+  std::optional<Ending> reason_to_rest();
+  Ending trouble(const std::string& why, milliseconds away);
+  void after(const Ending& ending);
+  void await_lanes();
+  void park(const std::string& why, milliseconds span);
+  void tend(SteadyTime now);
+  void publish_state();
+  Deadline next_wake() const;
+
+  // host_events.cpp: the fate of events
+  void take_in(std::vector<amqp::Delivery> deliveries);
+  std::unique_ptr<Item> item_of(amqp::Delivery delivery);
+  void hand_out();
+  std::vector<Item*> next_batch(unsigned lane, SteadyTime now);
+  void deliver(LaneSlot& slot, std::vector<Item*> batch);
+  void handle_reports();
+  void handle(Report& report);
+  void on_outcomes(LaneSlot& slot, const Report& report);
+  void on_trouble(LaneSlot& slot, const Report& report);
+  void on_buried(const Report& report);
+  void settle(Item& item, const Outcome& outcome);
+  void finish(Item& item);
+  void try_again(Item& item, const std::string& why);
+  void bury(Item& item, const std::string& why);
+  void judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes);
+
+  const EndpointKind& kind_;
+  const Component& component_;
+  const Config& config_;
+  const HostOptions options_;
+  const std::string row_;  // its name on the status board
+  StatusBoard& board_;
+  const Stop& stop_;
+
+  Mailbox mailbox_;
+  Schedule schedule_;
+  Circuit circuit_;
+  AttemptMemory attempts_;
+  HeldKeys held_keys_;
+  Figures figures_;
+  Backoff broker_backoff_, lane_backoff_;
+  std::minstd_rand chance_{std::random_device{}()};
+
+  std::optional<Session> session_;
+  uint64_t generation_ = 0;
+  uint16_t prefetch_;  // of this session: lowered while probing and for large events
+  SteadyTime opened_at_{}, tended_at_{};
+  std::map<uint64_t, Item*> burying_;             // by delivery tag
+  std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's
+  std::optional<SteadyTime> parked_until_;
+  std::optional<Failure> fatal_;
+
+  std::vector<LaneSlot> lanes_;
+  DeadLetterOffice office_;
+};
+
+}  // namespace muskrat

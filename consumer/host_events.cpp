@@ -1,0 +1,221 @@
+// The fate of events: from delivery to lane, from outcome to acknowledgement, retry or dead letter.
+#include <algorithm>
+#include <utility>
+
+#include "common/log.hpp"
+#include "common/wire.hpp"
+#include "consumer/host.hpp"
+
+namespace muskrat {
+namespace {
+
+using std::chrono::steady_clock;
+using Fate = Outcome::Fate;
+
+bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
+
+}  // namespace
+
+void Host::take_in(std::vector<amqp::Delivery> deliveries) {
+  for (amqp::Delivery& delivery : deliveries) {
+    auto item = item_of(std::move(delivery));
+    const bool barrier = item->doom.empty() && item->event.op == Op::truncate;
+    schedule_.add(std::move(item), barrier);
+  }
+}
+
+std::unique_ptr<Item> Host::item_of(amqp::Delivery delivery) {
+  auto item = std::make_unique<Item>();
+  item->tag = delivery.tag;
+  item->taken_at = steady_clock::now();
+  item->bytes = delivery.body.size();
+  std::string why;
+  if (!wire::event_of(std::move(delivery), item->event, why)) item->doom = "not an event of ours: " + why;
+  item->original = std::move(delivery);  // what is left: the event took body, message_id and routing key
+  if (item->doom.empty() && item->event.op == Op::truncate && options_.on_truncate == OnTruncate::dead)
+    item->doom = "TRUNCATE at the source (on_truncate: dead)";
+  if (attempts_.size() == 0) return item;
+  const auto [attempts, not_before] = attempts_.recall(item->event.message_id);
+  item->attempts = attempts;
+  item->not_before = not_before;
+  return item;
+}
+
+void Host::hand_out() {
+  const SteadyTime now = steady_clock::now();
+  for (unsigned i = 0; i < lanes_.size(); ++i) {
+    LaneSlot& slot = lanes_[i];
+    if (slot.busy || !slot.connected) continue;
+    std::vector<Item*> batch = next_batch(i, now);
+    if (!batch.empty()) deliver(slot, std::move(batch));
+  }
+}
+
+// Doomed and held events never reach the endpoint.
+std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now) {
+  const bool eager = schedule_.in_hand() >= session_->prefetch();
+  while (true) {
+    std::vector<Item*> batch = schedule_.next_batch(lane, now, eager);
+    if (batch.empty()) return batch;
+    std::erase_if(batch, [&](Item* item) {
+      if (!item->doom.empty()) return bury(*item, item->doom), true;
+      const std::string* blocker = held_keys_.blocker(item->event.key, item->event.message_id);
+      if (blocker) bury(*item, held_behind(*blocker));
+      return blocker != nullptr;
+    });
+    if (!batch.empty()) return batch;
+  }
+}
+
+void Host::deliver(LaneSlot& slot, std::vector<Item*> batch) {
+  std::vector<const Event*> events;
+  events.reserve(batch.size());
+  for (const Item* item : batch) events.push_back(&item->event);
+#ifdef MUSKRAT_BUG_ack_before_effect
+  for (const Item* item : batch) session_->finish(item->tag);
+#endif
+  slot.batch = std::move(batch);
+  slot.busy = true;
+  slot.since = steady_clock::now();
+  slot.lane->deliver(std::move(events));
+}
+
+void Host::handle_reports() {
+  for (Report& report : mailbox_.take()) handle(report);
+}
+
+void Host::handle(Report& report) {
+  switch (report.what) {
+    case Report::What::connected:
+      lanes_[report.lane].connected = true;
+      lanes_[report.lane].busy = false;
+      return;
+    case Report::What::outcomes:
+      return on_outcomes(lanes_[report.lane], report);
+    case Report::What::trouble:
+      return on_trouble(lanes_[report.lane], report);
+    case Report::What::buried:
+      return on_buried(report);
+    case Report::What::unburied:
+      office_why_ = report.why;
+      return;
+  }
+}
+
+void Host::on_outcomes(LaneSlot& slot, const Report& report) {
+  const std::vector<Item*> batch = std::exchange(slot.batch, {});
+  slot.busy = false;
+  figures_.batch(report.took);
+  judge(batch, report.outcomes);
+  for (size_t i = 0; i < batch.size(); ++i) settle(*batch[i], report.outcomes[i]);
+}
+
+// Is it the events, or the endpoint?
+void Host::judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes) {
+  if (!std::all_of(outcomes.begin(), outcomes.end(), failed)) return circuit_.succeeded();
+  circuit_.failed(batch.front()->event.message_id);
+}
+
+void Host::on_trouble(LaneSlot& slot, const Report& report) {
+  const std::vector<Item*> batch = std::exchange(slot.batch, {});
+  slot.busy = false;
+  slot.connected = false;
+  last_why_ = report.why;
+  if (report.remedy == Remedy::stop) fatal_ = Failure(report.remedy, report.why);
+  if (batch.empty() || !session_) {
+    away_why_ = report.why;
+  } else {
+    circuit_.threw();
+    slot.busy = true;
+    slot.since = steady_clock::now();
+    slot.lane->connect();
+  }
+  log::warning("consumer", "endpoint in trouble", {{"endpoint", component_.name}, {"why", report.why}});
+  const SteadyTime again = steady_clock::now() + options_.retry_first;
+  for (Item* item : batch) schedule_.wait_until(*item, again);
+}
+
+void Host::settle(Item& item, const Outcome& outcome) {
+  figures_.settled(outcome, item.event);
+  switch (outcome.fate) {
+    case Fate::superseded:
+      log::debug("consumer", "superseded", {{"endpoint", component_.name}, {"message_id", item.event.message_id}});
+      return finish(item);
+    case Fate::done:
+    case Fate::repeated:
+      return finish(item);
+    case Fate::retry:
+      return try_again(item, outcome.reason);
+    case Fate::park:
+      last_why_ = outcome.reason;
+      parked_until_ = std::max(parked_until_.value_or(SteadyTime{}), steady_clock::now() + outcome.until);
+      return schedule_.wait_until(item, steady_clock::now() + outcome.until);
+    case Fate::dead:
+      ++item.attempts;
+      return bury(item, outcome.reason);
+  }
+}
+
+void Host::finish(Item& item) {
+#ifndef MUSKRAT_BUG_ack_before_effect
+  if (session_) session_->finish(item.tag);
+#endif
+  attempts_.forget(item.event.message_id);
+  if (held_keys_.size() > 0) held_keys_.release(item.event.key, item.event.message_id);
+  schedule_.finish(item);
+}
+
+void Host::try_again(Item& item, const std::string& why) {
+  ++item.attempts;
+  last_why_ = why;
+  if (item.attempts >= options_.retry_attempts)
+    return bury(item, why + " (tried " + std::to_string(item.attempts) + " times)");
+  figures_.retry();
+  const double chance = std::uniform_real_distribution<double>()(chance_);
+  const auto wait = retry_wait(item.attempts, options_.retry_first, options_.retry_most, chance);
+  const SteadyTime due = steady_clock::now() + wait;
+  attempts_.remember(item.event.message_id, {item.attempts, due});
+  log::info("consumer", "event will be tried again",
+            {{"endpoint", component_.name},
+             {"message_id", item.event.message_id},
+             {"attempts", static_cast<int64_t>(item.attempts)},
+             {"why", why}});
+  schedule_.wait_until(item, due);
+}
+
+void Host::bury(Item& item, const std::string& why) {
+  schedule_.wait(item);
+  if (!session_) return;  // it comes again, and fails again
+  if (options_.on_dead == OnDead::hold && !held_keys_.blocker(item.event.key, item.event.message_id))
+    held_keys_.hold(item.event.key, item.event.message_id);
+  DeadLetter letter;
+  letter.original = item.original;
+  letter.original.body = item.event.body;
+  letter.original.message_id = item.event.message_id;
+  letter.routing_key = item.event.routing_key;
+  letter.reason = why;
+  letter.attempts = item.attempts;
+  letter.generation = session_->generation();
+  letter.tag = item.tag;
+  burying_[item.tag] = &item;
+  log::warning("consumer", "dead letter",
+               {{"endpoint", component_.name}, {"message_id", item.event.message_id}, {"why", why}});
+  office_.bury(std::move(letter));
+}
+
+void Host::on_buried(const Report& report) {
+  if (!session_ || report.generation != session_->generation()) return;
+  const auto found = burying_.find(report.tag);
+  if (found == burying_.end()) return;
+  Item& item = *found->second;
+  burying_.erase(found);
+  office_why_.clear();
+  figures_.buried();
+#ifndef MUSKRAT_BUG_ack_before_effect
+  session_->finish(item.tag);
+#endif
+  attempts_.forget(item.event.message_id);
+  schedule_.finish(item);
+}
+
+}  // namespace muskrat

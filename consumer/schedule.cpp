@@ -1,0 +1,161 @@
+#include "consumer/schedule.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <stdexcept>
+
+namespace muskrat {
+
+namespace {
+
+constexpr const char* barrier_name = "\x01 barrier";
+
+std::string name_of(const Item& item) {
+  if (!item.event.key.empty()) return item.event.key;
+  return "\x01" + (item.event.message_id.empty() ? std::to_string(item.tag) : item.event.message_id);
+}
+
+}  // namespace
+
+Schedule::Schedule(Limits limits) : limits_(limits), lanes_(limits.lanes) {}
+Schedule::~Schedule() = default;
+
+void Schedule::add(std::unique_ptr<Item> item, bool barrier) {
+  ++in_hand_;
+  bytes_ += item->bytes;
+  if (barrier || barrier_placed_ || !behind_.empty()) {
+    behind_.push_back({std::move(item), barrier});
+    pass_barrier();
+    return;
+  }
+  place(std::move(item));
+}
+
+void Schedule::place(std::unique_ptr<Item> item) {
+  const std::string name = barrier_placed_ ? barrier_name : name_of(*item);
+  const auto [found, is_new] = keys_.try_emplace(name);
+  ScheduledKey& key = found->second;
+  item->scheduled = &key;
+  const bool late = item->not_before > item->taken_at;
+  key.items.push_back(std::move(item));
+  if (!is_new) {
+    if (key.state == ScheduledKey::State::waiting) ++held_;
+    return;
+  }
+  key.name = &found->first;
+  key.lane = static_cast<unsigned>(std::hash<std::string>{}(name) % lanes_.size());
+  if (!late) return make_ready(key);
+  ++under_way_;
+  wait_until(*key.items.front(), key.items.front()->not_before);
+}
+
+void Schedule::make_ready(ScheduledKey& key) {
+  Lane& lane = lanes_[key.lane];
+  key.state = ScheduledKey::State::ready;
+  lane.ready.push_back(&key);
+  lane.oldest_ready = std::min(lane.oldest_ready, key.items.front()->taken_at);
+}
+
+// The barrier goes when nothing is in hand but itself and what stands behind it.
+void Schedule::pass_barrier() {
+  while (!behind_.empty() && !barrier_placed_) {
+    if (behind_.front().barrier && in_hand_ > behind_.size()) return;
+    Behind next = std::move(behind_.front());
+    behind_.pop_front();
+    barrier_placed_ = next.barrier;
+    place(std::move(next.item));
+  }
+}
+
+void Schedule::wake(SteadyTime now) {
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    ScheduledKey& key = *timers_.begin()->second;
+    stop_waiting(key);
+    make_ready(key);
+  }
+}
+
+std::vector<Item*> Schedule::next_batch(unsigned index, SteadyTime now, bool eager) {
+  wake(now);
+  Lane& lane = lanes_[index];
+  if (lane.ready.empty()) return {};
+  const bool full = lane.ready.size() >= limits_.batch_size;
+  if (!full && !eager && now < lane.oldest_ready + limits_.batch_age) return {};
+  return cut_batch(lane);
+}
+
+std::vector<Item*> Schedule::cut_batch(Lane& lane) {
+  std::vector<Item*> batch;
+  const size_t size = std::min(lane.ready.size(), limits_.batch_size);
+  batch.reserve(size);
+  for (size_t i = 0; i < size; ++i) {
+    ScheduledKey& key = *lane.ready.front();
+    lane.ready.pop_front();
+    key.state = ScheduledKey::State::under_way;
+    batch.push_back(key.items.front().get());
+  }
+  under_way_ += size;
+  lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : lane.ready.front()->items.front()->taken_at;
+  return batch;
+}
+
+void Schedule::stop_waiting(ScheduledKey& key) {
+  held_ -= key.items.size();
+  if (key.timed) timers_.erase(key.timer);
+  key.timed = false;
+}
+
+void Schedule::settle_head(ScheduledKey& key) {
+  if (key.state == ScheduledKey::State::under_way) --under_way_;
+  if (key.state == ScheduledKey::State::waiting) stop_waiting(key);
+  --in_hand_;
+  bytes_ -= key.items.front()->bytes;
+  key.items.pop_front();
+}
+
+void Schedule::finish(Item& item) {
+  ScheduledKey& key = *item.scheduled;
+  if (key.state == ScheduledKey::State::ready) throw std::logic_error("an event was settled that was not under way");
+  settle_head(key);
+  if (!key.items.empty()) return make_ready(key);
+  if (*key.name == barrier_name) barrier_placed_ = false;
+  keys_.erase(keys_.find(*key.name));
+  pass_barrier();
+}
+
+void Schedule::wait(Item& item) {
+  ScheduledKey& key = *item.scheduled;
+  if (key.state == ScheduledKey::State::waiting) return;
+  --under_way_;
+  held_ += key.items.size();
+  key.state = ScheduledKey::State::waiting;
+}
+
+void Schedule::wait_until(Item& item, SteadyTime until) {
+  wait(item);
+  ScheduledKey& key = *item.scheduled;
+  if (key.timed) timers_.erase(key.timer);
+  key.timer = timers_.emplace(until, &key);
+  key.timed = true;
+}
+
+std::optional<SteadyTime> Schedule::next_due(unsigned index) const {
+  std::optional<SteadyTime> due;
+  if (!timers_.empty()) due = timers_.begin()->first;
+  const Lane& lane = lanes_[index];
+  if (lane.ready.empty()) return due;
+  const SteadyTime ripe = lane.oldest_ready + limits_.batch_age;
+  return due ? std::min(*due, ripe) : ripe;
+}
+
+void Schedule::clear() {
+  if (under_way_ > 0) throw std::logic_error("events are under way");
+  behind_.clear();
+  timers_.clear();
+  keys_.clear();
+  lanes_.assign(limits_.lanes, Lane{});
+  barrier_placed_ = false;
+  in_hand_ = bytes_ = held_ = 0;
+}
+
+}  // namespace muskrat
