@@ -10,7 +10,8 @@ namespace muskrat {
 // Options of the `relay:` section.
 OptionTable relay_options();
 
-// Runs all sources; returns the process's exit code: 0 after a drained stop, 1 when a source cannot go on (the others do).
+// Runs all sources; returns the process's exit code: 0 after a drained stop, 1 when a source cannot go on (the others
+// do).
 int run_relay(const Config& config, StatusBoard& board, const Stop& stop);
 
 }  // namespace muskrat

@@ -62,6 +62,10 @@ void Window::admit_parked(SteadyTime now) {
 }
 
 void Window::close_read(uint64_t read) {
+  if (!items_.empty() && items_.back().mark) {  // reads without events do not fill the window
+    items_.back().read = read;
+    return;
+  }
   Item mark;
   mark.read = read;
   mark.mark = true;
@@ -309,11 +313,6 @@ void Window::hold_backing_off(SteadyTime now) {
   advance();
 }
 
-int64_t Window::oldest_captured_us() const {
-  for (const Item& it : items_) {
-    if (it.state != State::settled) return it.out.event.captured_us;
-  }
-  return 0;
-}
+int64_t Window::oldest_captured_us() const { return items_.empty() ? 0 : items_.front().out.event.captured_us; }
 
 }  // namespace muskrat

@@ -1,0 +1,61 @@
+#include "relay/relay.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "common/log.hpp"
+#include "relay/sources.hpp"
+
+namespace muskrat {
+namespace {
+
+constexpr Option options[] = {
+    {"listen", OptionType::text, "127.0.0.1:9464", "",
+     "Address of /metrics, /healthz, /readyz and the status page; empty = none."},
+    {"token", OptionType::secret, "", "", "Asked for as a bearer token; needed when listen is not loopback."},
+};
+
+std::unique_ptr<Source> make_source(const Component& component, const Config& config, StatusBoard& board) {
+  for (const SourceKind& kind : source_kinds()) {
+    if (kind.name == component.kind) return kind.make({component, config, board});
+  }
+  throw Failure(Remedy::stop, "source " + component.name + ": there is no kind " + component.kind);
+}
+
+// False when the source cannot go on. The other sources do.
+bool run_source(const Component& component, const Config& config, StatusBoard& board, const Stop& stop) {
+  try {
+    make_source(component, config, board)->run(stop);
+    return true;
+  } catch (const std::exception& error) {
+    log::error("relay", "source cannot go on", {{"source", component.name}, {"why", error.what()}});
+    board.set("source " + component.name, false, "stopped", error.what());
+    return false;
+  }
+}
+
+}  // namespace
+
+OptionTable relay_options() { return options; }
+
+int run_relay(const Config& config, StatusBoard& board, const Stop& stop) {
+  if (config.sources.empty()) {
+    log::error("relay", "nothing to do", {{"why", config.file + " names no sources; add one under `sources:`"}});
+    return 1;
+  }
+  HealthServer server(config.relay.text("listen"), config.relay.fresh_secret("token"), board);
+  if (server.port() > 0) log::info("relay", "serving", {{"port", server.port()}});
+  std::atomic<bool> all_well{true};
+  std::vector<std::thread> threads;
+  for (const Component& component : config.sources) {
+    threads.emplace_back([&] {
+      if (!run_source(component, config, board, stop)) all_well = false;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return all_well ? 0 : 1;
+}
+
+}  // namespace muskrat

@@ -1,0 +1,96 @@
+// The outbox's functions as the relay calls them: one connection, one session.
+//
+// Used by the postgres source (standing by and leading) and by its reader. Its other
+// side is sql/*.sql; docs/outbox-protocol.md is the contract. Errors are turned into
+// what to do: LeaseLost (stand by again), Misconfigured (somebody has to act),
+// Failure{reconnect}. Thread rule: the source's thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/pg.hpp"
+#include "relay/lease.hpp"
+#include "relay/sources/pg_snapshot.hpp"
+
+namespace muskrat::postgres_outbox {
+
+// Another relay leads (MK001).
+class LeaseLost : public Failure {
+ public:
+  explicit LeaseLost(const std::string& what) : Failure(Remedy::reconnect, what) {}
+};
+
+// Nothing that trying again mends, until a person acts: no extension, no privilege, an altered sequence, another
+// history.
+class Misconfigured : public Failure {
+ public:
+  // `at_start`: reason enough to refuse to start. A broken history is not: `muskrat accept` is run while the relay
+  // waits.
+  Misconfigured(const std::string& what, bool at_start) : Failure(Remedy::stop, what), fatal_at_start(at_start) {}
+  bool fatal_at_start;
+};
+
+struct Hello {
+  std::string version, server_encoding;
+  bool in_recovery = false;
+  int64_t epoch = 0;
+  LeaseView lease;
+  std::optional<std::string> last, current;
+  int64_t current_id = 0;
+  std::vector<int64_t> held;
+  std::string history_problem;  // "" = the same history
+};
+
+struct Cursor {
+  std::string last;
+  std::optional<std::string> current;
+  int64_t current_id = 0;
+  std::vector<int64_t> held;
+};
+
+struct Tended {
+  bool switched = false, freed = false;
+  std::string waiting_for;
+};
+
+class Db {
+ public:
+  // Connects and sets the session up.
+  static Db open(const pg::Address& address, milliseconds limit, const Stop& stop);
+
+  // What the server says, checked: Misconfigured for what a person must mend.
+  Hello hello();
+  std::optional<int64_t> lease_take(const LeaseView& seen, const std::string& holder);
+  void lease_beat(int64_t term);
+  void lease_release(int64_t term);
+  void cursor_save(int64_t term, const Cursor& cursor);
+  void doze(int64_t term, bool asleep);
+  Tended tend(int64_t term, int64_t switch_bytes, milliseconds retention);
+  void listen();
+  // True when a writer has rung since the last call.
+  bool rung();
+  // A small synchronous commit; false when the server warned that it is not replicated.
+  bool commit_marker();
+
+  // For the reader; SqlErrors come out as the exceptions above.
+  pg::Result ask(const std::string& sql, std::span<const pg::Param> params);
+  int64_t stream(const std::string& sql, std::span<const pg::Param> params,
+                 const std::function<void(const pg::Result&)>& row);
+  pg::Connection& connection() { return connection_; }
+
+ private:
+  explicit Db(pg::Connection connection, milliseconds limit) : connection_(std::move(connection)), limit_(limit) {}
+  [[noreturn]] void explain(const pg::SqlError& error) const;
+  Deadline deadline() const { return Deadline::in(limit_); }
+
+  pg::Connection connection_;
+  milliseconds limit_;
+};
+
+// "{1,2,3}" and back.
+std::string array_literal(const std::vector<int64_t>& ids);
+std::vector<int64_t> parse_ids(std::string_view literal);
+
+}  // namespace muskrat::postgres_outbox

@@ -1,0 +1,298 @@
+#include "relay/sources/postgres_outbox_reader.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+
+#include "common/json.hpp"
+#include "common/log.hpp"
+#include "relay/sources/postgres_outbox_sql.hpp"
+
+namespace muskrat::postgres_outbox {
+namespace {
+
+// Bodies that come with a small read; what is beyond is fetched when the window has room.
+constexpr int64_t read_bytes = 1 << 20;
+// Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events.
+constexpr int64_t fetch_bytes = 2 << 20;
+
+// "(12,3)" of a segment.
+uint64_t place_of(int64_t segment, std::string_view ctid) {
+  uint64_t block = 0, offset = 0;
+  const char* end = ctid.data() + ctid.size();
+  auto parsed = std::from_chars(ctid.data() + 1, end, block);
+  std::from_chars(parsed.ptr + 1, end, offset);
+  return static_cast<uint64_t>(segment) << 48 | block << 16 | offset;
+}
+
+uint64_t segment_of(uint64_t place) { return place >> 48; }
+
+std::string ctid_of(uint64_t place) {
+  return "\"(" + std::to_string(place >> 16 & 0xffffffff) + "," + std::to_string(place & 0xffff) + ")\"";
+}
+
+// headers: {"omitted": [...], "traceparent": "..."}, written by the extension.
+void read_headers(std::string_view headers, Event& event) {
+  std::string why;
+  auto document = json::Document::parse(headers, why);
+  if (!document) return;
+  if (auto omitted = document->root().find("omitted")) event.omitted = omitted->dump();
+  if (auto trace = document->root().find("traceparent")) event.traceparent = trace->string();
+}
+
+}  // namespace
+
+Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat beat)
+    : db_(db), settings_(std::move(settings)), meters_(meters), beat_(std::move(beat)), start_(start) {
+  last_ = PgSnapshot::parse(start.last);
+  if (!start.current) return;
+  // A read that was half confirmed when the last leader stopped: go on behind the confirmed.
+  snapshot_ = PgSnapshot::parse(*start.current);
+  listed_id_ = start.current_id;
+  in_read_ = more_ = true;
+  make_durable(false, true);
+  note_read();
+}
+
+void Reader::note_read() {
+  number_++;
+  if (!taken_.empty() && !taken_.back().events) {
+    // Nothing came of the one before: the two count as one, so that idling does not lengthen the list.
+    taken_.back().number = number_;
+    taken_.back().snapshot = snapshot_.text;
+    taken_.back().large = more_;
+    return;
+  }
+  taken_.push_back({number_, last_.text, snapshot_.text, more_, false});
+}
+
+Reader::Page Reader::next(size_t events, int64_t bytes) {
+  if (!in_read_) begin_read();
+  if (at_ == listed_.size() && more_) list_more();
+  if (fetched_.empty() && at_ < listed_.size()) fetch_bodies(events, bytes);
+  Page page;
+  page.read = number_;
+  while (!fetched_.empty() && page.events.size() < events) {
+    auto size = static_cast<int64_t>(fetched_.front().event.body.size());
+    if (size > bytes && !page.events.empty()) break;
+    bytes -= size;
+    page.events.push_back(std::move(fetched_.front()));
+    fetched_.pop_front();
+    at_++;
+  }
+  if (!page.events.empty()) taken_.back().events = true;
+  page.end = at_ == listed_.size() && !more_;
+  if (page.end) {
+    in_read_ = false;
+    last_ = snapshot_;
+  }
+  return page;
+}
+
+// ---- a small read ----
+
+void Reader::begin_read() {
+  std::vector<Place>().swap(listed_);  // a large read's list is not kept for small ones
+  at_ = 0;
+  std::string from = std::to_string(last_.xmax), limit = std::to_string(settings_.read_limit);
+  std::string bytes = std::to_string(read_bytes);
+  pg::Param params[] = {from, last_.running, limit, bytes};
+  pg::Result rows = db_.ask(sql::small_read(), params);
+  snapshot_ = PgSnapshot::parse(std::string(rows.text(0, 0)));
+  bool any = !rows.null(0, 3);
+  if (any) {
+    make_durable(rows.boolean(0, 1), rows.boolean(0, 2));
+    for (int row = 0; row < rows.rows(); row++) take_row(rows, row);
+  }
+  more_ = any && rows.rows() >= static_cast<int>(settings_.read_limit);
+  if (any) listed_id_ = rows.int64(rows.rows() - 1, 5);
+  in_read_ = true;
+  note_read();
+}
+
+void Reader::take_row(const pg::Result& rows, int row) {
+  int64_t id = rows.int64(row, 5);
+#ifdef MUSKRAT_BUG_cursor_on_id
+  if (id <= newest_id_) return;
+  newest_id_ = id;
+#endif
+  uint64_t place = place_of(rows.int64(row, 3), rows.text(row, 4));
+  bool with_body = !rows.null(row, 7) && fetched_.size() == listed_.size();
+  listed_.push_back({id, place, static_cast<uint32_t>(rows.int64(row, 6))});
+  if (with_body) fetched_.push_back(decode(rows, row, 7, place));
+}
+
+Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t place) const {
+  Outgoing out;
+  out.place = place;
+  Event& event = out.event;
+  event.seq = rows.int64(row, column);
+  event.captured_us = rows.int64(row, column + 1);
+  event.message_id = rows.text(row, column + 2);
+  std::string_view op = rows.text(row, column + 3);
+  event.op = op_from_char(op.empty() ? 'e' : op.front()).value_or(Op::emit);
+  event.routing_key = rows.text(row, column + 4);
+  event.key = rows.text(row, column + 5);
+  event.body = rows.text(row, column + 6);
+  if (!rows.null(row, column + 7)) read_headers(rows.text(row, column + 7), event);
+  event.source = settings_.source;
+  event.epoch = settings_.epoch;
+  return out;
+}
+
+// `flushed`: the server had flushed its log past everything the read saw. A standby's word needs a commit of our own.
+void Reader::make_durable([[maybe_unused]] bool flushed, [[maybe_unused]] bool replicated) {
+#ifndef MUSKRAT_BUG_no_barrier
+  if (flushed && !replicated) return;
+  meters_.barriers_forced->add();
+  for (int tries = 0; tries < 3; tries++) {
+    if (db_.commit_marker() || !replicated) return;
+  }
+  throw Failure(Remedy::reconnect,
+                "the server's synchronous standbys do not confirm commits (waits are cancelled); "
+                "nothing is published until they do");
+#endif
+}
+
+// ---- a large read ----
+
+void Reader::list_more() {
+  listed_.clear();
+  at_ = 0;
+  first_unlisted_ = 0;
+  listed_.reserve(2 * settings_.list_limit);
+  if (last_.running != "{}") list_slice(sql::running, last_.running, std::nullopt, INT64_MAX);
+  for (uint64_t from = last_.xmax; from < snapshot_.xmax;) {
+    uint64_t to = std::min(from + slice_, snapshot_.xmax);
+    std::string low = std::to_string(from), high = std::to_string(to);
+    SteadyTime begun = std::chrono::steady_clock::now();
+    list_slice(sql::between, low, high, first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX);
+    auto took = std::chrono::steady_clock::now() - begun;
+    if (took < milliseconds(100)) slice_ *= 2;
+    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1000);
+    from = to;
+    beat_();
+  }
+  keep_smallest();
+  more_ = first_unlisted_ != 0;
+  std::sort(listed_.begin(), listed_.end(), [](const Place& a, const Place& b) { return a.id < b.id; });
+  if (!listed_.empty()) listed_id_ = listed_.back().id;
+  taken_.back().large = true;
+}
+
+void Reader::list_slice(const std::string& where_xid, const pg::Param& a, const pg::Param& b, int64_t below) {
+  std::string after = std::to_string(listed_id_), before = std::to_string(below);
+  std::vector<pg::Param> params = {snapshot_.text, after, before, a};
+  if (b) params.push_back(b);
+  db_.stream(sql::list(where_xid), params, [&](const pg::Result& row) {
+    int64_t id = row.int64(0, 2);
+    if (first_unlisted_ != 0 && id >= first_unlisted_) return;
+    listed_.push_back({id, place_of(row.int64(0, 0), row.text(0, 1)), static_cast<uint32_t>(row.int64(0, 3))});
+    if (listed_.size() >= 2 * settings_.list_limit) keep_smallest();
+  });
+}
+
+// Of all that was seen so far the smallest ids, which come first; the rest is listed again in its turn.
+void Reader::keep_smallest() {
+  if (listed_.size() <= settings_.list_limit) return;
+  auto cut = listed_.begin() + static_cast<std::ptrdiff_t>(settings_.list_limit);
+  std::nth_element(listed_.begin(), cut, listed_.end(), [](const Place& a, const Place& b) { return a.id < b.id; });
+  first_unlisted_ = cut->id;
+  listed_.erase(cut, listed_.end());
+}
+
+void Reader::fetch_bodies(size_t events, int64_t bytes) {
+  bytes = std::min(bytes, fetch_bytes);
+  std::vector<Place> places;
+  for (size_t i = at_; i < listed_.size() && places.size() < events; i++) {
+    if (!places.empty() && listed_[i].bytes > bytes) break;
+    bytes -= listed_[i].bytes;
+    places.push_back(listed_[i]);
+  }
+  std::vector<Outgoing> out;
+  fetch_places(places, out);
+  if (out.size() != places.size()) {
+    throw Failure(Remedy::reconnect,
+                  "events of the outbox are gone before they were confirmed; another relay leads, or "
+                  "somebody truncated a segment");
+  }
+  std::move(out.begin(), out.end(), std::back_inserter(fetched_));
+}
+
+// ---- by place ----
+
+void Reader::fetch_places(const std::vector<Place>& places, std::vector<Outgoing>& out) {
+  std::string ctids[3];
+  std::unordered_map<int64_t, size_t> order;
+  for (size_t i = 0; i < places.size(); i++) {
+    std::string& list = ctids[segment_of(places[i].place) - 1];
+    list += (list.empty() ? "{" : ",") + ctid_of(places[i].place);
+    order[places[i].id] = i;
+  }
+  for (std::string& list : ctids) list += list.empty() ? "{}" : "}";
+  pg::Param params[] = {ctids[0], ctids[1], ctids[2]};
+  pg::Result rows = db_.ask(sql::by_place(), params);
+  out.resize(places.size());
+  for (int row = 0; row < rows.rows(); row++) {
+    auto found = order.find(rows.int64(row, 0));
+    if (found == order.end()) continue;  // another event stands there now
+    out[found->second] = decode(rows, row, 0, places[found->second].place);
+  }
+  std::erase_if(out, [](const Outgoing& o) { return o.event.message_id.empty(); });
+}
+
+std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
+  std::vector<Place> places;
+  for (const Held::Item& item : items) places.push_back({item.id, item.place, 0});
+  std::vector<Outgoing> out;
+  if (!places.empty()) fetch_places(places, out);
+  return out;
+}
+
+std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
+  std::string literal = array_literal(ids);
+  pg::Param params[] = {literal};
+  pg::Result rows = db_.ask(sql::locate(), params);
+  std::unordered_map<int64_t, int> row_of;
+  for (int row = 0; row < rows.rows(); row++) row_of[rows.int64(row, 2)] = row;
+  std::vector<Held::Item> items;
+  for (int64_t id : ids) {
+    auto found = row_of.find(id);
+    if (found == row_of.end()) {
+      log::warning("relay", "held event is gone from the outbox", {{"source", settings_.source}, {"id", id}});
+      continue;
+    }
+    int row = found->second;
+    items.push_back({id,
+                     std::string(rows.text(row, 3)),
+                     std::string(rows.text(row, 4)),
+                     "held before a restart",
+                     place_of(rows.int64(row, 0), rows.text(row, 1)),
+                     {},
+                     false});
+  }
+  return items;
+}
+
+// ---- the cursor ----
+
+Cursor Reader::cursor_at(const Window::Position& position, bool exact) {
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+  exact = true;
+#endif
+  while (!taken_.empty() && taken_.front().number < position.read) {
+    start_ = {taken_.front().snapshot, std::nullopt, 0, {}};
+    taken_.pop_front();
+  }
+  if (position.read == 0 || taken_.empty() || taken_.front().number != position.read) return start_;
+  const Taken& read = taken_.front();
+  if (position.closed) {
+    start_ = {read.snapshot, std::nullopt, 0, {}};
+    taken_.pop_front();
+    return start_;
+  }
+  if ((read.large || exact) && position.id > 0) return {read.last, read.snapshot, position.id, {}};
+  return {read.last, std::nullopt, 0, {}};
+}
+
+}  // namespace muskrat::postgres_outbox

@@ -1,0 +1,108 @@
+// Reads the outbox: every committed event once, in id order within a read, in bounded memory.
+//
+// A *read* is what became visible between two snapshots. A small one comes in a
+// single round trip, bodies and snapshot together, bounded in events and bytes. A
+// large one (a backlog) is drained from sorted lists of at most `list_limit` places
+// (id, segment, ctid), gathered in slices of transactions so that no statement runs
+// long and no snapshot is held; bodies are fetched by ctid, page by page. Bodies are
+// never sorted on the server, nor is anything spilled to its disk. See docs/adr/0012.
+//
+// Before the first event of a read is handed out, everything it saw is durable on the
+// server, and on its synchronous standbys where it has some (docs/adr/0013).
+//
+// Used by the leading source, which hands the events to its Window and asks here which
+// cursor belongs to a window's position. Thread rule: the source's thread.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "relay/meters.hpp"
+#include "relay/sources/postgres_outbox_db.hpp"
+#include "relay/window.hpp"
+
+namespace muskrat::postgres_outbox {
+
+class Reader {
+ public:
+  struct Settings {
+    std::string source;
+    int64_t epoch;
+    size_t read_limit;              // events of a small read
+    size_t list_limit = 256 << 10;  // places of a large one listed at a time
+  };
+  // Between the slices of a long listing: renew the lease, listen to the broker.
+  using Beat = std::function<void()>;
+
+  Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat beat);
+
+  struct Page {
+    uint64_t read = 0;
+    std::vector<Outgoing> events;
+    bool end = false;  // of the read
+  };
+  // The next events, at most so many and so large (one is handed out however large it is). Begins a new read when the
+  // one before is handed out; then a page without events means that nothing is new.
+  Page next(size_t events, int64_t bytes);
+  // The read in hand is not handed out yet: next() needs no poll.
+  bool in_read() const { return in_read_; }
+  // Listed and not handed out.
+  size_t listed() const { return listed_.size() - at_; }
+
+  // The cursor that belongs to a window's position. `exact`: to the event, whatever it costs rotation; else a small
+  // read is saved whole or not at all, because segments are only freed between reads.
+  Cursor cursor_at(const Window::Position& position, bool exact);
+
+  // Held events, with their bodies, by place; those that are not there are left out.
+  std::vector<Outgoing> fetch(const std::vector<Held::Item>& items);
+  // Key, routing key and place of ids, in the order given; for a start with held events. Scans the segments.
+  std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
+
+ private:
+  struct Place {
+    int64_t id;
+    uint64_t place;  // segment << 48 | block << 16 | offset
+    uint32_t bytes;
+  };
+  struct Taken {  // reads whose events may be unsettled
+    uint64_t number;
+    std::string last, snapshot;
+    bool large;
+    bool events;
+  };
+
+  void begin_read();
+  void take_row(const pg::Result& rows, int row);
+  void make_durable(bool flushed, bool replicated);
+  void list_more();
+  void list_slice(const std::string& where_xid, const pg::Param& a, const pg::Param& b, int64_t below);
+  void keep_smallest();
+  void fetch_bodies(size_t events, int64_t bytes);
+  void fetch_places(const std::vector<Place>& places, std::vector<Outgoing>& out);
+  void note_read();
+  Outgoing decode(const pg::Result& rows, int row, int column, uint64_t place) const;
+
+  Db& db_;
+  Settings settings_;
+  Meters& meters_;
+  Beat beat_;
+  Cursor start_;
+
+  uint64_t number_ = 0;
+  PgSnapshot last_, snapshot_;  // of the read in hand
+  bool in_read_ = false;
+  bool more_ = false;  // the list was cut: there is more of this read behind listed_id_
+  int64_t listed_id_ = 0;
+  int64_t first_unlisted_ = 0;  // ids from here on were dropped while listing; 0 = none
+  std::vector<Place> listed_;
+  size_t at_ = 0;                 // the next of listed_ to hand out
+  std::deque<Outgoing> fetched_;  // bodies of listed_ from at_ on, as far as they are here
+  uint64_t slice_ = 50'000;       // transactions in a slice of a listing
+  std::deque<Taken> taken_;
+#ifdef MUSKRAT_BUG_cursor_on_id
+  int64_t newest_id_ = 0;
+#endif
+};
+
+}  // namespace muskrat::postgres_outbox

@@ -1,0 +1,69 @@
+#include "relay/sources/postgres_outbox_sql.hpp"
+
+namespace muskrat::postgres_outbox::sql {
+namespace {
+
+#ifdef MUSKRAT_BUG_order_by_xid
+const char* const event_order = "xid, id";
+#else
+const char* const event_order = "id";
+#endif
+
+const char* const event_columns =
+    "id, (extract(epoch FROM captured_at) * 1000000)::bigint, message_id, op, routing_key, ordering_key, body, headers";
+
+// `query` for each segment, with every '#' its number.
+std::string for_each_segment(const std::string& query) {
+  std::string all;
+  for (char segment : {'1', '2', '3'}) {
+    if (!all.empty()) all += " UNION ALL ";
+    for (char c : query) all += c == '#' ? segment : c;
+  }
+  return all;
+}
+
+}  // namespace
+
+// The two parts of the predicate are scans of their own: an OR would make one bitmap of both. Only (id, place, size) is
+// sorted; bodies are then fetched by ctid, in order, until there are bytes enough.
+const std::string& small_read() {
+  static const std::string places = for_each_segment(
+      "SELECT # AS segment, ctid, id, xid, octet_length(body) AS bytes FROM muskrat.outbox_# WHERE xid >= $1::xid8 "
+      "UNION ALL "
+      "SELECT #, ctid, id, xid, octet_length(body) FROM muskrat.outbox_# WHERE xid = ANY ($2::xid8[])");
+  static const std::string events =
+      for_each_segment(std::string("SELECT ") + event_columns +
+                       " FROM muskrat.outbox_# AS o WHERE p.segment = # AND o.ctid = p.ctid AND p.up_to <= $4::bigint");
+  static const std::string query =
+      "SELECT s.*, p.segment, p.ctid, p.id, p.bytes, e.* FROM ("
+      " SELECT pg_current_snapshot(), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),"
+      "  current_setting('synchronous_standby_names') <> '') AS s "
+      "LEFT JOIN (SELECT *, sum(bytes) OVER (ORDER BY " +
+      std::string(event_order) +
+      ") AS up_to FROM ("
+      "  SELECT * FROM (" +
+      places + ") AS w ORDER BY " + event_order +
+      " LIMIT $3::bigint) AS f) AS p ON true "
+      "LEFT JOIN LATERAL (" +
+      events + ") AS e ON true ORDER BY p." + (std::string(event_order) == "id" ? "id" : "xid, p.id");
+  return query;
+}
+
+std::string list(const std::string& where_xid) {
+  return for_each_segment("SELECT #, ctid, id, octet_length(body) FROM muskrat.outbox_# WHERE " + where_xid +
+                          " AND id > $2::bigint AND id < $3::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)");
+}
+
+const std::string& by_place() {
+  static const std::string query =
+      for_each_segment(std::string("SELECT ") + event_columns + " FROM muskrat.outbox_# WHERE ctid = ANY ($#::tid[])");
+  return query;
+}
+
+const std::string& locate() {
+  static const std::string query = for_each_segment(
+      "SELECT #, ctid, id, ordering_key, routing_key FROM muskrat.outbox_# WHERE id = ANY ($1::bigint[])");
+  return query;
+}
+
+}  // namespace muskrat::postgres_outbox::sql

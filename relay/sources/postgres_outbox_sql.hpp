@@ -1,0 +1,25 @@
+// The statements that read the outbox's segments.
+//
+// Used by the reader alone. Each covers all three segments, and none of them needs
+// statistics (the segments have none). Thread rule: pure functions.
+#pragma once
+
+#include <string>
+
+namespace muskrat::postgres_outbox::sql {
+
+// What list() takes as a part of a read's transactions.
+inline constexpr const char* between = "xid >= $4::xid8 AND xid < $5::xid8";
+inline constexpr const char* running = "xid = ANY ($4::xid8[])";
+
+// $1 xmax(last), $2 xip(last) as an array, $3 most rows, $4 most bytes of bodies. One row at least:
+// snapshot, flushed, replicated, segment, ctid, id, bytes of the body, then the event's columns (NULL beyond $4).
+const std::string& small_read();
+// $1 snapshot, $2 and $3 ids between which (both exclusive): segment, ctid, id, bytes; in no order.
+std::string list(const std::string& where_xid);
+// $1, $2, $3 ctids in segment 1, 2, 3: the event's columns, in no order.
+const std::string& by_place();
+// $1 ids: segment, ctid, id, ordering key, routing key.
+const std::string& locate();
+
+}  // namespace muskrat::postgres_outbox::sql
