@@ -9,24 +9,34 @@ CREATE FUNCTION muskrat.segment_is_empty(segment int) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT pg_relation_size(format('muskrat.outbox_%s', segment)::regclass) = 0 $$;
 
--- Who holds a lock on the segment, as a sentence's end; NULL when nobody but this session does.
+-- Who holds a lock on the segment, for how many seconds; a prepared transaction has no pid.
+CREATE FUNCTION muskrat.segment_locks(segment int)
+    RETURNS TABLE (mode text, pid int, prepared_gid text, session text, open_seconds bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT l.mode, l.pid, p.gid,
+           format('%s, %s', coalesce(nullif(a.application_name, ''), a.usename, '?'), coalesce(a.state, a.backend_type, '?')),
+           extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::bigint
+      FROM pg_locks AS l
+      LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+      LEFT JOIN pg_locks AS x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+                             AND x.virtualtransaction = l.virtualtransaction
+      LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid
+     WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+       AND l.relation = format('muskrat.outbox_%s', segment)::regclass
+    $$;
+
+-- The oldest of them, as the end of a sentence; NULL when nobody but this session holds one.
 CREATE FUNCTION muskrat.segment_holder(segment int) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT CASE
-           WHEN l.pid IS NULL THEN
-               format('the prepared transaction %L, prepared %s ago (COMMIT PREPARED or ROLLBACK PREPARED frees it)',
-                      coalesce(p.gid, '?'), date_trunc('second', clock_timestamp() - p.prepared))
-           ELSE format('pid %s (%s, %s, transaction open for %s)', l.pid, coalesce(nullif(a.application_name, ''), a.usename, '?'),
-                       coalesce(a.state, a.backend_type, '?'), date_trunc('second', clock_timestamp() - a.xact_start))
-           END
-      FROM pg_locks AS l
-      LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-      LEFT JOIN pg_prepared_xacts AS p ON l.virtualtransaction = '-1/' || p.transaction
-     WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
-       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND l.relation = format('muskrat.outbox_%s', segment)::regclass
-     ORDER BY coalesce(a.xact_start, p.prepared)
+    SELECT CASE WHEN pid IS NULL
+           THEN format('the prepared transaction %L, prepared %s s ago (COMMIT PREPARED or ROLLBACK PREPARED frees it)',
+                       coalesce(prepared_gid, '?'), open_seconds)
+           ELSE format('pid %s (%s, transaction open for %s s)', pid, session, open_seconds) END
+      FROM muskrat.segment_locks(segment)
+     ORDER BY open_seconds DESC NULLS LAST
      LIMIT 1
     $$;
 

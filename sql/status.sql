@@ -23,10 +23,10 @@ CREATE FUNCTION muskrat.status_of_relay() RETURNS TABLE (item text, value text, 
 DECLARE
     c muskrat.cursor%ROWTYPE;
     waiting record;
-    age interval;
+    age_seconds bigint;
 BEGIN
     SELECT * INTO c FROM muskrat.cursor;
-    age := date_trunc('second', clock_timestamp() - c.saved_at);
+    age_seconds := extract(epoch FROM clock_timestamp() - c.saved_at)::bigint;
     RETURN QUERY SELECT 'relay', coalesce(c.holder || ', term ' || c.term, 'none'),
         CASE WHEN c.epoch IS NULL THEN 'no relay has ever run here: start `muskrat relay`'
              WHEN c.holder IS NULL THEN 'no relay runs: start `muskrat relay`' END;
@@ -35,10 +35,10 @@ BEGIN
     SELECT * INTO waiting FROM muskrat.events_waiting(100000);
     RETURN QUERY SELECT 'events waiting', CASE WHEN waiting.events >= 100000 THEN '100000+' ELSE waiting.events::text END,
         NULL::text;
-    RETURN QUERY SELECT 'oldest waiting', coalesce(date_trunc('second', clock_timestamp() - waiting.oldest)::text, 'none'),
+    RETURN QUERY SELECT 'oldest waiting', coalesce(extract(epoch FROM clock_timestamp() - waiting.oldest)::bigint || ' s', 'none'),
         CASE WHEN clock_timestamp() - waiting.oldest > interval '5 minutes'
              THEN 'events wait for the relay: look at its log, and at RabbitMQ' END;
-    RETURN QUERY SELECT 'cursor saved', coalesce(age || ' ago', 'never'), NULL::text;
+    RETURN QUERY SELECT 'cursor saved', coalesce(age_seconds || ' s ago', 'never'), NULL::text;
     RETURN QUERY SELECT 'held events', coalesce(cardinality(c.held), 0)::text,
         CASE WHEN cardinality(c.held) > 0 THEN 'RabbitMQ would not take them; their keys wait: see the relay''s log' END;
 END $$;
@@ -70,13 +70,7 @@ CREATE FUNCTION muskrat.status_of_writers() RETURNS TABLE (item text, value text
     AS $$
     SELECT 'open writer', format('segment %s', n), muskrat.segment_holder(n)
       FROM generate_series(1, 3) AS n
-     WHERE EXISTS (SELECT FROM pg_locks AS l
-                     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-                     LEFT JOIN pg_prepared_xacts AS p ON l.virtualtransaction = '-1/' || p.transaction
-                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
-                      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                      AND l.relation = format('muskrat.outbox_%s', n)::regclass
-                      AND coalesce(a.xact_start, p.prepared) < clock_timestamp() - interval '1 minute')
+     WHERE EXISTS (SELECT FROM muskrat.segment_locks(n) WHERE mode = 'RowExclusiveLock' AND open_seconds > 60)
     $$;
 
 -- What would make capture skip rows or ids repeat.
