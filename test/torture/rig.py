@@ -1,0 +1,133 @@
+"""A rig: the whole main job with a load on one end, an observer in the middle, and the oracle at the end.
+
+    front database ─ relay ─ RabbitMQ ─┬─ consumer ─ mirror (state) and effects (append-only) in the target database
+    (ledger beside the rows)           └─ observer: every publication, in order, without any of Muskrat's code
+
+Used by schedules.py and the tests. `heal` brings everything up and waits until nothing is under way; `verdict` is what the
+oracle says then.
+"""
+import os
+import shutil
+import time
+
+import load as loads
+import oracle
+from harness import clients
+from harness.processes import wait_until
+from harness.program import Program
+
+TARGET = """
+CREATE TABLE account (id bigint PRIMARY KEY, v bigint NOT NULL, tag text NOT NULL, note text);
+CREATE TABLE effects (n bigserial, id bigint, v bigint, op text);
+"""
+# A quorum queue that was declared less than about a second before the broker's death may come back empty.
+SETTLE_SECONDS = 1.5
+
+
+class Rig:
+    def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None):
+        """`build`: where the program is (a seeded bug's build has a folder of its own)."""
+        self.pg, self.rabbitmq, self.build = pg, rabbitmq, build
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        self.front_db, self.target_db = f"load_{number}", f"mirror_{number}"
+        for db in (self.front_db, self.target_db):
+            pg.drop_database(db)
+            pg.create_database(db, "template0")
+        self.front, self.target = pg.dsn(self.front_db), pg.dsn(self.target_db)
+        loads.prepare(self.front)
+        clients.execute(self.target, TARGET)
+        self.vhost = rabbitmq.create_vhost(f"torture{number}")
+        self.broker = clients.Broker(rabbitmq, self.vhost)
+        self.program = Program(folder, build)
+        self.with_consumer = consumer
+        self.program.configure(
+            self.broker.url,
+            sources={"load": {"kind": "postgres", "dsn": self.front, "lease_time": "1s", **(source or {})}},
+            endpoints=self._endpoints(endpoint or {}) if consumer else None)
+        self.program.setup()
+        self.observer = clients.Observer(self.broker, "observer", ("Load.#",))
+        self.relay = self.consumer = None
+        self.load = None
+        self.crashes = 0
+        time.sleep(SETTLE_SECONDS)
+
+    def _endpoints(self, more):
+        common = {"kind": "postgres", "subscribe": ["Load.*"], "dsn": self.target, "circuit_first": "100ms", "circuit_most": "1s",
+                  **more}
+        effects = {"table": "public.effects", "mode": "append", "columns": ["id", "v", {"to": "op", "from": "$op"}]}
+        state = {"table": "public.account", "key": ["id"], "columns": ["id", "v", "tag", "note"]}
+        return {"mirror": {**common, "routes": [state]}, "effects": {**common, "routes": [effects]}}
+
+    # ---- the players ----
+
+    def start(self):
+        self.relay = self.program.relay()
+        if self.with_consumer:
+            self.consumer = self.program.consume()
+        return self
+
+    def start_load(self, **how):
+        self.load = loads.Load(self.front, **how).start()
+        return self.load
+
+    def write(self, *pks, tag="w", delete_share=0.0):
+        """One transaction on these rows."""
+        clients.query(self.front, "SELECT ledger_step(%s, %s, %s, 'note')", (tag, list(pks), delete_share))
+
+    # ---- the end ----
+
+    def seen(self):
+        return [oracle.seen_of(d) for d in list(self.observer.deliveries)]
+
+    def heal(self, timeout=60):
+        """Both daemons up, servers up, and everything arrived, or the time is over (then the verdict tells)."""
+        if self.load and not self.load.done():
+            self.load.stop()
+        if self.relay is None or not self.relay.running():
+            self.relay = self.program.relay()
+        if self.with_consumer and (self.consumer is None or not self.consumer.running()):
+            self.consumer = self.program.consume()
+        truth = {(e.pk, e.v) for e in loads.ledger(self.front)}
+        try:
+            wait_until(lambda: truth <= {(s.pk, s.v) for s in self.seen()}, timeout, "the last event", 0.2)
+            if self.with_consumer:
+                wait_until(self._arrived, timeout, "the target", 0.2)
+        except TimeoutError:
+            pass
+        self.observer.quiet(0.7, timeout)
+
+    def _arrived(self):
+        count = clients.value(self.target, "SELECT count(*) FROM effects")
+        return (loads.rows(self.front) == loads.rows(self.target)
+                and count >= clients.value(self.front, "SELECT count(*) FROM ledger"))
+
+    def verdict(self, repeats_allowed=None):
+        truth = loads.ledger(self.front)
+        found = oracle.check(truth, self.seen(), repeats_allowed)
+        if self.with_consumer:
+            found += oracle.check_state(loads.rows(self.front), loads.rows(self.target))
+            effects = clients.query(self.target, "SELECT id, v + (op = 'delete')::int FROM effects")
+            found += oracle.check_effects(truth, effects)
+        return found
+
+    def figures(self):
+        seen = self.seen()
+        return (f"{len(loads.ledger(self.front)):,} events in the ledger, {len(seen):,} publications seen, "
+                f"{oracle.repeats(seen):,} repeats, {self.crashes} crashes")
+
+    def close(self):
+        if self.load and not self.load.done():
+            try:
+                self.load.stop()
+            except AssertionError:
+                pass
+        self.observer.stop()
+        self.program.stop()
+        for db in (self.front_db, self.target_db):
+            self.pg.drop_database(db)
+        self.rabbitmq.delete_vhost(self.vhost)
+
+
+def folder_of(build, name):
+    return os.path.join(build, "check", "torture", name)

@@ -1,0 +1,330 @@
+"""Schedules: each brings one fault about on a Rig, heals it, and hands back what the oracle found.
+
+Used twice: by the tests of the faults (nothing may be found) and by test_seeded_bugs.py (a program with that bug built in
+must be found out by the schedule that is its trigger).
+"""
+import random
+import signal
+import threading
+import time
+
+from harness import clients
+from harness.processes import kill_group, wait_until
+from oracle import Violation
+
+# Where relay and host talk to PostgreSQL and RabbitMQ, or wait for them. When a process is killed on entering one of these,
+# everything before it has happened and nothing after it: with N swept, that is every distinguishable moment.
+SYSCALLS = "sendto,sendmsg,send,write,writev,recvfrom,recvmsg,read,poll,ppoll,epoll_wait"
+SWEEP_LIMIT = 3000
+
+
+def kill_at(n):
+    """strace's arguments: kill the process when one of its threads enters its Nth system call of the set."""
+    return ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={SYSCALLS}", "-e", f"inject={SYSCALLS}:signal=KILL:when={n}"]
+
+
+def _until_dead_or(daemon, condition, timeout):
+    """True when the daemon died; False when the condition came true first and held for a moment."""
+    deadline = time.monotonic() + timeout
+    since = None
+    while time.monotonic() < deadline:
+        if not daemon.running():
+            return True
+        now = time.monotonic()
+        if not condition():
+            since = None
+        elif since is None:
+            since = now
+        elif now - since > 0.6:
+            return False
+        time.sleep(0.03)
+    raise TimeoutError(f"neither dead nor done after {timeout} s; log: {daemon.log_path}")
+
+
+def relay_kill_sweep(rig, step=1, first=1, on_kill=None, batch=(1, 2, 3, 1, 2)):
+    """Rows 1, 2, 3. Per N one small batch of events and a relay that is killed at its Nth call; ends when a relay gets through.
+
+    Returns (violations, kills). `on_kill(rig)` may do more harm at that moment.
+    """
+    n, kills, through = first, 0, 0
+    while through < 2 and n < SWEEP_LIMIT:
+        for pk in batch:
+            rig.write(pk, tag=f"n{n}")
+        before = rig.program.relay(wait=False, trace=kill_at(n))
+        dead = _until_dead_or(before, lambda: _all_published(rig) and _cursor_idle(rig), 60)
+        if dead:
+            kills += 1
+            through = 0
+            if on_kill:
+                on_kill(rig)
+        else:
+            before.kill9()
+            _reap(before)
+            through += 1
+        n += step
+    rig.crashes = kills
+    rig.heal()
+    # A killed relay repeats at most what it had in flight: no more than the batch.
+    return rig.verdict(repeats_allowed=kills * len(batch)), kills
+
+
+def _all_published(rig):
+    published = {(s.pk, s.v) for s in rig.seen()}
+    return all((pk, v) in published for pk, v in clients.query(rig.front, "SELECT pk, v FROM ledger ORDER BY v DESC LIMIT 50"))
+
+
+def _cursor_idle(rig):
+    return clients.value(rig.front, "SELECT current IS NULL FROM muskrat.cursor")
+
+
+def _reap(daemon):
+    """strace was killed; its tracee may live on: end it too."""
+    kill_group(daemon.pid)
+
+
+def consumer_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
+    """Row 27. The same for the host, between delivery, effect and acknowledgement."""
+    rig.relay = rig.relay or rig.program.relay()
+    n, kills, through = first, 0, 0
+    while through < 2 and n < SWEEP_LIMIT:
+        for pk in batch:
+            rig.write(pk, tag=f"n{n}", delete_share=0.2)
+        consumer = rig.program.consume(wait=False, trace=kill_at(n))
+        if _until_dead_or(consumer, rig._arrived, 60):
+            kills, through = kills + 1, 0
+        else:
+            consumer.kill9()
+            _reap(consumer)
+            through += 1
+        n += step
+    rig.crashes = kills
+    rig.heal()
+    return rig.verdict(), kills
+
+
+def broker_kills(rig, rounds, seed=1):
+    """Row 4. kill -9 of the broker under load, queues settled."""
+    rng = random.Random(seed)
+    rig.start()
+    rig.start_load(writers=2, pause=0.01, keys=50)
+    for _ in range(rounds):
+        time.sleep(0.5 + rng.random())
+        rig.rabbitmq.kill9()
+        rig.rabbitmq.start()
+        rig.crashes += 1
+        at = len(rig.observer.deliveries)
+        wait_until(lambda n=at: len(rig.observer.deliveries) > n, 60, "events after the broker's return")
+    rig.load.stop()
+    rig.heal()
+    return rig.verdict()
+
+
+def unroutable(rig):
+    """Row 7. No queue takes the events: first the unrouted queue does; then that is gone too, and they are held."""
+    rig.relay = rig.program.relay()
+    rig.write(1, 2, tag="routed")
+    rig.observer.wait(2)
+
+    rig.broker.unbind("observer", "Load.#")
+    rig.write(1, 3, tag="unrouted")
+    rig.broker.wait_depth("muskrat.unrouted", 2)
+    rig.observer.deliveries += rig.broker.get_all("muskrat.unrouted")
+
+    rig.broker.delete_queue("muskrat.unrouted")
+    rig.write(1, 4, tag="held")
+    # the relay must notice; a relay without `mandatory` takes the confirm for a delivery
+    try:
+        wait_until(lambda: (rig.relay.metric("muskrat_relay_held") or 0) >= 1, 10, "the held events to show")
+        held_shown = True
+    except TimeoutError:
+        held_shown = False
+    rig.write(1, tag="behind a held one")
+    time.sleep(1)
+    rig.broker.bind("observer", "Load.#")
+    rig.heal(60)
+    found = rig.verdict(repeats_allowed=0)
+    if not held_shown:
+        found.append(Violation("held", "the relay never showed the held events"))
+    return found
+
+
+def one_binding_missing(rig):
+    """Row 7. One key's events are unroutable and held: all others go on."""
+    rig.broker.unbind("observer", "Load.#")
+    rig.broker.bind("observer", "Load.Account.Open")
+    rig.broker.delete_queue("muskrat.unrouted")
+    rig.relay = rig.program.relay()
+    rig.write(1, tag="open")
+    rig.write(1, tag="change: nobody takes it")
+    rig.observer.wait(1)
+    for pk in range(10, 60):
+        rig.write(pk, tag="others go on")
+    rig.observer.wait(51, 20)
+    rig.broker.bind("observer", "Load.#")
+    rig.heal()
+    return rig.verdict(repeats_allowed=0)
+
+
+def late_low_ids(rig, rounds=10):
+    """Row 20. An id drawn early is committed late, after higher ones were read and the cursor moved past them."""
+    rig.relay = rig.program.relay()
+    late = clients.connect(rig.front, autocommit=False)
+    for n in range(rounds):
+        with late.cursor() as c:
+            c.execute("SELECT ledger_step(%s, %s, 0, '')", (f"late{n}", [1000 + n]))
+            before = len(rig.observer.deliveries)
+            rig.write(1, 2, tag=f"early{n}")
+            rig.observer.wait(before + 2)
+            rig.write(3, tag=f"more{n}")
+            rig.observer.wait(before + 3)
+            time.sleep(0.2)  # time to move the cursor
+            late.commit()
+        rig.observer.quiet(0.1)
+    late.close()
+    rig.heal(20)
+    return rig.verdict(repeats_allowed=0)
+
+
+def lower_xid_writes_later(rig, rounds=10):
+    """Row 20. The transaction with the lower xid is the later writer of the row; both lie in one read of the relay."""
+    old = clients.connect(rig.front, autocommit=False)
+    for n in range(rounds):
+        with old.cursor() as c:
+            c.execute("SELECT pg_current_xact_id()")
+            rig.write(1, 2, tag=f"first{n}")
+            c.execute("SELECT ledger_step(%s, %s, 0, '')", (f"second{n}", [1, 2]))
+            old.commit()
+    old.close()
+    rig.relay = rig.program.relay()
+    rig.heal(20)
+    return rig.verdict(repeats_allowed=0)
+
+
+def async_commit_crash(rig, step=1, first=1):
+    """Row 15. Commits with synchronous_commit=off, a relay killed at each of its calls, and PostgreSQL with it.
+
+    What was visible but not yet flushed is gone after the crash: a relay that published it has invented it.
+    """
+    connection = None
+
+    def crash(_rig):
+        nonlocal connection
+        rig.pg.kill9()
+        rig.pg.start()
+        connection = None
+
+    n, kills, through = first, 0, 0
+    while through < 2 and n < SWEEP_LIMIT:
+        relay = rig.program.relay(wait=False, trace=kill_at(n))
+        if connection is None:
+            connection = clients.connect(rig.front)
+            clients.query(rig.front, "SELECT pg_switch_wal()")
+        with connection.cursor() as c:
+            c.execute("SET synchronous_commit = off")
+            for pk in (1, 2):
+                c.execute("SELECT ledger_step(%s, %s, 0, '')", (f"async{n}", [pk]))
+        if _until_dead_or(relay, lambda: _all_published(rig), 60):
+            kills, through = kills + 1, 0
+            crash(rig)
+        else:
+            relay.kill9()
+            _reap(relay)
+            through += 1
+        n += step
+    rig.crashes = kills
+    rig.heal()
+    return rig.verdict(), kills
+
+
+def postgres_crashes(rig, rounds, seed=1):
+    """Row 14. kill -9 of the postmaster and immediate stops, in turn, under load."""
+    rng = random.Random(seed)
+    rig.start()
+    rig.start_load(writers=3, pause=0.005, keys=50, async_commit=bool(seed % 2))
+    for n in range(rounds):
+        time.sleep(0.5 + rng.random())
+        if n % 2:
+            rig.pg.stop("immediate")
+        else:
+            rig.pg.kill9()
+        rig.pg.start()
+        rig.crashes += 1
+        at = len(rig.observer.deliveries)
+        wait_until(lambda c=at: len(rig.observer.deliveries) > c, 60, "events after PostgreSQL's return")
+    rig.load.stop()
+    rig.heal()
+    return rig.verdict()
+
+
+def paused_leader(rig, second, rounds):
+    """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up."""
+    rig.start()
+    rig.start_load(writers=2, pause=0.005, keys=50)
+    other = second()
+    for _ in range(rounds):
+        leader, standby = (rig.relay, other) if _leads(rig.relay) else (other, rig.relay)
+        leader.send(signal.SIGSTOP)
+        try:
+            wait_until(lambda s=standby: _leads(s), 20, "the stand-by to take over")
+            time.sleep(0.5)
+        finally:
+            leader.send(signal.SIGCONT)
+        time.sleep(0.7)
+        rig.crashes += 1
+    rig.load.stop()
+    rig.heal()
+    return rig.verdict()
+
+
+def _leads(relay):
+    return "leading" in relay.get("/readyz")[1] or "leading" in relay.get("/")[1]
+
+
+def full_queue(rig):
+    """Row 8. A queue of somebody's that refuses (max-length with reject-publish) makes the broker nack."""
+    rig.broker.queue("refuser", patterns=("Load.Account.*",), x_max_length=3, x_overflow="reject-publish")
+    rig.relay = rig.program.relay()
+    for n in range(5):
+        for pk in range(1, 6):
+            rig.write(pk, tag=f"r{n}")
+    time.sleep(3)
+    drained = threading.Event()
+
+    def drain():
+        while not drained.is_set():
+            rig.broker.get_all("refuser")
+            time.sleep(0.2)
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        rig.heal(60)
+        # the healthy queue gets a nacked event at every try; what counts is that none is missing and the first ones rise
+        wait_until(lambda: not rig.relay.metric("muskrat_relay_held"), 60, "the held events to go")
+    except TimeoutError:
+        pass
+    finally:
+        drained.set()
+        thread.join()
+    return rig.verdict()
+
+
+def stops_under_load(rig, rounds, seed=1):
+    """Row 37. SIGTERM at random moments: exit 0, and nothing is published twice."""
+    rng = random.Random(seed)
+    rig.start()
+    rig.start_load(writers=3, pause=0.004, keys=80)
+    codes = set()
+    for _ in range(rounds):
+        time.sleep(rng.random() * 0.3)
+        codes.add(rig.relay.stop())
+        if rng.random() < 0.3:
+            codes.add(rig.consumer.stop())
+            rig.consumer = rig.program.consume(wait=False)
+        rig.relay = rig.program.relay(wait=False)
+        time.sleep(rng.random() * 0.3)
+    rig.load.stop()
+    rig.heal()
+    found = rig.verdict(repeats_allowed=0)
+    if codes != {0}:
+        found.append(Violation("exit", f"exit codes {codes}"))
+    return found
