@@ -183,9 +183,10 @@ HealthServer::HealthServer(const std::string& listen, const std::string& token, 
   if (listen.empty()) return;
   auto where = parse_listen(listen);
   if (!loopback(where.host) && token.empty())
-    throw Failure(Remedy::stop, "listening on " + listen +
-                                    " shows the status to the network, so it needs a token: set listen_token, or "
-                                    "listen on 127.0.0.1");
+    throw Failure(Remedy::stop,
+                  "listening on " + listen +
+                      " shows the status to the network, so it needs a token: set the token beside it, or "
+                      "listen on 127.0.0.1");
   impl_->set_up(token, board);
   impl_->bind(where);
   impl_->start();
