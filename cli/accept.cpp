@@ -1,0 +1,79 @@
+// muskrat accept: the operator's word that a source may publish again after its history broke.
+#include <iostream>
+
+#include <unistd.h>
+
+#include "cli/context.hpp"
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+constexpr std::string_view explanation =
+    "A new epoch begins with this. Events that this server still has and whose delivery cannot be proved are "
+    "published\n"
+    "again, under the new epoch; endpoints prefer what comes under it over what they have. Changes that were lost "
+    "with\n"
+    "the old server stay lost: rows whose last change was among them differ at the endpoints until they change again.\n"
+    "Make sure that no relay publishes from the old server any more.\n";
+
+class Accept : public Command {
+ public:
+  explicit Accept(Arguments& arguments) {
+    arguments.positional("SOURCE", source_, "The source's name in the configuration.");
+    arguments.flag("-y,--yes", yes_, "Do not ask.");
+    arguments.text("--note", "TEXT", note_, "Why, for the record (muskrat.history).");
+    arguments.text("--dsn", "DSN", dsn_,
+                   "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass.");
+  }
+
+  int run(const Globals& globals) override {
+    const Config config = load(globals);
+    const Component& source = find_component(config.sources, source_, "source");
+    pg::Connection db = open_source(source, dsn_);
+    explain(db);
+    if (!yes_ && !agreed()) {
+      print("Nothing was changed.\n");
+      return exit_usage;
+    }
+    const pg::Param note = note_;
+    const pg::Result epoch =
+        db.exec("SELECT muskrat.accept_history($1)", std::span<const pg::Param>(&note, 1), Deadline::in(answer_time));
+    print("Epoch " + std::string(epoch.text(0, 0)) +
+          " has begun. A running relay goes on by itself; else start one.\n");
+    return exit_ok;
+  }
+
+ private:
+  void explain(pg::Connection& db) const {
+    const pg::Result hello =
+        db.exec("SELECT same_history, history_problem, epoch FROM muskrat.relay_hello()", Deadline::in(answer_time));
+    print("Source " + source_ + ", " + db.place() + ", epoch " + std::string(hello.text(0, 2)) + ".\n");
+    if (!hello.null(0, 1)) {
+      print(harmless(hello.text(0, 1)) + "\n");
+    } else {
+      print("This server is the one that the relay read last: nothing asks for accept here.\n");
+    }
+    print("\n");
+    print(explanation);
+  }
+
+  bool agreed() const {
+    if (::isatty(STDIN_FILENO) != 1) throw UsageError("there is nobody to ask: say --yes");
+    print("\nType the source's name to go on: ");
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == source_;
+  }
+
+  std::string source_, note_ = "muskrat accept", dsn_;
+  bool yes_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_accept(Arguments& arguments) { return std::make_unique<Accept>(arguments); }
+
+}  // namespace muskrat::cli

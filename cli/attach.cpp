@@ -1,0 +1,207 @@
+// muskrat attach, detach, attached: which tables of a source's database are captured.
+//
+// What is given here reaches the database as parameters, never as SQL text.
+#include <algorithm>
+
+#include "cli/context.hpp"
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+#include "common/json.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+constexpr const char* dsn_help =
+    "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass.";
+
+// A call of one of the extension's functions with the arguments that were given, each by name.
+class Call {
+ public:
+  explicit Call(std::string function) : sql_("SELECT * FROM muskrat." + std::move(function) + "(") {}
+
+  // `name` is a constant of ours.
+  void add(const char* name, const std::string& value, const char* type) {
+    values_.push_back(value);
+    sql_ +=
+        (values_.size() > 1 ? ", " : "") + std::string(name) + " => $" + std::to_string(values_.size()) + "::" + type;
+  }
+  void add_given(const char* name, const std::string& value, const char* type) {
+    if (!value.empty()) add(name, value, type);
+  }
+
+  pg::Result run(pg::Connection& db) {
+    const std::vector<pg::Param> params(values_.begin(), values_.end());
+    return db.exec(sql_ + ")", params, Deadline::in(answer_time));
+  }
+
+ private:
+  std::string sql_;
+  std::vector<std::string> values_;
+};
+
+// A list "a,b,c", or JSON as it is.
+std::string columns_json(const std::string& given) {
+  if (given.empty() || given.front() == '[' || given.front() == '"') return given;
+  if (given == "*") return "\"*\"";
+  std::string out = "[";
+  for (size_t start = 0; start <= given.size();) {
+    const size_t comma = std::min(given.find(',', start), given.size());
+    out += (out.size() > 1 ? "," : "") + json::quote(given.substr(start, comma - start));
+    start = comma + 1;
+  }
+  return out + "]";
+}
+
+// PostgreSQL's text form of an array.
+std::string array_text(const std::vector<std::string>& items) {
+  std::string out = "{";
+  for (const std::string& item : items) {
+    out += out.size() > 1 ? ",\"" : "\"";
+    for (char c : item) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    out += '"';
+  }
+  return out + "}";
+}
+
+class Attach : public Command {
+ public:
+  explicit Attach(Arguments& arguments) {
+    arguments.positional("SOURCE", source_, "The source's name in the configuration.");
+    arguments.positional("TABLE", table_, "The table, with its schema where the search path does not find it.");
+    arguments.positional("OBJECT", object_, "<Source>.<Object>, such as Frontend.Customer.");
+    arguments.text("--insert", "WORD", insert_, "Action word of an INSERT, such as Signup.");
+    arguments.text("--update", "WORD", update_, "Action word of an UPDATE, such as Update.");
+    arguments.text("--delete", "WORD", delete_, "Action word of a DELETE, such as Cancel.");
+    arguments.text("--truncate", "WORD", truncate_, "Action word of a TRUNCATE.");
+    arguments.text("--columns", "LIST", columns_,
+                   "What the body holds: id,email,… or JSON with nesting and renaming; \"*\" is every column, now and "
+                   "later.");
+    arguments.texts("--key", "COLUMN", key_, "Column of the ordering key (default: the primary key).");
+    arguments.text("--condition", "SQL", condition_, "Only rows for which this boolean expression holds.");
+    arguments.texts("--changes-of", "COLUMN", changes_of_, "Only updates that change this column.");
+    arguments.text("--dsn", "DSN", dsn_, dsn_help);
+  }
+
+  int run(const Globals& globals) override {
+    if (insert_.empty() && update_.empty() && delete_.empty() && truncate_.empty()) {
+      throw UsageError("nothing to capture: give at least one of --insert, --update, --delete, --truncate");
+    }
+    const Config config = load(globals);
+    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
+    Call call("attach");
+    call.add("relation", table_, "regclass");
+    call.add("object", object_, "text");
+    call.add_given("on_insert", insert_, "text");
+    call.add_given("on_update", update_, "text");
+    call.add_given("on_delete", delete_, "text");
+    call.add_given("on_truncate", truncate_, "text");
+    call.add_given("columns", columns_json(columns_), "jsonb");
+    if (!key_.empty()) call.add("key", array_text(key_), "text[]");
+    call.add_given("condition", condition_, "text");
+    if (!changes_of_.empty()) call.add("changes_of", array_text(changes_of_), "text[]");
+    call.run(db);
+    print("Attached " + table_ + " of " + db.place() + " as " + object_ + ".\n");
+    return exit_ok;
+  }
+
+ private:
+  std::string source_, table_, object_, insert_, update_, delete_, truncate_, columns_, condition_, dsn_;
+  std::vector<std::string> key_, changes_of_;
+};
+
+class Detach : public Command {
+ public:
+  explicit Detach(Arguments& arguments) {
+    arguments.positional("SOURCE", source_, "The source's name in the configuration.");
+    arguments.positional("TABLE", table_, "The table.");
+    arguments.positionals("OBJECT", objects_, "Only the attachment under this <Source>.<Object>.");
+    arguments.text("--dsn", "DSN", dsn_, dsn_help);
+  }
+
+  int run(const Globals& globals) override {
+    const Config config = load(globals);
+    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
+    if (objects_.empty()) objects_.emplace_back();
+    for (const std::string& object : objects_) {
+      Call call("detach");
+      call.add("relation", table_, "regclass");
+      call.add_given("object", object, "text");
+      call.run(db);
+      print("Detached " + table_ + (object.empty() ? "" : " as " + object) + ".\n");
+    }
+    return exit_ok;
+  }
+
+ private:
+  std::string source_, table_, dsn_;
+  std::vector<std::string> objects_;
+};
+
+class Attached : public Command {
+ public:
+  explicit Attached(Arguments& arguments) {
+    arguments.positionals("SOURCE", sources_, "Only these sources (default: every source of kind postgres).");
+    arguments.flag("--json", json_, "One JSON object per attachment and line.");
+    arguments.text("--dsn", "DSN", dsn_, dsn_help);
+  }
+
+  int run(const Globals& globals) override {
+    const Config config = load(globals);
+    for (const std::string& name : sources_) find_component(config.sources, name, "source");
+    for (const Component& source : config.sources) {
+      const bool wanted = sources_.empty() ? source.kind == "postgres"
+                                           : std::find(sources_.begin(), sources_.end(), source.name) != sources_.end();
+      if (wanted) show(source);
+    }
+    return exit_ok;
+  }
+
+ private:
+  void show(const Component& source) const {
+    pg::Connection db = open_source(source, dsn_);
+    const pg::Result rows =
+        db.exec("SELECT pg_catalog.row_to_json(a) FROM muskrat.attached() AS a", Deadline::in(answer_time));
+    if (!json_) {
+      print("Source " + source.name + ", " + db.place() + ": " +
+            counted(static_cast<size_t>(rows.rows()), "attachment") + "\n");
+    }
+    for (int i = 0; i < rows.rows(); ++i) {
+      print(json_ ? with_source(source.name, rows.text(i, 0)) : readable(rows.text(i, 0)));
+    }
+  }
+
+  static std::string with_source(const std::string& name, std::string_view row) {
+    return "{\"source\":" + json::quote(name) + "," + std::string(row.substr(1)) + "\n";
+  }
+
+  // Each attachment as "  column: value" lines; what is NULL is left out.
+  static std::string readable(std::string_view row) {
+    std::string why, out;
+    const auto document = json::Document::parse(row, why);
+    if (!document) throw Failure(Remedy::stop, "muskrat.attached() answered what is " + why);
+    const json::Value object = document->root();
+    for (size_t i = 0; i < object.size(); ++i) {
+      const auto text = object.member(i).scalar_text();
+      if (!text || text->empty() || *text == "[]") continue;
+      const std::string name(object.member_name(i));
+      out += (out.empty() ? "  - " : "    ") + name + ": " + harmless(*text) + "\n";
+    }
+    return out;
+  }
+
+  std::vector<std::string> sources_;
+  std::string dsn_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_attach(Arguments& arguments) { return std::make_unique<Attach>(arguments); }
+std::unique_ptr<Command> make_detach(Arguments& arguments) { return std::make_unique<Detach>(arguments); }
+std::unique_ptr<Command> make_attached(Arguments& arguments) { return std::make_unique<Attached>(arguments); }
+
+}  // namespace muskrat::cli

@@ -1,0 +1,116 @@
+#include "cli/check_online.hpp"
+
+#include <functional>
+
+#include "cli/context.hpp"
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "consumer/endpoints.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+class Online {
+ public:
+  explicit Online(const Config& config) : config_(config) {}
+
+  int run() {
+    print("\n");
+    attempt("broker", [&] { broker(); });
+    for (const Component& source : config_.sources) attempt("source " + source.name, [&] { this->source(source); });
+    for (const Component& endpoint : config_.endpoints) {
+      attempt("endpoint " + endpoint.name, [&] { this->endpoint(endpoint); });
+    }
+    if (problems_ > 0) print(counted(problems_, "problem") + "\n");
+    return problems_ > 0 ? exit_problems : exit_ok;
+  }
+
+ private:
+  void good(const std::string& what) { print(coloured(Colour::green, "ok     ") + "  " + harmless(what) + "\n"); }
+  void bad(const std::string& what) {
+    ++problems_;
+    print(coloured(Colour::red, "PROBLEM") + "  " + harmless(what) + "\n");
+  }
+
+  void attempt(const std::string& what, const std::function<void()>& ask) {
+    try {
+      ask();
+    } catch (const Failure& failure) {
+      bad(what + ": " + failure.what());
+    }
+  }
+
+  void broker() {
+    amqp::Connection broker = open_broker(config_, "check");
+    good("broker: logged in to " + broker.server() + " at " + config_.broker.place());
+    const Topology& names = config_.topology;
+    exchange(broker, names.exchange(), "topic", {{"alternate-exchange", names.unrouted()}});
+    exchange(broker, names.unrouted(), "fanout", {});
+    exchange(broker, names.dead_exchange(), "direct", {});
+    queue(broker, names.unrouted());
+    for (const Component& endpoint : config_.endpoints) {
+      queue(broker, names.queue(endpoint.name));
+      queue(broker, names.dead_queue(endpoint.name));
+    }
+    broker.close(Deadline::in(std::chrono::seconds(2)));
+  }
+
+  void exchange(amqp::Connection& broker, const std::string& name, const std::string& type,
+                const amqp::Table& arguments) {
+    const Deadline deadline = Deadline::in(answer_time);
+    if (!broker.exchange_exists(name, deadline)) return bad("exchange " + name + ": missing; run muskrat setup");
+    try {
+      // It exists, so this changes nothing: the broker compares and answers 406 where it is another.
+      broker.declare_exchange(name, type, arguments, deadline);
+      good("exchange " + name + ": " + type);
+    } catch (const amqp::ChannelError& error) {
+      broker.open_channel(deadline);
+      // 403: this user may not declare, and need not; whether the type is right only setup's user can tell.
+      if (error.code() == 403) return good("exchange " + name + ": there");
+      bad("exchange " + name + ": is not the " + type + " exchange it should be: " + error.what());
+    }
+  }
+
+  void queue(amqp::Connection& broker, const std::string& name) {
+    const auto state = broker.queue_state(name, Deadline::in(answer_time));
+    if (!state) return bad("queue " + name + ": missing; run muskrat setup");
+    good("queue " + name + ": " + counted(state->messages, "message") + ", " + counted(state->consumers, "consumer"));
+  }
+
+  void source(const Component& source) {
+    if (source.kind != "postgres") return;
+    pg::Connection db = open_source(source, "");
+    const std::string place = "source " + source.name + ": ";
+    const Deadline deadline = Deadline::in(answer_time);
+    good(place + "connected to " + db.place());
+    const pg::Result extension =
+        db.exec("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'muskrat'", deadline);
+    if (extension.rows() == 0) {
+      return bad(place + "the extension is not there; run CREATE EXTENSION muskrat in that database as a superuser");
+    }
+    good(place + "extension muskrat " + std::string(extension.text(0, 0)));
+    const pg::Result hello =
+        db.exec("SELECT same_history, history_problem, in_recovery FROM muskrat.relay_hello()", deadline);
+    if (hello.rows() == 1 && !hello.boolean(0, 0)) return bad(place + std::string(hello.text(0, 1)));
+    if (hello.rows() == 1 && hello.boolean(0, 2))
+      return bad(place + "this is a stand-by in recovery; name the primary");
+    good(place + "the relay may read the outbox");
+  }
+
+  void endpoint(const Component& component) {
+    for (const EndpointKind& kind : endpoint_kinds()) {
+      if (kind.name != component.kind) continue;
+      kind.make(component)->connect(Deadline::in(connect_time));
+      good("endpoint " + component.name + ": reached");
+    }
+  }
+
+  const Config& config_;
+  size_t problems_ = 0;
+};
+
+}  // namespace
+
+int check_online(const Config& config) { return Online(config).run(); }
+
+}  // namespace muskrat::cli

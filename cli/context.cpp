@@ -1,0 +1,88 @@
+#include "cli/context.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "common/suggest.hpp"
+#include "consumer/consumer.hpp"
+#include "consumer/endpoints.hpp"
+#include "relay/relay.hpp"
+#include "relay/sources.hpp"
+
+namespace muskrat::cli {
+
+Schema schema() {
+  Schema schema;
+  for (const SourceKind& kind : source_kinds()) schema.sources.push_back(&kind);
+  for (const EndpointKind& kind : endpoint_kinds()) schema.endpoints.push_back(&kind);
+  schema.relay = relay_options();
+  schema.consumer = consumer_options();
+  schema.endpoint_common = endpoint_common_options();
+  return schema;
+}
+
+std::string config_path(const Globals& globals) {
+  if (!globals.config.empty()) return globals.config;
+  const char* named = std::getenv("MUSKRAT_CONFIG");
+  if (named && *named) return named;
+  for (const char* path : {"muskrat.yaml", "/etc/muskrat/muskrat.yaml"}) {
+    if (::access(path, F_OK) == 0) return path;
+  }
+  throw UsageError(
+      "there is no configuration: neither --config nor $MUSKRAT_CONFIG names one, and neither ./muskrat.yaml nor "
+      "/etc/muskrat/muskrat.yaml is there");
+}
+
+Config load(const Globals& globals) {
+  Loaded loaded = [&] {
+    try {
+      return load_config(config_path(globals), schema());
+    } catch (const Failure& failure) {
+      throw UsageError(failure.what());
+    }
+  }();
+  if (loaded.ok()) return std::move(loaded.config);
+  for (const Problem& problem : loaded.problems) complain(describe(problem) + "\n");
+  throw BadConfiguration{};
+}
+
+const Component& find_component(const std::vector<Component>& components, const std::string& name,
+                                const std::string& what) {
+  std::vector<std::string_view> names;
+  for (const Component& component : components) {
+    if (component.name == name) return component;
+    names.push_back(component.name);
+  }
+  throw UsageError("the configuration has no " + what + " " + name + did_you_mean(name, names) + "; it has " +
+                   listed(names));
+}
+
+pg::Connection open_source(const Component& source, const std::string& dsn, const Stop* stop) {
+  if (source.kind != "postgres") {
+    throw UsageError("the source " + source.name + " is of kind " + source.kind +
+                     "; this works with kind postgres only");
+  }
+  pg::Address address;
+  address.application_name = "muskrat cli";
+  address.dsn = dsn.empty() ? source.settings.fresh_secret("dsn") : dsn;
+  if (dsn.empty()) address.password = source.settings.fresh_secret("password");
+  return pg::Connection::open(address, Deadline::in(connect_time), stop);
+}
+
+amqp::Connection open_broker(const Config& config, const std::string& name, const Stop* stop) {
+  return amqp::Connection::open(config.broker_now(), "muskrat " + name, Deadline::in(connect_time), stop);
+}
+
+std::vector<EndpointBinding> endpoint_bindings(const Config& config) {
+  std::vector<EndpointBinding> bindings;
+  for (const Component& endpoint : config.endpoints) {
+    bindings.push_back({endpoint.name, endpoint.settings.texts("subscribe")});
+  }
+  return bindings;
+}
+
+}  // namespace muskrat::cli

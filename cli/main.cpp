@@ -1,0 +1,29 @@
+// muskrat: one program, many verbs. Turns what a verb throws into a message and an exit code.
+#include <csignal>
+#include <exception>
+
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+#include "common/failure.hpp"
+
+int main(int argc, char** argv) {
+  using namespace muskrat;
+  // A reader that went away is an error of write(), seen by cli::print; a lost peer is one of send().
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto failed = [](const char* what, int code) {
+    cli::complain(std::string("muskrat: ") + what + "\n");
+    return code;
+  };
+  try {
+    return cli::dispatch(cli::verbs(), argc, argv);
+  } catch (const cli::BrokenPipe&) {
+    return cli::exit_ok;
+  } catch (const cli::BadConfiguration&) {
+    return cli::exit_usage;
+  } catch (const cli::UsageError& error) {
+    return failed(error.what(), cli::exit_usage);
+  } catch (const std::exception& error) {
+    return failed(error.what(), cli::exit_failure);
+  }
+}

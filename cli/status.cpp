@@ -1,0 +1,131 @@
+// muskrat status: sources, queues, and what is wrong with them.
+#include "cli/status.hpp"
+
+#include "cli/context.hpp"
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+#include "common/json.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+std::string figure(const std::optional<uint32_t>& n) { return n ? std::to_string(*n) : "-"; }
+
+Colour colour_of(const std::string& problem) { return problem.empty() ? Colour::plain : Colour::red; }
+
+std::string source_text(const SourceStatus& source) {
+  std::string out = coloured(Colour::bold, "source " + source.name) + " (" + source.kind +
+                    (source.place.empty() ? "" : ", " + source.place) + ")\n";
+  if (!source.problem.empty()) return out + "  " + coloured(Colour::red, "! " + harmless(source.problem)) + "\n";
+  Table table({"ITEM", "VALUE", "PROBLEM"});
+  for (const SourceItem& item : source.items) {
+    table.add({harmless(item.item), harmless(item.value), harmless(item.problem)}, colour_of(item.problem));
+  }
+  return out + (table.empty() ? "" : table.text("  "));
+}
+
+std::string broker_text(const Status& status) {
+  if (!status.broker_problem.empty()) {
+    return coloured(Colour::bold, "broker") + "\n  " + coloured(Colour::red, "! " + harmless(status.broker_problem)) +
+           "\n";
+  }
+  Table table({"ENDPOINT", "QUEUE", "WAITING", "CONSUMERS", "DEAD", "PROBLEM"});
+  for (const QueueStatus& queue : status.queues) {
+    table.add({queue.endpoint, queue.queue, figure(queue.messages), figure(queue.consumers), figure(queue.dead),
+               queue.problem},
+              colour_of(queue.problem));
+  }
+  table.add({"(unrouted)", "", figure(status.unrouted), "", "", status.unrouted_problem},
+            colour_of(status.unrouted_problem));
+  return coloured(Colour::bold, "broker") + " (" + harmless(status.broker) + ")\n" + table.text("  ");
+}
+
+std::string status_text(const Status& status) {
+  std::string out;
+  for (const SourceStatus& source : status.sources) out += source_text(source) + "\n";
+  out += broker_text(status) + "\n";
+  const size_t problems = status.problems();
+  return out +
+         (problems == 0 ? coloured(Colour::green, "All is well.")
+                        : coloured(Colour::red, counted(problems, "problem") + ".")) +
+         "\n";
+}
+
+void add_figure(json::Object& object, const char* name, const std::optional<uint32_t>& n) {
+  n ? object.add(name, static_cast<int64_t>(*n)) : object.add_null(name);
+}
+
+void add_problem(json::Object& object, const std::string& problem) {
+  problem.empty() ? object.add_null("problem") : object.add("problem", problem);
+}
+
+json::Object source_json(const SourceStatus& source) {
+  std::vector<json::Object> items;
+  for (const SourceItem& item : source.items) {
+    json::Object object;
+    object.add("item", item.item).add("value", item.value);
+    add_problem(object, item.problem);
+    items.push_back(std::move(object));
+  }
+  json::Object object;
+  object.add("name", source.name).add("kind", source.kind).add("place", source.place);
+  add_problem(object, source.problem);
+  object.add("items", items);
+  return object;
+}
+
+json::Object queue_json(const QueueStatus& queue) {
+  json::Object object;
+  object.add("endpoint", queue.endpoint).add("queue", queue.queue);
+  add_figure(object, "messages", queue.messages);
+  add_figure(object, "consumers", queue.consumers);
+  add_figure(object, "dead", queue.dead);
+  add_problem(object, queue.problem);
+  return object;
+}
+
+std::string status_json(const Status& status) {
+  std::vector<json::Object> sources, queues;
+  for (const SourceStatus& source : status.sources) sources.push_back(source_json(source));
+  for (const QueueStatus& queue : status.queues) queues.push_back(queue_json(queue));
+  json::Object broker, unrouted, object;
+  broker.add("server", status.broker);
+  add_problem(broker, status.broker_problem);
+  add_figure(unrouted, "messages", status.unrouted);
+  add_problem(unrouted, status.unrouted_problem);
+  object.add("sources", sources).add("broker", broker).add("queues", queues).add("unrouted", unrouted);
+  return object.add("problems", static_cast<int64_t>(status.problems())).text() + "\n";
+}
+
+class StatusVerb : public Command {
+ public:
+  explicit StatusVerb(Arguments& arguments) {
+    arguments.flag("--json", json_, "One JSON object.");
+    arguments.flag("--watch", watch_, "Again every two seconds, until Ctrl-C.");
+  }
+
+  int run(const Globals& globals) override {
+    const Config config = load(globals);
+    Stop stop;
+    SignalThread signals(stop);
+    for (;;) {
+      const Status status = collect_status(config, stop);
+      if (stop.requested()) return exit_ok;
+      // Drawn over the last one, without the flicker of clearing first.
+      if (watch_ && on_terminal() && !json_) print("\033[H\033[J");
+      print(json_ ? status_json(status) : status_text(status));
+      if (!watch_) return status.problems() > 0 ? exit_problems : exit_ok;
+      if (stop.wait(std::chrono::seconds(2))) return exit_ok;
+    }
+  }
+
+ private:
+  bool json_ = false, watch_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_status(Arguments& arguments) { return std::make_unique<StatusVerb>(arguments); }
+
+}  // namespace muskrat::cli

@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include "cli/context.hpp"
+#include "cli/status.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+SourceStatus ask_source(const Component& source, const Stop& stop) {
+  SourceStatus status;
+  status.name = source.name;
+  status.kind = source.kind;
+  if (source.kind != "postgres") return status;
+  try {
+    pg::Connection db = open_source(source, "", &stop);
+    status.place = db.place();
+    const pg::Result rows = db.exec("SELECT item, value, problem FROM muskrat.status()", Deadline::in(answer_time));
+    for (int i = 0; i < rows.rows(); ++i) {
+      status.items.push_back(
+          {std::string(rows.text(i, 0)), std::string(rows.text(i, 1)), std::string(rows.text(i, 2))});
+    }
+  } catch (const Failure& failure) {
+    status.problem = failure.what();
+  }
+  return status;
+}
+
+std::string problem_of(const QueueStatus& queue) {
+  if (!queue.messages) return "the queue is missing: run muskrat setup";
+  if (!queue.dead) return "the queue of dead letters is missing: run muskrat setup";
+  if (*queue.consumers == 0) return "nobody consumes: start muskrat consume";
+  if (*queue.dead > 0) return "dead letters: see muskrat dead list " + queue.endpoint;
+  return {};
+}
+
+QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std::string& endpoint) {
+  const Deadline deadline = Deadline::in(answer_time);
+  QueueStatus status;
+  status.endpoint = endpoint;
+  status.queue = names.queue(endpoint);
+  if (const auto state = broker.queue_state(status.queue, deadline)) {
+    status.messages = state->messages;
+    status.consumers = state->consumers;
+  }
+  if (const auto dead = broker.queue_state(names.dead_queue(endpoint), deadline)) status.dead = dead->messages;
+  status.problem = problem_of(status);
+  return status;
+}
+
+void ask_broker(const Config& config, const Stop& stop, Status& status) {
+  amqp::Connection broker = open_broker(config, "status", &stop);
+  status.broker = broker.server() + " at " + config.broker.place();
+  for (const Component& endpoint : config.endpoints) {
+    status.queues.push_back(ask_queue(broker, config.topology, endpoint.name));
+  }
+  const auto unrouted = broker.queue_state(config.topology.unrouted(), Deadline::in(answer_time));
+  if (!unrouted) {
+    status.unrouted_problem = "the queue is missing: run muskrat setup";
+  } else {
+    status.unrouted = unrouted->messages;
+    if (unrouted->messages > 0) status.unrouted_problem = "events that nothing subscribes to";
+  }
+  broker.close(Deadline::in(std::chrono::seconds(2)));
+}
+
+}  // namespace
+
+size_t Status::problems() const {
+  const auto bad = [](const auto& item) { return !item.problem.empty(); };
+  size_t n = (broker_problem.empty() ? 0U : 1U) + (unrouted_problem.empty() ? 0U : 1U);
+  n += static_cast<size_t>(std::count_if(queues.begin(), queues.end(), bad));
+  for (const SourceStatus& source : sources) {
+    n += (source.problem.empty() ? 0U : 1U) +
+         static_cast<size_t>(std::count_if(source.items.begin(), source.items.end(), bad));
+  }
+  return n;
+}
+
+Status collect_status(const Config& config, const Stop& stop) {
+  Status status;
+  for (const Component& source : config.sources) {
+    if (!stop.requested()) status.sources.push_back(ask_source(source, stop));
+  }
+  try {
+    if (!stop.requested()) ask_broker(config, stop, status);
+  } catch (const Failure& failure) {
+    status.broker_problem = failure.what();
+  }
+  return status;
+}
+
+}  // namespace muskrat::cli

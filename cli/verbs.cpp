@@ -1,0 +1,85 @@
+#include "cli/verbs.hpp"
+
+#include <array>
+
+namespace muskrat::cli {
+namespace {
+
+constexpr std::array<Verb, 12> list{{
+    {"Set up", "check", "Say everything that is wrong with the configuration, and what it means.",
+     "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Nothing is changed,\n"
+     "and without --online no server is asked.",
+     "  muskrat check\n"
+     "  muskrat check --online --config /etc/muskrat/muskrat.yaml",
+     make_check},
+    {"Set up", "setup", "Declare exchanges, queues and bindings on the broker.",
+     "Can be run again at any time; what is there stays. Queues or exchanges that exist with other properties are\n"
+     "reported (exit code 3) and left alone. Run it again after adding an endpoint or a subscription, and before\n"
+     "starting the daemons.",
+     "  muskrat setup --dry-run\n"
+     "  muskrat setup",
+     make_setup},
+    {"Set up", "attach", "Capture the changes of a table.",
+     "Calls muskrat.attach() in the source's database. OBJECT is <Source>.<Object>, the first two words of the\n"
+     "routing key; the third is the action word given here for each operation. It needs the rights of the table's\n"
+     "owner: give such a user with --dsn, and its password in PGPASSWORD or ~/.pgpass.",
+     "  muskrat attach frontend customers Frontend.Customer --insert Signup --update Update --delete Cancel \\\n"
+     "      --columns '[\"id\", \"email\", {\"subscription\": [\"volume\", \"rate\"]}]'\n"
+     "  muskrat attach frontend customers Frontend.Customer --update PlanChange --changes-of plan --columns id,plan",
+     make_attach},
+    {"Set up", "detach", "Stop capturing the changes of a table.",
+     "Events that were captured already are still published. Without OBJECT, every attachment of the table goes.",
+     "  muskrat detach frontend customers Frontend.Customer\n"
+     "  muskrat detach frontend customers",
+     make_detach},
+    {"Set up", "attached", "List what is captured.", "", "  muskrat attached\n  muskrat attached frontend --json",
+     make_attached},
+    {"Run", "relay", "Publish what the sources say: outbox to exchange.",
+     "Runs until SIGTERM or Ctrl-C, then drains and exits. SIGHUP reads the configuration anew; a wrong one is\n"
+     "refused and the old one stays. A second relay of the same source stands by.",
+     "  muskrat relay\n"
+     "  muskrat relay --only frontend",
+     make_relay},
+    {"Run", "consume", "Feed the endpoints: queue to target.",
+     "Runs until SIGTERM or Ctrl-C, then finishes what is under way and exits. SIGHUP reads the configuration anew;\n"
+     "a wrong one is refused and the old one stays. A second consumer of the same endpoint stands by.",
+     "  muskrat consume\n"
+     "  muskrat consume --only analytics",
+     make_consume},
+    {"Look", "status", "Show sources, queues and what is wrong with them.",
+     "Exit code 3 when something is wrong. The source's part needs a database user with muskrat_relay or\n"
+     "muskrat_monitor.",
+     "  muskrat status\n"
+     "  muskrat status --watch\n"
+     "  muskrat status --json",
+     make_status},
+    {"Look", "tail", "Print events as they pass.",
+     "Listens on a queue of its own; nobody else loses an event by it. PATTERN is as in a subscription; without one,\n"
+     "everything is printed. Ctrl-C ends it.",
+     "  muskrat tail\n"
+     "  muskrat tail 'Frontend.Customer.*'\n"
+     "  muskrat tail --json --count 10 Frontend.Customer.Signup",
+     make_tail},
+    {"Look", "dead list", "List an endpoint's dead letters.",
+     "They are looked at and given back: the list can be printed again. Bodies are customers' data and are shown only\n"
+     "with --body.",
+     "  muskrat dead list analytics\n"
+     "  muskrat dead list analytics --json --limit 10",
+     make_dead_list},
+    {"Mend", "accept", "Let a source publish again after a failover or a restore.",
+     "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
+     "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"
+     "what comes under it wins over what endpoints have. Rows whose last change was lost with the old server stay\n"
+     "different at the endpoints until they change again. It needs a superuser or the extension's owner: see --dsn.",
+     "  muskrat accept frontend\n"
+     "  muskrat accept frontend --yes --note 'restored from the backup of Tuesday'",
+     make_accept},
+    {"Mend", "docs options", "Print the reference of all configuration options.",
+     "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
+}};
+
+}  // namespace
+
+std::span<const Verb> verbs() { return list; }
+
+}  // namespace muskrat::cli

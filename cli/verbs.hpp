@@ -1,0 +1,26 @@
+// The explicit list of verbs. A new verb is one file in cli/, a line here and a line in verbs.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "cli/arguments.hpp"
+
+namespace muskrat::cli {
+
+std::unique_ptr<Command> make_check(Arguments& arguments);
+std::unique_ptr<Command> make_setup(Arguments& arguments);
+std::unique_ptr<Command> make_attach(Arguments& arguments);
+std::unique_ptr<Command> make_detach(Arguments& arguments);
+std::unique_ptr<Command> make_attached(Arguments& arguments);
+std::unique_ptr<Command> make_relay(Arguments& arguments);
+std::unique_ptr<Command> make_consume(Arguments& arguments);
+std::unique_ptr<Command> make_status(Arguments& arguments);
+std::unique_ptr<Command> make_tail(Arguments& arguments);
+std::unique_ptr<Command> make_dead_list(Arguments& arguments);
+std::unique_ptr<Command> make_accept(Arguments& arguments);
+std::unique_ptr<Command> make_docs_options(Arguments& arguments);
+
+std::span<const Verb> verbs();
+
+}  // namespace muskrat::cli
