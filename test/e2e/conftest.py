@@ -1,139 +1,18 @@
-"""End-to-end tests: real servers, the real program, and SQL on both ends.
+"""Fixtures of the end-to-end tests: real servers, the real program, and SQL on both ends.
 
 One PostgreSQL and one RabbitMQ for the session; for each test two databases (frontend and target), a vhost, and a folder
-build/check/e2e/<test> with its muskrat.yaml and logs. A World is all of that; `world` is the fixture.
+build/check/e2e/<test> with its muskrat.yaml and logs: a World.
 """
 import os
-import re
 import shutil
 import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from harness import build as where  # noqa: E402
-from harness import clients  # noqa: E402
-from harness.processes import wait_until  # noqa: E402
-from harness.program import Program  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
-
-BUILD = where.default_build()
-
-CUSTOMERS = """
-CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL, phone text, subdomain text, company text, username text,
-                        volume text, retention text, rate text)
-"""
-ATTACH = """
-SELECT muskrat.attach('customers', 'Frontend.Customer', on_insert => 'Signup', on_update => 'Update', on_delete => 'Cancel',
-    columns => '["id", "email", "phone", "subdomain", "company", "username", {"subscription": ["volume", "retention", "rate"]}]')
-"""
-MIRROR = """
-CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL, phone text, subdomain text, company_name text,
-                        username text, volume text, retention text, rate text)
-"""
-COLUMNS = ["id", "email", "phone", "subdomain", {"to": "company_name", "from": "company"}, "username",
-           {"to": "volume", "from": "subscription.volume"}, {"to": "retention", "from": "subscription.retention"},
-           {"to": "rate", "from": "subscription.rate"}]
-
-
-class World:
-    def __init__(self, pg, rabbitmq, name, number):
-        self.pg, self.rabbitmq, self.name = pg, rabbitmq, name
-        self.folder = os.path.join(BUILD, "check", "e2e", name)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.front_db, self.target_db = f"front_{number}", f"target_{number}"
-        for db in (self.front_db, self.target_db):
-            pg.drop_database(db)
-            pg.create_database(db, "template0")
-        self.front, self.target = pg.dsn(self.front_db), pg.dsn(self.target_db)
-        self.vhost = rabbitmq.create_vhost(f"e2e{number}")
-        self.broker = clients.Broker(rabbitmq, self.vhost)
-        self.program = Program(self.folder, BUILD)
-        self.observers = []
-        self.sql("CREATE EXTENSION muskrat")
-
-    # ---- SQL ----
-
-    def sql(self, text, args=None):
-        return clients.query(self.front, text, args)
-
-    def tsql(self, text, args=None):
-        return clients.query(self.target, text, args)
-
-    def customers(self, *ids, table="customers", **columns):
-        """Signs customers up, one transaction each."""
-        names = ["id", "email", *columns]
-        for n in ids:
-            row = [n, f"c{n}@example.com", *columns.values()]
-            self.sql(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(row))})", row)
-
-    # ---- the usual set-up ----
-
-    def source(self, **more):
-        return {"frontend": {"kind": "postgres", "dsn": self.front, **more}}
-
-    def mirror(self, table="public.customers", subscribe=("Frontend.Customer.*",), **more):
-        """An endpoint that keeps public.customers of the target database."""
-        routes = more.pop("routes", None) or [{"table": table, "key": ["id"], "columns": COLUMNS}]
-        return {"kind": "postgres", "subscribe": list(subscribe), "dsn": self.target, "routes": routes, **more}
-
-    def stand(self, endpoints=None, source=None, relay=True, consume=True, **sections):
-        """customers attached, the target's table made, everything set up and running."""
-        self.sql(CUSTOMERS)
-        self.sql(ATTACH)
-        self.tsql(MIRROR)
-        self.configure(endpoints if endpoints is not None else {"analytics": self.mirror()}, source, **sections)
-        self.program.setup()
-        self.start(relay, consume and bool(self.program.config.get("endpoints")))
-        return self
-
-    def configure(self, endpoints, source=None, **sections):
-        self.program.configure(self.broker.url, sources=self.source(**(source or {})), endpoints=endpoints, **sections)
-
-    def start(self, relay=True, consume=True):
-        if relay:
-            self.relay = self.program.relay()
-        if consume:
-            self.consumer = self.program.consume()
-
-    def observe(self, *patterns, queue="observer"):
-        """Sees the events that the patterns take (all by default), beside the endpoints."""
-        observer = clients.Observer(self.broker, queue, patterns or ("#",))
-        self.observers.append(observer)
-        return observer
-
-    # ---- waiting ----
-
-    def wait_equal(self, timeout=20):
-        """Until the target's customers are the source's, column by column."""
-        a = "SELECT id, email, phone, subdomain, company, username, volume, retention, rate FROM customers ORDER BY id"
-        b = a.replace("company", "company_name")
-        wait_until(lambda: self.sql(a) == self.tsql(b), timeout, "source and target to be equal; logs in " + self.folder)
-
-    def wait_target(self, sql, expected, timeout=20):
-        def reached():
-            return self.tsql(sql) == expected
-        try:
-            wait_until(reached, timeout, "the target")
-        except TimeoutError:
-            assert self.tsql(sql) == expected
-
-    def wait_log(self, daemon, pattern, timeout=20):
-        """A line of the daemon's log."""
-        def found():
-            with open(daemon.log_path, encoding="utf-8", errors="replace") as f:
-                return next((text for text in f if re.search(pattern, text)), None)
-        return wait_until(found, timeout, f"/{pattern}/ in {daemon.log_path}")
-
-    def close(self):
-        for observer in self.observers:
-            observer.stop()
-        codes = self.program.stop()
-        for db in (self.front_db, self.target_db):
-            self.pg.drop_database(db)
-        self.rabbitmq.delete_vhost(self.vhost)
-        return codes
+from world import BUILD, World  # noqa: E402
 
 
 @pytest.fixture(scope="session")

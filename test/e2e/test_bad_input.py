@@ -1,7 +1,7 @@
 """Mistakes: each gets a message that says what to do, an exit code other than 0, and nothing is lost by it."""
 import pytest
 
-from conftest import CUSTOMERS
+from world import CUSTOMERS
 
 
 def refuse(world, statement, *words):

@@ -2,7 +2,7 @@
 import json
 import random
 
-from conftest import ATTACH, CUSTOMERS, MIRROR
+from world import ATTACH, CUSTOMERS, MIRROR
 from harness.clients import connect
 from harness.processes import wait_until
 

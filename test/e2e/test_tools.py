@@ -3,7 +3,7 @@ import json
 import subprocess
 import time
 
-from conftest import CUSTOMERS, MIRROR
+from world import CUSTOMERS, MIRROR
 from harness.processes import Child, wait_until
 
 

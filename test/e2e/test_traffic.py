@@ -3,7 +3,7 @@ import os
 import subprocess
 import threading
 
-from conftest import ATTACH
+from world import ATTACH
 from harness.clients import connect
 from harness.processes import wait_until
 

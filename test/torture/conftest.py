@@ -4,14 +4,14 @@ MUSKRAT_TORTURE=1 (make torture) asks for the long forms: every step of a sweep,
 """
 import os
 import shutil
+import sys
 
 import pytest
-from harness import build as where
-from harness.servers import Postgres, RabbitMQ
-from rig import Rig, folder_of
 
-BUILD = where.default_build()
-LONG = bool(os.environ.get("MUSKRAT_TORTURE"))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
+from harness.servers import Postgres, RabbitMQ  # noqa: E402
+from rig import BUILD, LONG, Rig  # noqa: E402
 
 _number = 0
 
@@ -55,7 +55,7 @@ def make_rig(pg, rabbitmq, request):
         global _number
         _number += 1
         name = request.node.name.replace("[", "-").replace("]", "")
-        made.append(Rig(pg, rabbitmq, folder_of(BUILD, name), _number, build or BUILD, **how))
+        made.append(Rig(pg, rabbitmq, os.path.join(BUILD, "check", "torture", name), _number, build or BUILD, **how))
         return made[-1]
 
     yield make

@@ -12,9 +12,13 @@ import time
 
 import load as loads
 import oracle
+from harness import build as where
 from harness import clients
 from harness.processes import wait_until
 from harness.program import Program
+
+BUILD = where.default_build()
+LONG = bool(os.environ.get("MUSKRAT_TORTURE"))
 
 TARGET = """
 CREATE TABLE account (id bigint PRIMARY KEY, v bigint NOT NULL, tag text NOT NULL, note text);
@@ -128,6 +132,3 @@ class Rig:
             self.pg.drop_database(db)
         self.rabbitmq.delete_vhost(self.vhost)
 
-
-def folder_of(build, name):
-    return os.path.join(build, "check", "torture", name)

@@ -3,7 +3,7 @@ import random
 import time
 
 import schedules
-from conftest import LONG
+from rig import LONG
 from oracle import report
 
 

@@ -3,7 +3,7 @@ import time
 
 import load as loads
 import pytest
-from conftest import LONG
+from rig import LONG
 from oracle import repeats, report
 
 KILL_EVERY_SECONDS = 5

@@ -3,7 +3,7 @@ import time
 
 import pytest
 import schedules
-from conftest import BUILD, LONG
+from rig import BUILD, LONG
 from harness.program import Program
 from oracle import report
 

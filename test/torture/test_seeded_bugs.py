@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 import schedules
-from conftest import BUILD
+from rig import BUILD
 from harness import build as where
 from oracle import report
 

@@ -1,6 +1,6 @@
 """Faults of the servers: broker and PostgreSQL killed, queues gone or full. Rows 4, 7, 8, 14, 15, 20 of the matrix."""
 import schedules
-from conftest import LONG
+from rig import LONG
 from oracle import report
 
 
