@@ -1,0 +1,422 @@
+// The libpq wrapper against a PostgreSQL server.
+#include <thread>
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/pg.hpp"
+#include "test/integration/server.hpp"
+
+using namespace muskrat;
+using muskrat::integration::setting;
+using muskrat::integration::Stopwatch;
+using muskrat::unit::assert_holds;
+using muskrat::unit::assert_lacks;
+using muskrat::unit::assert_text;
+
+namespace {
+
+Deadline soon() { return Deadline::in(std::chrono::seconds(10)); }
+
+pg::Connection connect() { return pg::Connection::open({setting("MUSKRAT_TEST_PG_DSN"), "", "muskrat test"}, soon()); }
+
+// A local socket that accepts connections in the kernel and never answers.
+class Silence {
+ public:
+  Silence() {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address_), size) != 0 || ::listen(fd_, 8) != 0) abort();
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size);
+  }
+  ~Silence() { ::close(fd_); }
+  std::string port() const { return std::to_string(ntohs(address_.sin_port)); }
+
+ private:
+  int fd_;
+  sockaddr_in address_{};
+};
+
+struct Refusal {
+  std::string text, sqlstate, constraint, column;
+  Remedy remedy = Remedy::stop;
+  bool sql = false, transient = false;
+};
+
+template <typename Act>
+Refusal refusal(Act act) {
+  try {
+    act();
+  } catch (const pg::SqlError& e) {
+    return {e.what(), e.sqlstate(), e.constraint(), e.column(), e.remedy(), true, e.transient()};
+  } catch (const Failure& e) {
+    return {e.what(), "", "", "", e.remedy(), false, false};
+  }
+  fail_msg("nothing was refused");
+  return {};
+}
+
+// ---- statements ----
+
+void test_exec_with_parameters_returns_typed_values(void**) {
+  auto db = connect();
+  std::string text = "a 'quoted' ü";
+  pg::Param params[] = {text, std::nullopt, "9223372036854775807", "t"};
+  auto result = db.exec("SELECT $1::text, $2::text, $3::bigint, $4::boolean", params, soon());
+  assert_int_equal(result.rows(), 1);
+  assert_int_equal(result.columns(), 4);
+  assert_text(result.text(0, 0), text);
+  assert_true(result.null(0, 1));
+  assert_true(result.int64(0, 2) == INT64_MAX);
+  assert_true(result.boolean(0, 3));
+  assert_holds(refusal([&] { result.int64(0, 0); }).text, "holds no integer");
+}
+
+void test_exec_of_several_statements_returns_the_last(void**) {
+  auto db = connect();
+  auto result = db.exec("CREATE TEMP TABLE t(a int); INSERT INTO t VALUES (1),(2); UPDATE t SET a = a + 1", soon());
+  assert_int_equal(result.affected(), 2);
+  assert_int_equal(db.exec("SELECT a FROM t", soon()).rows(), 2);
+}
+
+void test_exec_prepared_is_prepared_once_and_survives_deallocation(void**) {
+  auto db = connect();
+  for (int i = 0; i < 3; ++i) {
+    auto number = std::to_string(i);
+    pg::Param params[] = {number};
+    assert_int_equal(db.exec_prepared("SELECT $1::int + 1", params, soon()).int64(0, 0), i + 1);
+  }
+  assert_int_equal(db.exec("SELECT count(*) FROM pg_prepared_statements", soon()).int64(0, 0), 1);
+  db.exec("DEALLOCATE ALL", soon());
+  pg::Param params[] = {"41"};
+  assert_int_equal(db.exec_prepared("SELECT $1::int + 1", params, soon()).int64(0, 0), 42);
+}
+
+void test_exec_prepared_after_the_table_changed_shape_is_prepared_anew(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE t AS SELECT 1 AS a", soon());
+  assert_int_equal(db.exec_prepared("SELECT * FROM t", {}, soon()).columns(), 1);
+  db.exec("ALTER TABLE t ADD b int", soon());
+  assert_int_equal(db.exec_prepared("SELECT * FROM t", {}, soon()).columns(), 2);
+  assert_int_equal(db.exec_prepared("SELECT * FROM t", {}, soon()).columns(), 2);
+}
+
+void test_large_text_goes_both_ways(void**) {
+  auto db = connect();
+  std::string large(20'000'000, 'x');
+  pg::Param params[] = {large};
+  assert_true(db.exec("SELECT $1::text", params, soon()).text(0, 0) == large);
+}
+
+void test_text_with_nul_is_refused_before_it_is_sent(void**) {
+  auto db = connect();
+  std::string text("a\0b", 3);
+  pg::Param params[] = {text};
+  assert_text(refusal([&] { db.exec("SELECT $1::text", params, soon()); }).sqlstate, "22021");
+  pg::Connection::Statement statements[] = {{"SELECT 1", {}}, {"SELECT $1::text", {text}}};
+  assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "22021");
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+// ---- refusals ----
+
+void test_sql_error_names_the_constraint_and_never_quotes_the_row(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE t(a int CONSTRAINT only_once UNIQUE, b text CONSTRAINT no_b CHECK (b <> 'secret'))",
+          soon());
+  db.exec("INSERT INTO t VALUES (4711, 'x')", soon());
+  auto duplicate = refusal([&] { db.exec("INSERT INTO t VALUES (4711, 'y')", soon()); });
+  assert_true(duplicate.sql);
+  assert_text(duplicate.sqlstate, "23505");
+  assert_text(duplicate.constraint, "only_once");
+  assert_lacks(duplicate.text, "4711");
+  assert_false(duplicate.transient);
+  auto check = refusal([&] { db.exec("INSERT INTO t VALUES (1, 'secret')", soon()); });
+  assert_text(check.constraint, "no_b");
+  assert_lacks(check.text, "secret");
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_sql_error_keeps_hint_and_says_what_may_pass(void**) {
+  auto db = connect();
+  auto raised =
+      refusal([&] { db.exec("DO $$ BEGIN RAISE 'held' USING HINT = 'wait', ERRCODE = '55P03'; END $$", soon()); });
+  assert_holds(raised.text, "held (hint: wait)");
+  assert_true(raised.transient);
+  assert_true(raised.remedy == Remedy::reconnect);
+  auto syntax = refusal([&] { db.exec("SELEC 1", soon()); });
+  assert_true(syntax.remedy == Remedy::stop);
+}
+
+void test_sql_error_in_a_transaction_is_seen_and_rolled_back(void**) {
+  auto db = connect();
+  assert_false(db.in_transaction());
+  db.exec("BEGIN", soon());
+  assert_true(db.in_transaction());
+  refusal([&] { db.exec("SELECT 1/0", soon()); });
+  assert_true(db.in_transaction());
+  db.exec("ROLLBACK", soon());
+  assert_false(db.in_transaction());
+}
+
+void test_warnings_are_counted_and_notices_are_not(void**) {
+  auto db = connect();
+  int before = db.warnings_seen();
+  db.exec("DO $$ BEGIN RAISE NOTICE 'n'; END $$", soon());
+  assert_int_equal(db.warnings_seen(), before);
+  db.exec("DO $$ BEGIN RAISE WARNING 'w'; END $$", soon());
+  assert_int_equal(db.warnings_seen(), before + 1);
+}
+
+// ---- streams, pipelines, COPY ----
+
+void test_stream_hands_over_every_row(void**) {
+  auto db = connect();
+  int64_t sum = 0;
+  pg::Param params[] = {"100000"};
+  auto rows = db.stream(
+      "SELECT generate_series(1, $1::int)", params, [&](const pg::Result& row) { sum += row.int64(0, 0); }, soon());
+  assert_int_equal(rows, 100'000);
+  assert_true(sum == 5'000'050'000);
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_stream_refused_in_the_middle_throws_and_leaves_the_connection(void**) {
+  auto db = connect();
+  int seen = 0;
+  auto error = refusal([&] {
+    db.stream(
+        "SELECT 10 / (3 - i) FROM generate_series(1, 5) i", {}, [&](const pg::Result&) { ++seen; }, soon());
+  });
+  assert_text(error.sqlstate, "22012");
+  assert_int_equal(seen, 2);
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_stream_whose_reader_throws_spoils_the_connection(void**) {
+  auto db = connect();
+  refusal([&] {
+    db.stream(
+        "SELECT generate_series(1, 5)", {}, [](const pg::Result&) { throw Failure(Remedy::stop, "no"); }, soon());
+  });
+  assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
+}
+
+void test_pipeline_answers_each_statement_in_place(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE t(a int)", soon());
+  std::vector<pg::Connection::Statement> statements;
+  std::vector<std::string> numbers;
+  for (int i = 0; i < 500; ++i) numbers.push_back(std::to_string(i));
+  for (auto& number : numbers) statements.push_back({"INSERT INTO t VALUES ($1) RETURNING a", {number}});
+  auto results = db.pipeline(statements, soon());
+  assert_int_equal(results.size(), 500);
+  for (int i = 0; i < 500; ++i) assert_int_equal(results[static_cast<size_t>(i)].int64(0, 0), i);
+  assert_int_equal(db.exec("SELECT count(*) FROM t", soon()).int64(0, 0), 500);
+}
+
+void test_pipeline_with_a_refused_statement_undoes_all_and_throws(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE t(a int)", soon());
+  pg::Connection::Statement statements[] = {
+      {"INSERT INTO t VALUES (1)", {}}, {"SELECT 1/0", {}}, {"INSERT INTO t VALUES (2)", {}}};
+  assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "22012");
+  assert_int_equal(db.exec("SELECT count(*) FROM t", soon()).int64(0, 0), 0);
+}
+
+void test_pipeline_larger_than_every_buffer_does_not_lock_up(void**) {
+  auto db = connect();
+  std::string large(2'000'000, 'x');
+  std::vector<pg::Connection::Statement> statements(10, {"SELECT $1::text", {large}});
+  auto results = db.pipeline(statements, soon());
+  assert_true(results[9].text(0, 0) == large);
+}
+
+void test_copy_in_takes_rows_and_tells_how_many(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE t(a int, b text)", soon());
+  std::string rows;
+  for (int i = 0; i < 50'000; ++i) rows += std::to_string(i) + "\tline\n";
+  assert_int_equal(db.copy_in("COPY t FROM STDIN", rows, soon()), 50'000);
+  assert_text(refusal([&] { db.copy_in("COPY t FROM STDIN", "x\ty\n", soon()); }).sqlstate, "22P02");
+  assert_text(refusal([&] { db.copy_in("COPY missing FROM STDIN", "x", soon()); }).sqlstate, "42P01");
+  assert_int_equal(db.exec("SELECT count(*) FROM t", soon()).int64(0, 0), 50'000);
+}
+
+// ---- waiting and losing ----
+
+void test_deadline_passed_spoils_the_connection_and_cancels_the_statement(void**) {
+  auto db = connect(), other = connect();
+  auto pid = std::to_string(db.backend_pid());
+  Stopwatch watch;
+  auto late = refusal([&] { db.exec("SELECT pg_sleep(30)", Deadline::in(milliseconds(300))); });
+  assert_in_range(watch.ms(), 300, 1500);
+  assert_false(late.sql);
+  assert_true(late.remedy == Remedy::reconnect);
+  assert_holds(late.text, "no answer in time");
+  assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
+  pg::Param params[] = {pid};
+  bool gone = false;
+  for (int i = 0; i < 100 && !gone; ++i) {
+    std::this_thread::sleep_for(milliseconds(20));
+    gone =
+        other.exec("SELECT FROM pg_stat_activity WHERE pid = $1::int AND state = 'active'", params, soon()).rows() == 0;
+  }
+  assert_true(gone);
+}
+
+void test_backend_terminated_while_idle_is_noticed_at_the_next_read(void**) {
+  auto db = connect(), other = connect();
+  auto pid = std::to_string(db.backend_pid());
+  pg::Param params[] = {pid};
+  other.exec("SELECT pg_terminate_backend($1::int)", params, soon());
+  pollfd entry{db.socket(), POLLIN, 0};
+  assert_int_equal(::poll(&entry, 1, 5000), 1);
+  auto lost = refusal([&] {
+    for (int i = 0; i < 100; ++i) {
+      db.consume_input();
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+  });
+  assert_true(lost.remedy == Remedy::reconnect);
+  assert_holds(lost.text, "lost the connection to database postgres on 127.0.0.1:");
+}
+
+void test_backend_terminated_in_a_statement_is_a_lost_connection_not_an_sql_error(void**) {
+  auto db = connect();
+  auto lost = refusal([&] { db.exec("SELECT pg_terminate_backend(pg_backend_pid())", soon()); });
+  assert_false(lost.sql);
+  assert_true(lost.remedy == Remedy::reconnect);
+  assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
+}
+
+void test_notifications_arrive_without_waiting(void**) {
+  auto db = connect(), other = connect();
+  db.exec("LISTEN doorbell", soon());
+  assert_false(db.next_notification().has_value());
+  other.exec("NOTIFY doorbell, 'ring'", soon());
+  pollfd entry{db.socket(), POLLIN, 0};
+  assert_int_equal(::poll(&entry, 1, 5000), 1);
+  db.consume_input();
+  auto heard = db.next_notification();
+  assert_true(heard.has_value());
+  assert_text(heard->channel, "doorbell");
+  assert_text(heard->payload, "ring");
+  assert_int_equal(heard->backend_pid, other.backend_pid());
+}
+
+// ---- opening ----
+
+void test_open_reports_place_version_and_encoding(void**) {
+  auto db = connect();
+  assert_holds(db.place(), "database postgres on 127.0.0.1:");
+  assert_true(db.server_version() >= 150000);
+  assert_text(db.exec("SHOW client_encoding", soon()).text(0, 0), "UTF8");
+  assert_text(db.exec("SHOW application_name", soon()).text(0, 0), "muskrat test");
+}
+
+void test_open_on_a_silent_port_gives_up_at_the_deadline(void**) {
+  Silence silence;
+  Stopwatch watch;
+  auto error = refusal([&] {
+    pg::Connection::open({"host=127.0.0.1 sslmode=disable dbname=d user=u port=" + silence.port(), "hunter2", "t"},
+                         Deadline::in(milliseconds(300)));
+  });
+  assert_in_range(watch.ms(), 300, 1500);
+  assert_true(error.remedy == Remedy::reconnect);
+  assert_holds(error.text, "no answer in time");
+}
+
+void test_open_obeys_stop(void**) {
+  Silence silence;
+  Stop stop;
+  std::thread asker([&] {
+    std::this_thread::sleep_for(milliseconds(100));
+    stop.request();
+  });
+  Stopwatch watch;
+  auto error = refusal([&] {
+    pg::Connection::open({"host=127.0.0.1 sslmode=disable dbname=d user=u port=" + silence.port(), "", "t"}, soon(),
+                         &stop);
+  });
+  asker.join();
+  assert_in_range(watch.ms(), 90, 2000);
+  assert_holds(error.text, "asked to stop");
+}
+
+void test_open_refused_tells_where_and_never_the_password(void**) {
+  auto nobody = refusal([&] { pg::Connection::open({"postgresql://u:hunter2@127.0.0.1:1/d", "", "t"}, soon()); });
+  assert_true(nobody.remedy == Remedy::reconnect);
+  assert_holds(nobody.text, "database d on 127.0.0.1:1");
+  assert_lacks(nobody.text, "hunter2");
+  auto unknown = refusal([&] {
+    pg::Connection::open({setting("MUSKRAT_TEST_PG_DSN") + " dbname=nowhere", "", "t"}, soon());
+  });
+  assert_true(unknown.remedy == Remedy::reconnect);
+  assert_holds(unknown.text, "\"nowhere\" does not exist");
+}
+
+void test_open_with_a_broken_dsn_stops_and_quotes_nothing(void**) {
+  for (const char* dsn : {"host=x password=hunter2 oops", "postgresql://u:hunter2@[::1", "passwrd=hunter2"}) {
+    auto error = refusal([&] { pg::Connection::open({dsn, "", "t"}, soon()); });
+    assert_true(error.remedy == Remedy::stop);
+    assert_lacks(error.text, "hunter2");
+    assert_holds(error.text, "cannot be parsed");
+  }
+}
+
+void test_open_beyond_this_machine_insists_on_tls(void**) {
+  // Linux connects 0.0.0.0 to this machine, but it is none of the names of loopback; the test's server has no TLS.
+  auto abroad = setting("MUSKRAT_TEST_PG_DSN") + " host=0.0.0.0";
+  auto error = refusal([&] { pg::Connection::open({abroad, "", "t"}, soon()); });
+  assert_holds(error.text, "SSL was required");
+  auto db = pg::Connection::open({abroad + " sslmode=disable", "", "t"}, soon());
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_quoting_resists_injection(void**) {
+  auto db = connect();
+  assert_text(db.quote_identifier("a\"b"), "\"a\"\"b\"");
+  assert_text(db.quote_literal("it's"), "'it''s'");
+  assert_holds(refusal([&] { (void)db.quote_literal("\xff"); }).text, "not valid UTF-8");
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      checked(test_exec_with_parameters_returns_typed_values),
+      checked(test_exec_of_several_statements_returns_the_last),
+      checked(test_exec_prepared_is_prepared_once_and_survives_deallocation),
+      checked(test_exec_prepared_after_the_table_changed_shape_is_prepared_anew),
+      checked(test_large_text_goes_both_ways),
+      checked(test_text_with_nul_is_refused_before_it_is_sent),
+      checked(test_sql_error_names_the_constraint_and_never_quotes_the_row),
+      checked(test_sql_error_keeps_hint_and_says_what_may_pass),
+      checked(test_sql_error_in_a_transaction_is_seen_and_rolled_back),
+      checked(test_warnings_are_counted_and_notices_are_not),
+      checked(test_stream_hands_over_every_row),
+      checked(test_stream_refused_in_the_middle_throws_and_leaves_the_connection),
+      checked(test_stream_whose_reader_throws_spoils_the_connection),
+      checked(test_pipeline_answers_each_statement_in_place),
+      checked(test_pipeline_with_a_refused_statement_undoes_all_and_throws),
+      checked(test_pipeline_larger_than_every_buffer_does_not_lock_up),
+      checked(test_copy_in_takes_rows_and_tells_how_many),
+      checked(test_deadline_passed_spoils_the_connection_and_cancels_the_statement),
+      checked(test_backend_terminated_while_idle_is_noticed_at_the_next_read),
+      checked(test_backend_terminated_in_a_statement_is_a_lost_connection_not_an_sql_error),
+      checked(test_notifications_arrive_without_waiting),
+      checked(test_open_reports_place_version_and_encoding),
+      checked(test_open_on_a_silent_port_gives_up_at_the_deadline),
+      checked(test_open_obeys_stop),
+      checked(test_open_refused_tells_where_and_never_the_password),
+      checked(test_open_with_a_broken_dsn_stops_and_quotes_nothing),
+      checked(test_open_beyond_this_machine_insists_on_tls),
+      checked(test_quoting_resists_injection),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
