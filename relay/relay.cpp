@@ -45,8 +45,6 @@ int run_relay(const Config& config, StatusBoard& board, const Stop& stop) {
     log::error("relay", "nothing to do", {{"why", config.file + " names no sources; add one under `sources:`"}});
     return 1;
   }
-  HealthServer server(config.relay.text("listen"), config.relay.fresh_secret("token"), board);
-  if (server.port() > 0) log::info("relay", "serving", {{"port", server.port()}});
   std::atomic<bool> all_well{true};
   std::vector<std::thread> threads;
   for (const Component& component : config.sources) {

@@ -1,0 +1,78 @@
+// PollPace and PgSnapshot: the small pure parts of the postgres source.
+#include "relay/sources/pg_snapshot.hpp"
+#include "relay/sources/poll_pace.hpp"
+#include "test/unit/unit.hpp"
+
+using namespace muskrat;
+
+namespace {
+
+SteadyTime at(int ms) { return SteadyTime{} + milliseconds(ms); }
+
+int64_t pause_after_empty(PollPace& pace, bool expect_bell) {
+  assert_int_equal(pace.empty(at(0)), expect_bell);
+  return std::chrono::duration_cast<milliseconds>(pace.next() - at(0)).count();
+}
+
+void test_poll_pace_quiet_source_sets_the_bell_and_looks_again_soon(void**) {
+  PollPace pace(milliseconds(1000), true);
+  for (int expected : {1, 2, 4}) assert_int_equal(pause_after_empty(pace, false), expected);
+  assert_int_equal(pause_after_empty(pace, true), 1);
+  for (int expected : {2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000})
+    assert_int_equal(pause_after_empty(pace, false), expected);
+}
+
+void test_poll_pace_without_a_bell_polls_alone(void**) {
+  PollPace pace(milliseconds(50), false);
+  for (int expected : {1, 2, 4, 8, 16, 32, 50, 50}) assert_int_equal(pause_after_empty(pace, false), expected);
+  assert_false(pace.bell_set());
+}
+
+void test_poll_pace_busy_source_puts_the_bell_away_a_trickle_does_not(void**) {
+  PollPace pace(milliseconds(1000), true);
+  while (!pace.empty(at(0))) {
+  }
+  for (int i = 0; i < 5; i++) {
+    pace.rung(at(10));
+    assert_true(pace.due(at(10)));
+    assert_false(pace.found(at(10)));
+    pace.empty(at(10));
+  }
+  assert_true(pace.bell_set());
+  assert_false(pace.found(at(20)));
+  assert_false(pace.found(at(20)));
+  assert_true(pace.found(at(20)));
+  assert_false(pace.bell_set());
+}
+
+void test_pg_snapshot_with_running_transactions_parses(void**) {
+  PgSnapshot s = PgSnapshot::parse("760:765:761,763");
+  assert_int_equal(s.xmin, 760);
+  assert_int_equal(s.xmax, 765);
+  unit::assert_text(s.running, "{761,763}");
+  unit::assert_text(PgSnapshot::parse("8589934593:8589934593:").running, "{}");
+  assert_int_equal(PgSnapshot::parse("8589934593:8589934593:").xmax, 8589934593);
+}
+
+void test_pg_snapshot_of_nonsense_fails(void**) {
+  bool failed = false;
+  try {
+    PgSnapshot::parse("12");
+  } catch (const Failure&) {
+    failed = true;
+  }
+  assert_true(failed);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      checked(test_poll_pace_quiet_source_sets_the_bell_and_looks_again_soon),
+      checked(test_poll_pace_without_a_bell_polls_alone),
+      checked(test_poll_pace_busy_source_puts_the_bell_away_a_trickle_does_not),
+      checked(test_pg_snapshot_with_running_transactions_parses),
+      checked(test_pg_snapshot_of_nonsense_fails),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
