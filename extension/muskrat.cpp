@@ -1,8 +1,8 @@
 // The library's entry: what PostgreSQL calls when it loads muskrat.so.
 //
 // Order of reading: attachments are made by sql/attach.sql; then a row's way is capture.cpp (the trigger) → plan.cpp
-// (what this trigger wants, from spec.cpp) → newest.cpp (which version of the row is true) → key.cpp and body.cpp (JSON,
-// by json_*.cpp) → outbox.cpp (the row of the outbox).
+// (what this trigger wants, from spec.cpp) → newest.cpp (which version of the row is true) → key.cpp and body.cpp
+// (JSON, by json_*.cpp) → outbox.cpp (the row of the outbox).
 //
 // Regime of this folder: C++ without its runtime. No exceptions, no new, no containers, only trivially destructible
 // types, because an ERROR is a longjmp that runs no destructor; memory contexts own memory.
@@ -14,6 +14,7 @@ extern "C" {
 }
 
 #include "extension/outbox.hpp"
+#include "extension/plan.hpp"
 #include "extension/settings.hpp"
 
 extern "C" {
@@ -41,10 +42,11 @@ bool check_traceparent(char** value, void**, GucSource) {
 
 void _PG_init(void) {
   DefineCustomIntVariable("muskrat.max_body", "Largest body of an event; above it the largest columns are left out.",
-                          "Columns that were left out are named in the header x-muskrat-omitted.",
-                          &setting_max_body_kb, 8192, 1, 15360, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+                          "Columns that were left out are named in the header x-muskrat-omitted.", &setting_max_body_kb,
+                          8192, 1, 15360, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("muskrat.traceparent", "W3C trace context that the events of this session carry.", nullptr,
                              &setting_traceparent, "", PGC_USERSET, 0, check_traceparent, nullptr, nullptr);
   MarkGUCPrefixReserved("muskrat");
+  plan_init();
   outbox_init();
 }

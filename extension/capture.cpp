@@ -1,0 +1,135 @@
+// The trigger function muskrat.capture(): a row change becomes an event of the outbox, or none.
+//
+// Runs in the application's transaction, once per row and trigger, with no SPI and no executor. What an attachment
+// wants is in its plan (plan.hpp); docs/capture.md says in prose which change gives which event.
+extern "C" {
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+}
+
+#include "extension/body.hpp"
+#include "extension/changes.hpp"
+#include "extension/key.hpp"
+#include "extension/newest.hpp"
+#include "extension/outbox.hpp"
+
+namespace {
+
+// Events that a later write of the same transaction made void are counted for the curious in a sequence: it needs no
+// row and survives a rollback, which a count of rare events may.
+void count_dropped() {
+  Oid sequence = get_relname_relid("capture_dropped", get_namespace_oid("muskrat", true));
+  if (OidIsValid(sequence)) nextval_internal(sequence, false);
+}
+
+void tell(const CapturePlan& plan, char op, const RoutingKeyText& routing_key, TupleTableSlot* row) {
+  OrderingKey key = ordering_key(plan, row);
+  Body body = build_body(plan, row);
+  outbox_write(OutboxEvent{op, routing_key.text, routing_key.length, key.text, key.length, body.text, body.length,
+                           body.omitted});
+}
+
+// The row is there, in the version that is newest by now. Where there is no word for an insert, it is an update.
+void tell_present(const Firing& firing, char op) {
+  const CapturePlan& plan = firing.plan;
+  bool as_insert = op == 'i' && plan.on_insert.text;
+  const RoutingKeyText& routing_key = as_insert ? plan.on_insert : plan.on_update;
+  if (!routing_key.text) return;
+  TupleTableSlot* newest = newest_version(firing, firing.after);
+  if (newest && (newest == firing.after || when_holds(firing, firing.before, newest)))
+    tell(plan, as_insert ? 'i' : 'u', routing_key, newest);
+  else
+    count_dropped();
+  if (newest && newest != firing.after) ExecDropSingleTupleTableSlot(newest);
+}
+
+// The row that was there, under the key it had, is there no longer.
+void tell_gone(const Firing& firing) {
+  if (!firing.plan.on_delete.text) return;
+  if (exists_again(firing)) return count_dropped();
+  tell(firing.plan, 'd', firing.plan.on_delete, firing.before);
+}
+
+// The condition was true and is not any more. When a later write made it true again, that write has told so.
+void tell_left(const Firing& firing) {
+  if (!firing.plan.on_delete.text) return;
+  TupleTableSlot* newest = newest_version(firing, firing.after);
+  bool still_left = !newest || newest == firing.after || when_holds(firing, firing.before, newest);
+  if (still_left)
+    tell(firing.plan, 'd', firing.plan.on_delete, firing.before);
+  else
+    count_dropped();
+  if (newest && newest != firing.after) ExecDropSingleTupleTableSlot(newest);
+}
+
+void capture_update(const Firing& firing) {
+  const CapturePlan& plan = firing.plan;
+  if (!same_key(plan, firing.before, firing.after)) {
+    tell_gone(firing);
+    tell_present(firing, 'i');
+  } else if (any_changed(plan.watched, plan.watched_count, firing.before, firing.after)) {
+    tell_present(firing, 'u');
+  }
+}
+
+void capture_row(const Firing& firing) {
+  if (firing.plan.spec.role == Role::enter)
+    tell_present(firing, 'i');
+  else if (firing.plan.spec.role == Role::leave)
+    tell_left(firing);
+  else if (!firing.before)
+    tell_present(firing, 'i');
+  else if (!firing.after)
+    tell_gone(firing);
+  else
+    capture_update(firing);
+}
+
+// A truncate concerns every key, so it has none.
+void capture_truncate(const CapturePlan& plan) {
+  if (!plan.on_truncate.text) return;
+  outbox_write(OutboxEvent{'t', plan.on_truncate.text, plan.on_truncate.length, nullptr, 0, "{}", 2, nullptr});
+}
+
+bool is_ours(const TriggerData* trigger) {
+  if (!TRIGGER_FIRED_AFTER(trigger->tg_event)) return false;
+  return TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event);
+}
+
+TriggerData* checked_trigger(FunctionCallInfo fcinfo) {
+  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  if (!CALLED_AS_TRIGGER(fcinfo) || !is_ours(trigger))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("muskrat.capture() is for the triggers that muskrat.attach() makes"),
+                    errhint("Use muskrat.attach(…) to capture a table, muskrat.emit(…) to write an event yourself.")));
+  return trigger;
+}
+
+Firing firing_of(const CapturePlan& plan, TriggerData* trigger) {
+  if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event)) return Firing{plan, trigger, nullptr, trigger->tg_trigslot};
+  if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event)) return Firing{plan, trigger, trigger->tg_trigslot, nullptr};
+  return Firing{plan, trigger, trigger->tg_trigslot, trigger->tg_newslot};
+}
+
+}  // namespace
+
+extern "C" {
+PG_FUNCTION_INFO_V1(muskrat_capture);
+
+PGDLLEXPORT Datum muskrat_capture(PG_FUNCTION_ARGS) {
+  TriggerData* trigger = checked_trigger(fcinfo);
+  const CapturePlan& plan = plan_for(trigger, fcinfo->flinfo);
+  if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+    capture_truncate(plan);
+  else
+    capture_row(firing_of(plan, trigger));
+  PG_RETURN_POINTER(nullptr);
+}
+}

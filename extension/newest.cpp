@@ -1,0 +1,136 @@
+extern "C" {
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteManip.h"
+#include "storage/itemptr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+}
+
+#include "extension/key.hpp"
+#include "extension/newest.hpp"
+
+namespace {
+
+bool is_heap(Relation relation) { return relation->rd_tableam == GetHeapamTableAmRoutine(); }
+
+// An aborted savepoint's xid is not "current": what it did to the row does not count.
+bool we_wrote_over(HeapTupleHeader row) {
+  if (row->t_infomask & HEAP_XMAX_INVALID || HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask)) return false;
+  TransactionId writer = HeapTupleHeaderGetUpdateXid(row);
+  return TransactionIdIsValid(writer) && TransactionIdIsCurrentTransactionId(writer);
+}
+
+bool is_end_of_chain(HeapTuple row) {
+  return HeapTupleHeaderIndicatesMovedPartitions(row->t_data) || ItemPointerEquals(&row->t_data->t_ctid, &row->t_self);
+}
+
+// The header as it stands in the page now.
+HeapTuple header_of(TupleTableSlot* slot) {
+  bool must_free;
+  return ExecFetchSlotHeapTuple(slot, false, &must_free);
+}
+
+// The command that deleted or replaced the row, against the one that runs now: when nothing ran in between, nothing
+// can have put the row back. Bulk deletes stay on this path.
+bool something_ran_since(HeapTupleHeader row) {
+  return we_wrote_over(row) && GetCurrentCommandId(false) != HeapTupleHeaderGetCmax(row);
+}
+
+void fill_scan_key(ScanKeyData& key, Relation index, int position, Datum value) {
+  Oid type = index->rd_opcintype[position];
+  Oid equals = get_opfamily_member(index->rd_opfamily[position], type, type, BTEqualStrategyNumber);
+  ScanKeyEntryInitialize(&key, 0, static_cast<AttrNumber>(position + 1), BTEqualStrategyNumber, InvalidOid,
+                         index->rd_indcollation[position], get_opcode(equals), value);
+}
+
+int fill_scan_keys(ScanKeyData* keys, Relation index, TupleTableSlot* row) {
+  int count = IndexRelationGetNumberOfKeyAttributes(index);
+  for (int i = 0; i < count; i++) {
+    bool is_null;
+    Datum value = slot_getattr(row, index->rd_index->indkey.values[i], &is_null);
+    fill_scan_key(keys[i], index, i, value);
+  }
+  return count;
+}
+
+IndexScanDesc begin_scan(Relation table, Relation index, int key_count) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, SnapshotSelf, nullptr, key_count, 0);
+#else
+  return index_beginscan(table, index, SnapshotSelf, key_count, 0);
+#endif
+}
+
+// The row that has the primary key of `row` now, fetched into `found`.
+bool find_by_primary_key(const Firing& firing, TupleTableSlot* row, TupleTableSlot* found) {
+  Relation table = firing.trigger->tg_relation;
+  Relation index = index_open(firing.plan.identity_index, AccessShareLock);
+  ScanKeyData keys[INDEX_MAX_KEYS];
+  int count = fill_scan_keys(keys, index, row);
+  IndexScanDesc scan = begin_scan(table, index, count);
+  index_rescan(scan, keys, count, nullptr, 0);
+  bool exists = index_getnext_slot(scan, ForwardScanDirection, found);
+  if (exists) ExecMaterializeSlot(found);
+  index_endscan(scan);
+  index_close(index, AccessShareLock);
+  return exists;
+}
+
+ExprState* prepare_when(const char* condition, EState* state) {
+  auto* tree = static_cast<Node*>(stringToNode(condition));
+  ChangeVarNodes(tree, PRS2_OLD_VARNO, INNER_VAR, 0);
+  ChangeVarNodes(tree, PRS2_NEW_VARNO, OUTER_VAR, 0);
+  return ExecPrepareQual(make_ands_implicit(reinterpret_cast<Expr*>(tree)), state);
+}
+
+}  // namespace
+
+bool when_holds(const Firing& firing, TupleTableSlot* before, TupleTableSlot* after) {
+  const char* condition = firing.trigger->tg_trigger->tgqual;
+  if (!condition) return true;
+  EState* state = CreateExecutorState();
+  MemoryContext previous = MemoryContextSwitchTo(state->es_query_cxt);
+  ExprState* when = prepare_when(condition, state);
+  MemoryContextSwitchTo(previous);
+  ExprContext* context = GetPerTupleExprContext(state);
+  context->ecxt_innertuple = before;
+  context->ecxt_outertuple = after;
+  bool holds = ExecQual(when, context);
+  FreeExecutorState(state);
+  return holds;
+}
+
+TupleTableSlot* newest_version(const Firing& firing, TupleTableSlot* given) {
+  Relation table = firing.trigger->tg_relation;
+  if (!is_heap(table)) return given;
+  TupleTableSlot* newest = given;
+  for (HeapTuple row = header_of(given); we_wrote_over(row->t_data); row = header_of(newest)) {
+    if (is_end_of_chain(row)) return nullptr;
+    ItemPointerData next = row->t_data->t_ctid;
+    if (newest == given) newest = table_slot_create(table, nullptr);
+    if (!table_tuple_fetch_row_version(table, &next, SnapshotAny, newest)) return nullptr;
+  }
+  return newest;
+}
+
+bool exists_again(const Firing& firing) {
+  Relation table = firing.trigger->tg_relation;
+  if (!OidIsValid(firing.plan.identity_index) || !is_heap(table)) return false;
+  if (!something_ran_since(header_of(firing.before)->t_data)) return false;
+  TupleTableSlot* found = table_slot_create(table, nullptr);
+  bool exists = find_by_primary_key(firing, firing.before, found) &&
+                equal(ordering_key(firing.plan, found), ordering_key(firing.plan, firing.before)) &&
+                when_holds(firing, found, found);
+  ExecDropSingleTupleTableSlot(found);
+  return exists;
+}

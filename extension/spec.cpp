@@ -1,0 +1,104 @@
+extern "C" {
+#include "postgres.h"
+}
+
+#include "extension/errors.hpp"
+#include "extension/spec.hpp"
+
+namespace {
+
+struct Reading {
+  Spec spec;
+  const char* member;  // the name given for the column that comes next
+};
+
+const char* after(const char* argument, const char* word) {
+  size_t length = strlen(word);
+  if (strncmp(argument, word, length) != 0 || argument[length] != '=') return nullptr;
+  return argument + length + 1;
+}
+
+void add_step(Reading& reading, StepKind kind, const char* member, const char* column) {
+  reading.spec.steps[reading.spec.step_count++] = SpecStep{kind, member, column};
+}
+
+bool take_body(Reading& reading, const char* argument) {
+  if (const char* column = after(argument, "column")) {
+    add_step(reading, StepKind::column, reading.member ? reading.member : column, column);
+    reading.member = nullptr;
+  } else if (const char* member = after(argument, "member")) {
+    reading.member = member;
+  } else if (const char* nested = after(argument, "open")) {
+    add_step(reading, StepKind::open, nested, nullptr);
+  } else if (after(argument, "close")) {
+    add_step(reading, StepKind::close, nullptr, nullptr);
+  } else if (after(argument, "all")) {
+    reading.spec.all_columns = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool take_word(Spec& spec, const char* argument) {
+  const struct {
+    const char* word;
+    const char** into;
+  } words[] = {{"name", &spec.name},          {"object", &spec.object},      {"insert", &spec.insert_word},
+               {"update", &spec.update_word}, {"delete", &spec.delete_word}, {"truncate", &spec.truncate_word}};
+  for (const auto& w : words) {
+    const char* value = after(argument, w.word);
+    if (!value) continue;
+    *w.into = value;
+    return true;
+  }
+  return false;
+}
+
+bool take_list(Spec& spec, const char* argument) {
+  if (const char* column = after(argument, "key"))
+    spec.key.items[spec.key.count++] = column;
+  else if (const char* watched = after(argument, "changes_of"))
+    spec.changes_of.items[spec.changes_of.count++] = watched;
+  else
+    return false;
+  return true;
+}
+
+bool take_role(Spec& spec, const char* argument) {
+  const char* role = after(argument, "role");
+  if (!role) return false;
+  if (strcmp(role, "enter") == 0)
+    spec.role = Role::enter;
+  else if (strcmp(role, "leave") == 0)
+    spec.role = Role::leave;
+  else
+    return false;
+  return true;
+}
+
+Names room_for(int count) { return Names{static_cast<const char**>(palloc(sizeof(char*) * Max(count, 1))), 0}; }
+
+}  // namespace
+
+Spec parse_spec(char** arguments, int count) {
+  Reading reading{};
+  reading.spec.key = room_for(count);
+  reading.spec.changes_of = room_for(count);
+  reading.spec.steps = static_cast<SpecStep*>(palloc(sizeof(SpecStep) * Max(count, 1)));
+  for (int i = 0; i < count; i++) {
+    const char* argument = arguments[i];
+    if (take_word(reading.spec, argument) || take_list(reading.spec, argument) || take_role(reading.spec, argument) ||
+        take_body(reading, argument))
+      continue;
+    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
+                    errmsg("muskrat does not know the trigger argument \"%s\"", argument),
+                    errhint("Triggers are made by muskrat.attach(). If a newer muskrat made this one, reconnect: this "
+                            "session still has the older library.")));
+  }
+  if (!reading.spec.name || !reading.spec.object)
+    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
+                    errmsg("a trigger on muskrat.capture() has no name or no object among its arguments"),
+                    errhint("Triggers are made by muskrat.attach().")));
+  return reading.spec;
+}
