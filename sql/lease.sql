@@ -14,32 +14,36 @@ CREATE FUNCTION muskrat.timeline_now() RETURNS int
            THEN ('x' || pg_catalog.left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END
     $$;
 
--- NULL, or why this server is not the one on which the cursor was written, and what to do.
-CREATE FUNCTION muskrat.history_problem(system_identifier bigint, timeline int) RETURNS text
+CREATE FUNCTION muskrat.database_oid_now() RETURNS oid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()';
+
+-- NULL, or why this database is not the one in which the cursor was written, and what to do.
+CREATE FUNCTION muskrat.history_problem(c muskrat.cursor) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF system_identifier IS NULL THEN
+    IF c.epoch IS NULL THEN
         RETURN NULL;
-    ELSIF system_identifier <> muskrat.system_identifier_now() THEN
-        RETURN format('This database was restored or upgraded from another server (system identifier %s, now %s), so '
-                      'what was published last cannot be known. Bring the endpoints in step, then run '
-                      '`muskrat accept SOURCE` to publish from here under a new epoch.',
-                      system_identifier, muskrat.system_identifier_now());
-    ELSIF timeline <> muskrat.timeline_now() THEN
+    ELSIF c.system_identifier <> muskrat.system_identifier_now() OR c.database_oid <> muskrat.database_oid_now() THEN
+        RETURN format('This database is a copy: it was restored or upgraded from another (system identifier %s, database '
+                      '%s; here %s, %s), so events that waited there are not here, and it may still publish. Check that, '
+                      'then run `muskrat accept SOURCE` to publish from here under a new epoch.', c.system_identifier,
+                      c.database_oid, muskrat.system_identifier_now(), muskrat.database_oid_now());
+    ELSIF c.timeline <> muskrat.timeline_now() THEN
         RETURN format('The server is on timeline %s, the cursor was written on timeline %s: a standby was promoted or a '
                       'backup was recovered, and published events may be missing here. Check the endpoints, then run '
                       '`muskrat accept SOURCE` to publish from here under a new epoch.',
-                      muskrat.timeline_now(), timeline);
+                      muskrat.timeline_now(), c.timeline);
     END IF;
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION muskrat.require_same_history(system_identifier bigint, timeline int) RETURNS void
+CREATE FUNCTION muskrat.require_same_history(c muskrat.cursor) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    problem text := muskrat.history_problem(system_identifier, timeline);
+    problem text := muskrat.history_problem(c);
 BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'MK002', MESSAGE = problem;
@@ -103,7 +107,7 @@ BEGIN
     system_identifier := c.system_identifier;
     timeline := c.timeline;
     history_problem := CASE WHEN in_recovery THEN NULL
-                            ELSE muskrat.history_problem(c.system_identifier, c.timeline) END;
+                            ELSE muskrat.history_problem(c) END;
     same_history := history_problem IS NULL;
 END $$;
 
@@ -125,7 +129,7 @@ BEGIN
             MESSAGE = format('the lease was lost: this relay''s term is %s, the cursor''s is %s (%s)', lease_lock.term,
                              coalesce(c.term::text, 'not yet set'), coalesce('held by ' || c.holder, 'nobody holds it'));
     END IF;
-    PERFORM muskrat.require_same_history(c.system_identifier, c.timeline);
+    PERFORM muskrat.require_same_history(c);
     RETURN c;
 END $$;
 
@@ -137,9 +141,9 @@ CREATE FUNCTION muskrat.cursor_create(holder text, note text) RETURNS bigint
 DECLARE
     created muskrat.cursor%ROWTYPE;
 BEGIN
-    INSERT INTO muskrat.cursor (epoch, term, beat, holder, last, system_identifier, timeline, saved_at)
+    INSERT INTO muskrat.cursor (epoch, term, beat, holder, last, system_identifier, timeline, database_oid, saved_at)
     VALUES (extract(epoch FROM clock_timestamp())::bigint, 1, 1, cursor_create.holder, '3:3:',
-            muskrat.system_identifier_now(), muskrat.timeline_now(), clock_timestamp())
+            muskrat.system_identifier_now(), muskrat.timeline_now(), muskrat.database_oid_now(), clock_timestamp())
     ON CONFLICT DO NOTHING RETURNING * INTO created;
     INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after)
     SELECT created.epoch, cursor_create.note, created.system_identifier, created.timeline, created.last
@@ -160,7 +164,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN CASE WHEN seen_term = 0 AND seen_beat = 0 THEN muskrat.cursor_create(lease_take.holder, 'first lease') END;
     END IF;
-    PERFORM muskrat.require_same_history(c.system_identifier, c.timeline);
+    PERFORM muskrat.require_same_history(c);
     IF c.term <> seen_term OR c.beat <> seen_beat THEN
         RETURN NULL;
     END IF;
@@ -249,7 +253,7 @@ BEGIN
     UPDATE muskrat.cursor
        SET epoch = c.epoch, term = term + 1, beat = beat + 1, holder = NULL, last = c.last, current = c.current,
            current_id = c.current_id, system_identifier = muskrat.system_identifier_now(),
-           timeline = muskrat.timeline_now(), saved_at = clock_timestamp();
+           timeline = muskrat.timeline_now(), database_oid = muskrat.database_oid_now(), saved_at = clock_timestamp();
     INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after)
     VALUES (c.epoch, accept_history.note, muskrat.system_identifier_now(), muskrat.timeline_now(), c.last);
     RETURN c.epoch;

@@ -57,6 +57,7 @@ CREATE TABLE muskrat.cursor (
     held              bigint[]    NOT NULL DEFAULT '{}' CHECK (cardinality(held) <= 1000),
     system_identifier bigint      NOT NULL,
     timeline          int         NOT NULL,
+    database_oid      oid         NOT NULL,
     saved_at          timestamptz NOT NULL,
     one_row           boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one_row),
     CHECK ((current IS NULL) = (current_id IS NULL))

@@ -31,7 +31,7 @@ BEGIN
         CASE WHEN c.epoch IS NULL THEN 'no relay has ever run here: start `muskrat relay`'
              WHEN c.holder IS NULL THEN 'no relay runs: start `muskrat relay`' END;
     RETURN QUERY SELECT 'epoch', coalesce(c.epoch::text, 'not yet set'),
-        CASE WHEN NOT pg_is_in_recovery() THEN muskrat.history_problem(c.system_identifier, c.timeline) END;
+        CASE WHEN NOT pg_is_in_recovery() THEN muskrat.history_problem(c) END;
     SELECT * INTO waiting FROM muskrat.events_waiting(100000);
     RETURN QUERY SELECT 'events waiting', CASE WHEN waiting.events >= 100000 THEN '100000+' ELSE waiting.events::text END,
         NULL::text;
