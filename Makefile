@@ -7,7 +7,7 @@
 VERSION   := 0.1.0
 BUILD     ?= build
 CXX       ?= g++
-PG_CONFIG ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config)) pg_config)
+PG_CONFIG ?= $(or $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin/pg_config))),pg_config)
 PG_MAJOR   = $(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 PYTHON    := /usr/bin/python3
 PREFIX    ?= /usr/local
