@@ -80,7 +80,8 @@ class Run:
     def integration(self):
         if not self._found("integration"):
             return Tally()
-        env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url())
+        env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url(),
+                   MUSKRAT_TEST_BROKER_CTL=self.rabbitmq().ctl_command(), MUSKRAT_TEST_BROKER_PID=str(self.rabbitmq().child.pid))
         return self._programs("integration", env)
 
     def regress(self):

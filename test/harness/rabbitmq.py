@@ -6,6 +6,7 @@ Erlang VM is our direct child, and so is its epmd: Erlang would start one as a d
 import glob
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,11 @@ class RabbitMQ:
         if check and done.returncode != 0:
             raise RuntimeError(f"rabbitmqctl {' '.join(args)}: {(done.stderr or done.stdout).strip()}")
         return done.stdout.strip()
+
+    def ctl_command(self):
+        """The words that begin a rabbitmqctl command, for a shell: tests that are not in Python use them."""
+        env = [f"{name}={value}" for name, value in self._env().items()]
+        return shlex.join(["env", *env, f"{self.sbin}/rabbitmqctl", "-q", "-n", self.node])
 
     def create_vhost(self, name=None):
         """A new vhost that guest may use; one call instead of rabbitmqctl's two, each of which costs a second."""
