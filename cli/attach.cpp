@@ -29,6 +29,11 @@ class Call {
   void add_given(const char* name, const std::string& value, const char* type) {
     if (!value.empty()) add(name, value, type);
   }
+  // NULL where there is no word: the function has words of its own for what is not said.
+  void add_word(const char* name, const std::string& word) {
+    if (!word.empty()) return add(name, word, "text");
+    sql_ += (values_.empty() ? "" : ", ") + std::string(name) + " => NULL";
+  }
 
   pg::Result run(pg::Connection& db) {
     const std::vector<pg::Param> params(values_.begin(), values_.end());
@@ -93,13 +98,13 @@ class Attach : public Command {
     const Config config = load(globals);
     pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
     Call call("attach");
-    call.add("relation", table_, "regclass");
+    call.add("relation", table_, "text");
     call.add("object", object_, "text");
-    call.add_given("on_insert", insert_, "text");
-    call.add_given("on_update", update_, "text");
-    call.add_given("on_delete", delete_, "text");
-    call.add_given("on_truncate", truncate_, "text");
-    call.add_given("columns", columns_json(columns_), "jsonb");
+    call.add_word("on_insert", insert_);
+    call.add_word("on_update", update_);
+    call.add_word("on_delete", delete_);
+    call.add_word("on_truncate", truncate_);
+    call.add_given("columns", columns_json(columns_), "text");
     if (!key_.empty()) call.add("key", array_text(key_), "text[]");
     call.add_given("condition", condition_, "text");
     if (!changes_of_.empty()) call.add("changes_of", array_text(changes_of_), "text[]");
@@ -128,7 +133,7 @@ class Detach : public Command {
     if (objects_.empty()) objects_.emplace_back();
     for (const std::string& object : objects_) {
       Call call("detach");
-      call.add("relation", table_, "regclass");
+      call.add("relation", table_, "text");
       call.add_given("object", object, "text");
       call.run(db);
       print("Detached " + table_ + (object.empty() ? "" : " as " + object) + ".\n");
