@@ -77,6 +77,8 @@ CREATE FUNCTION muskrat.status_of_writers() RETURNS TABLE (item text, value text
 CREATE FUNCTION muskrat.status_of_capture() RETURNS TABLE (item text, value text, problem text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
+DECLARE
+    advice text;
 BEGIN
     RETURN QUERY
         SELECT 'capture trigger', format('%s on %s', t.tgname, t.tgrelid::regclass),
@@ -89,7 +91,8 @@ BEGIN
         PERFORM muskrat.require_id_sequence();
         RETURN QUERY SELECT 'id sequence', 'in order', NULL::text;
     EXCEPTION WHEN SQLSTATE 'MK003' THEN
-        RETURN QUERY SELECT 'id sequence', 'altered', SQLERRM;
+        GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
+        RETURN QUERY SELECT 'id sequence', 'altered', SQLERRM || '. ' || advice;
     END;
 END $$;
 
