@@ -5,10 +5,12 @@
 namespace muskrat {
 
 // Each defined in consumer/endpoints/.
-extern const EndpointKind postgres_endpoint, file_endpoint, null_endpoint;
+const EndpointKind& postgres_endpoint();
+const EndpointKind& file_endpoint();
+const EndpointKind& null_endpoint();
 
 std::span<const EndpointKind> endpoint_kinds() {
-  static const std::array kinds{postgres_endpoint, file_endpoint, null_endpoint};
+  static const std::array kinds{postgres_endpoint(), file_endpoint(), null_endpoint()};
   return kinds;
 }
 

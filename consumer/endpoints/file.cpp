@@ -130,8 +130,10 @@ std::unique_ptr<Endpoint> make(const Component& component) {
 
 }  // namespace
 
-extern const EndpointKind file_endpoint;
-const EndpointKind file_endpoint{
-    {"file", "appends each event as one JSON line to a file, rotated by size and age", options}, make, 1, 1};
+const EndpointKind& file_endpoint() {
+  static const EndpointKind kind{
+      {"file", "appends each event as one JSON line to a file, rotated by size and age", options}, make, 1, 1};
+  return kind;
+}
 
 }  // namespace muskrat

@@ -33,11 +33,13 @@ std::unique_ptr<Endpoint> make(const Component& component) {
 
 }  // namespace
 
-extern const EndpointKind null_endpoint;
-const EndpointKind null_endpoint{
-    {"null", "takes every event and keeps none, for measuring and for draining a queue on purpose", options},
-    make,
-    1,
-    64};
+const EndpointKind& null_endpoint() {
+  static const EndpointKind kind{
+      {"null", "takes every event and keeps none, for measuring and for draining a queue on purpose", options},
+      make,
+      1,
+      64};
+  return kind;
+}
 
 }  // namespace muskrat

@@ -1,0 +1,169 @@
+#include "consumer/endpoints/postgres/applier.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "consumer/endpoints/postgres/literals.hpp"
+
+namespace muskrat::postgres {
+namespace {
+
+// What was passed over by one route may have been applied by another: the event counts as done then.
+int weight(Outcome::Fate fate) {
+  if (fate == Outcome::Fate::done) return 2;
+  return fate == Outcome::Fate::superseded ? 1 : 0;
+}
+
+void improve(std::optional<Outcome::Fate>& fate, Outcome::Fate other) {
+  if (!fate || weight(other) > weight(*fate)) fate = other;
+}
+
+std::string source_object(const Event& event) { return event.routing_key.substr(0, event.routing_key.rfind('.')); }
+
+}  // namespace
+
+// The upsert routes of the same table: a delete is a delete for all of them.
+std::vector<size_t> Applier::siblings_of(size_t route) const {
+  std::vector<size_t> siblings;
+  for (size_t i = 0; i < routes_.size(); ++i)
+    if (routes_[i].mode == Route::Mode::upsert && targets_[i].identity == targets_[route].identity)
+      siblings.push_back(i);
+  return siblings;
+}
+
+std::vector<int> Applier::scopes_of(const Event& event, const Row& row, Deadline deadline) {
+  const auto scope = [&](size_t route, const std::string& source, const std::string& object) {
+    return state_.scope(connection_, targets_[route].identity, source, object, routes_[route].name, deadline);
+  };
+  if (row.effect == Effect::append) return {scope(row.route, "", "")};
+  if (row.effect == Effect::upsert) return {scope(row.route, event.source, source_object(event))};
+  std::vector<int> scopes;
+  for (const size_t sibling : siblings_of(row.route))
+    scopes.push_back(scope(sibling, event.source, source_object(event)));
+  return scopes;
+}
+
+Applier::Request Applier::request_of(std::span<const Event* const> batch, const Group& group, Deadline deadline) {
+  const size_t route = group.first->route;
+  const bool guarded = group.first->guarded, marked = guarded && group.first->effect != Effect::append;
+  const std::vector<size_t> columns = columns_of(group, routes_[route]);
+  ArrayLiteral n, scope, identity, epoch, seq;
+  std::vector<ArrayLiteral> values(columns.size());
+  size_t scopes_a_row = 1;
+  for (size_t i = 0; i < group.rows.size(); ++i) {
+    const Row& row = *group.rows[i];
+    const Event& event = *batch[row.event];
+    const std::vector<int> scopes = guarded ? scopes_of(event, row, deadline) : std::vector<int>{0};
+    scopes_a_row = scopes.size();
+    for (const int id : scopes) {
+      n.add_number(static_cast<int64_t>(i));
+      scope.add_number(id);
+      identity.add(row.identity);
+      epoch.add_number(event.epoch);
+      seq.add_number(event.seq);
+      for (size_t c = 0; c < columns.size(); ++c) values[c].add(row.values[columns[c]]);
+    }
+  }
+  Request request;
+  request.statement.sql = statement_of(group, routes_[route], targets_[route], state_, scopes_a_row);
+  request.arrays.push_back(n.finish());
+  if (guarded) request.arrays.push_back(scope.finish()), request.arrays.push_back(identity.finish());
+  if (marked) request.arrays.push_back(epoch.finish()), request.arrays.push_back(seq.finish());
+  for (ArrayLiteral& array : values) request.arrays.push_back(array.finish());
+  return request;
+}
+
+void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline) {
+  std::vector<pg::Connection::Statement> statements{{"BEGIN", {}}};
+  for (const Request& request : requests) {
+    statements.push_back(request.statement);
+    for (const std::string& array : request.arrays) statements.back().params.emplace_back(array);
+  }
+  statements.push_back({"COMMIT", {}});
+  try {
+    results = connection_.pipeline(statements, deadline);
+  } catch (const pg::SqlError&) {
+    connection_.exec("ROLLBACK", deadline);
+    throw;
+  }
+}
+
+void Applier::apply(std::span<const Event* const> batch, const std::vector<const Row*>& rows,
+                    std::vector<Outcome>& outcomes, Deadline deadline) {
+  const std::vector<Group> groups = group_rows(rows, targets_);
+  std::vector<Request> requests;
+  for (const Group& group : groups) requests.push_back(request_of(batch, group, deadline));
+  std::vector<pg::Result> results;
+  transact(requests, results, deadline);
+
+  std::vector<std::optional<Outcome::Fate>> fates(batch.size());
+  for (size_t g = 0; g < groups.size(); ++g) {
+    std::vector<Outcome::Fate> of_rows(groups[g].rows.size(), Outcome::Fate::done);
+    const pg::Result& passed_over = results[g + 1];
+    for (int i = 0; i < passed_over.rows(); ++i)
+      of_rows[static_cast<size_t>(passed_over.int64(i, 0))] =
+          passed_over.text(i, 1) == "r" ? Outcome::Fate::repeated : Outcome::Fate::superseded;
+    for (size_t i = 0; i < of_rows.size(); ++i) improve(fates[groups[g].rows[i]->event], of_rows[i]);
+  }
+  for (size_t i = 0; i < fates.size(); ++i)
+    if (fates[i]) outcomes[i].fate = *fates[i];
+}
+
+Outcome Applier::truncate(const Event& event, Deadline deadline) {
+  // A scope made inside the transaction would be remembered though it was rolled back.
+  std::map<size_t, int> scopes;
+  for (size_t i = 0; i < routes_.size(); ++i)
+    if (routes_[i].mode == Route::Mode::upsert && routes_[i].takes(event.routing_key))
+      scopes[i] = state_.scope(connection_, targets_[i].identity, event.source, source_object(event), routes_[i].name,
+                               deadline);
+  Outcome outcome{Outcome::Fate::repeated, "", milliseconds(0)};
+  connection_.exec("BEGIN", deadline);
+  try {
+    for (const auto& [route, scope] : scopes) {
+      const Outcome::Fate fate = truncate_one(event, targets_[route], scope, deadline);
+      if (fate == Outcome::Fate::superseded) outcome = {fate, "", milliseconds(0)};
+      if (fate == Outcome::Fate::superseded) break;
+      if (fate == Outcome::Fate::done) outcome.fate = fate;
+    }
+    const bool late = outcome.fate == Outcome::Fate::superseded;
+    connection_.exec(late ? "ROLLBACK" : "COMMIT", deadline);
+    return late ? Outcome::dead("TRUNCATE came late: newer rows are in place") : outcome;
+  } catch (const pg::SqlError&) {
+    connection_.exec("ROLLBACK", deadline);
+    throw;
+  }
+}
+
+Outcome::Fate Applier::truncate_one(const Event& event, const Target& target, int scope, Deadline deadline) {
+  const std::string id = std::to_string(scope), epoch = std::to_string(event.epoch), seq = std::to_string(event.seq);
+  const std::vector<pg::Param> params{id, epoch, seq};
+  const std::string newer =
+      "SELECT 1 FROM " + state_.guard() + " WHERE scope = $1::int AND (epoch, seq) > ($2::bigint, $3::bigint) LIMIT 1";
+  const std::string mark = "UPDATE " + state_.scopes() +
+                           " SET truncated_epoch = $2::bigint, truncated_seq = $3::bigint WHERE id = $1::int AND "
+                           "(truncated_epoch, truncated_seq) < ($2::bigint, $3::bigint)";
+  if (event.epoch != 0 || event.seq != 0) {
+    if (connection_.exec(mark, params, deadline).affected() == 0) return Outcome::Fate::repeated;
+    if (connection_.exec(newer, params, deadline).rows() > 0) return Outcome::Fate::superseded;
+  }
+  connection_.exec("TRUNCATE " + target.quoted, deadline);
+  connection_.exec("DELETE FROM " + state_.guard() + " WHERE scope = " + id,
+                   deadline);  // the scope's mark stands for them
+  return Outcome::Fate::done;
+}
+
+std::string Applier::column_at_fault(const Row& row, Deadline deadline) {
+  const Target& target = targets_[row.route];
+  for (size_t i = 0; i < row.values.size(); ++i) {
+    if (!row.values[i]) continue;
+    const std::vector<pg::Param> params{*row.values[i]};
+    try {
+      connection_.exec("SELECT " + target.columns[i].from_text("$1::text"), params, deadline);
+    } catch (const pg::SqlError&) {
+      return routes_[row.route].fields.names()[i];
+    }
+  }
+  return "";
+}
+
+}  // namespace muskrat::postgres

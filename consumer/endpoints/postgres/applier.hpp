@@ -1,0 +1,50 @@
+// Applies rows in one transaction, and says of each event what became of it.
+//
+// Used by the postgres endpoint. One round trip: BEGIN, a statement for each group, COMMIT.
+// A refused statement leaves nothing behind and is thrown as pg::SqlError; what to do about it is the endpoint's.
+// Thread rule: its connection's thread.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "common/pg.hpp"
+#include "consumer/endpoint.hpp"
+#include "consumer/endpoints/postgres/statements.hpp"
+
+namespace muskrat::postgres {
+
+class Applier {
+ public:
+  Applier(pg::Connection& connection, State& state, const std::vector<Route>& routes,
+          const std::vector<Target>& targets)
+      : connection_(connection), state_(state), routes_(routes), targets_(targets) {}
+
+  // Sets outcomes[event] of every event in `rows`: done, repeated or superseded.
+  void apply(std::span<const Event* const> batch, const std::vector<const Row*>& rows, std::vector<Outcome>& outcomes,
+             Deadline deadline);
+
+  // TRUNCATE at the source: empties the tables of the upsert routes that take it.
+  Outcome truncate(const Event& event, Deadline deadline);
+
+  // The column that this row's value cannot be cast for; "" when casting is not what fails.
+  std::string column_at_fault(const Row& row, Deadline deadline);
+
+ private:
+  struct Request {
+    pg::Connection::Statement statement;
+    std::vector<std::string> arrays;  // what its parameters view
+  };
+  Request request_of(std::span<const Event* const> batch, const Group& group, Deadline deadline);
+  std::vector<int> scopes_of(const Event& event, const Row& row, Deadline deadline);
+  std::vector<size_t> siblings_of(size_t route) const;
+  Outcome::Fate truncate_one(const Event& event, const Target& target, int scope, Deadline deadline);
+  void transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline);
+
+  pg::Connection& connection_;
+  State& state_;
+  const std::vector<Route>& routes_;
+  const std::vector<Target>& targets_;
+};
+
+}  // namespace muskrat::postgres

@@ -1,0 +1,32 @@
+// A route: which events go into which table, and how.
+//
+// Used by the postgres endpoint; read from the option `routes` and checked at load. Pure. Thread rule: immutable.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/mapping.hpp"
+#include "common/options.hpp"
+
+namespace muskrat::postgres {
+
+OptionTable route_options();
+
+struct Route {
+  enum class Mode { upsert, append };
+  std::string name;                   // tells the routes of one table apart; "" when there is one alone
+  std::vector<std::string> bindings;  // AMQP patterns
+  std::string table;                  // as written, perhaps schema-qualified
+  std::vector<size_t> key;            // indexes into fields.names()
+  Mode mode = Mode::upsert;
+  FieldTable fields;
+
+  bool takes(std::string_view routing_key) const;
+};
+
+// What it finds wrong is appended to `problems`.
+std::vector<Route> read_routes(const Settings& settings, std::vector<Problem>& problems);
+
+}  // namespace muskrat::postgres

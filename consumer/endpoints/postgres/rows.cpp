@@ -1,0 +1,91 @@
+#include "consumer/endpoints/postgres/rows.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+
+namespace muskrat::postgres {
+namespace {
+
+Effect effect_of(const Event& event, const Route& route) {
+  if (route.mode == Route::Mode::append) return Effect::append;
+  return event.op == Op::remove ? Effect::remove : Effect::upsert;
+}
+
+bool take_values(const MappedRecord& record, const Target& target, const Route& route, Row& row, std::string& why) {
+  for (size_t i = 0; i < record.fields.size(); ++i) {
+    const FieldValue& field = record.fields[i];
+    row.present.push_back(field.state != FieldValue::State::absent);
+    row.values.emplace_back();
+    if (field.state != FieldValue::State::value) continue;
+    row.values.back() = target.columns[i].text_of(field, why);
+    if (row.values.back()) continue;
+    why = "column " + route.fields.names()[i] + ": " + why;
+    return false;
+  }
+  return true;
+}
+
+bool take_key(const Route& route, Row& row, std::string& why) {
+  row.identity = "[";
+  for (const size_t column : route.key) {
+    if (!row.values[column]) {
+      why = "key column " + route.fields.names()[column] + (row.present[column] ? " is null" : " is not in the event");
+      return false;
+    }
+    if (row.identity.size() > 1) row.identity.push_back(',');
+    row.identity.append(json::quote(*row.values[column]));
+  }
+  row.identity.push_back(']');
+  return true;
+}
+
+}  // namespace
+
+std::optional<Row> row_of(const Event& event, const json::Value& body, const Route& route, const Target& target,
+                          std::string& why) {
+  const auto record = route.fields.apply(event, body, why);
+  if (!record) return std::nullopt;
+  Row row;
+  row.effect = effect_of(event, route);
+  if (!take_values(*record, target, route, row, why)) return std::nullopt;
+  if (row.effect == Effect::append) {
+    row.identity = event.message_id;
+    row.guarded = !event.message_id.empty();
+    return row;
+  }
+  row.guarded = event.epoch != 0 || event.seq != 0;
+  if (!take_key(route, row, why)) return std::nullopt;
+  return row;
+}
+
+std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<Target>& targets) {
+  using Kind = std::tuple<size_t, size_t, Effect, bool, std::vector<bool>>;  // round, route, …
+  std::map<Kind, Group> groups;
+  std::unordered_map<std::string, size_t> rounds;
+  for (const Row* row : rows) {
+    size_t round = 0;
+    if (!row->identity.empty()) {
+      const bool append = row->effect == Effect::append;
+      std::string place = append ? std::to_string(row->route) : targets[row->route].identity;
+      round = rounds[place.append(append ? "\n+" : "\n").append(row->identity)]++;
+    }
+    // A delete sends its key alone: which other columns the event has makes no difference.
+    const bool key_only = row->effect == Effect::remove;
+    Group& group =
+        groups[{round, row->route, row->effect, row->guarded, key_only ? std::vector<bool>() : row->present}];
+    if (!group.first) group.first = row;
+    group.round = round;
+    group.rows.push_back(row);
+  }
+  std::vector<Group> ordered;
+  for (auto& [kind, group] : groups) {
+    std::sort(group.rows.begin(), group.rows.end(),
+              [](const Row* a, const Row* b) { return a->identity < b->identity; });
+    ordered.push_back(std::move(group));
+  }
+  return ordered;
+}
+
+}  // namespace muskrat::postgres

@@ -1,0 +1,117 @@
+#include "consumer/endpoints/postgres/target.hpp"
+
+#include <map>
+
+#include "consumer/endpoints/postgres/literals.hpp"
+
+namespace muskrat::postgres {
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) { throw Failure(Remedy::reconnect, why); }
+
+std::string joined(const Route& route, const std::vector<size_t>& columns) {
+  std::string text;
+  for (const size_t column : columns) text += (text.empty() ? "" : ", ") + route.fields.names()[column];
+  return text;
+}
+
+struct Found {
+  std::string oid, schema, name;
+};
+
+Found find_table(pg::Connection& connection, const Route& route, Deadline deadline) {
+  const std::vector<pg::Param> params{route.table};
+  const auto rows = connection.exec(
+      "SELECT c.oid::text, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE c.oid = pg_catalog.to_regclass($1)",
+      params, deadline);
+  if (rows.rows() == 0)
+    refuse("table " + route.table + " does not exist in " + connection.place() +
+           " (or its schema may not be used by this role); create it, deliveries go on by themselves");
+  return {std::string(rows.text(0, 0)), std::string(rows.text(0, 1)), std::string(rows.text(0, 2))};
+}
+
+Column::Form form_of(std::string_view type, std::string_view category) {
+  if (type == "json" || type == "jsonb") return Column::Form::json;
+  if (type == "bytea") return Column::Form::bytes;
+  return category == "A" ? Column::Form::array : Column::Form::plain;
+}
+
+std::map<std::string, Column> columns_of(pg::Connection& connection, const Found& table, Deadline deadline) {
+  const std::vector<pg::Param> params{table.oid};
+  // typmod -1 and not NULL: "bpchar" and not "character", which would mean one character
+  const auto rows = connection.exec(
+      "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), b.typname, t.typcategory FROM pg_catalog.pg_attribute "
+      "a "
+      "JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' "
+      "THEN "
+      "t.typbasetype ELSE t.oid END WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
+      params, deadline);
+  std::map<std::string, Column> columns;
+  for (int i = 0; i < rows.rows(); ++i) {
+    const std::string name(rows.text(i, 0));
+    columns[name] = {connection.quote_identifier(name), std::string(rows.text(i, 1)),
+                     form_of(rows.text(i, 2), rows.text(i, 3))};
+  }
+  return columns;
+}
+
+void check_unique_index(pg::Connection& connection, const Route& route, const Found& table, Deadline deadline) {
+  ArrayLiteral key;
+  for (const size_t column : route.key) key.add(route.fields.names()[column]);
+  const std::string names = key.finish();
+  const std::vector<pg::Param> params{table.oid, names};
+  const auto rows = connection.exec(
+      "SELECT 1 FROM pg_catalog.pg_index x WHERE x.indrelid = $1::oid AND x.indisunique AND x.indimmediate AND "
+      "x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND (SELECT pg_catalog.array_agg(a.attname::text "
+      "ORDER BY "
+      "a.attname::text) FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.indrelid AND a.attnum = ANY "
+      "((x.indkey::int2[])[0:x.indnkeyatts - 1])) = (SELECT pg_catalog.array_agg(k ORDER BY k) FROM "
+      "pg_catalog.unnest($2::text[]) k)",
+      params, deadline);
+  if (rows.rows() > 0) return;
+  const std::string columns = joined(route, route.key);
+  refuse("table " + route.table + " has no unique index on (" + columns +
+         "), which the route's key needs; CREATE UNIQUE INDEX ON " + route.table + " (" + columns +
+         "), or correct the key");
+}
+
+}  // namespace
+
+std::string Column::from_text(const std::string& expression) const {
+  if (form == Form::bytes) return "pg_catalog.decode(" + expression + ", 'base64')";
+  return expression + "::" + type;
+}
+
+std::optional<std::string> Column::text_of(const FieldValue& field, std::string& why) const {
+  if (field.text.find('\0') != std::string::npos) {
+    why = "a NUL character, which PostgreSQL cannot hold";
+    return std::nullopt;
+  }
+  const bool structured = field.json || field.number || field.boolean;
+  if (form == Form::json) return structured ? field.text : json::quote(field.text);
+  if (form != Form::array || !field.json) return field.text;
+  const auto document = json::Document::parse(field.text, why);
+  if (!document) return std::nullopt;
+  if (document->root().type() == json::Type::array) return array_literal(document->root());
+  why = "a JSON object where the column is an array";
+  return std::nullopt;
+}
+
+Target discover(pg::Connection& connection, const Route& route, Deadline deadline) {
+  const Found table = find_table(connection, route, deadline);
+  auto known = columns_of(connection, table, deadline);
+  Target target;
+  target.identity = table.schema + "." + table.name;
+  target.quoted = connection.quote_identifier(table.schema) + "." + connection.quote_identifier(table.name);
+  for (const std::string& name : route.fields.names()) {
+    const auto found = known.find(name);
+    if (found == known.end())
+      refuse("table " + route.table + " has no column " + name + "; add it, or take it out of the route's columns");
+    target.columns.push_back(found->second);
+  }
+  if (route.mode == Route::Mode::upsert) check_unique_index(connection, route, table, deadline);
+  return target;
+}
+
+}  // namespace muskrat::postgres

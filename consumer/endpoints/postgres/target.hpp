@@ -1,0 +1,38 @@
+// A target table as the catalog shows it: exact names, and how each column takes a text.
+//
+// Used by the postgres endpoint at each connect: tables change, and the connection is made anew when they do.
+// Thread rule: immutable once discovered.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "common/mapping.hpp"
+#include "common/pg.hpp"
+#include "consumer/endpoints/postgres/route.hpp"
+
+namespace muskrat::postgres {
+
+struct Column {
+  enum class Form { plain, json, array, bytes };
+  std::string quoted;  // identifier
+  std::string type;    // castable: without a length, so that too long a text is refused and not cut
+  Form form = Form::plain;
+
+  // "i.c3::integer", "decode(i.c3, 'base64')": an expression that turns a text into the column's type.
+  std::string from_text(const std::string& expression) const;
+  // The text to send. `why` and nullopt when this field cannot go into any such column.
+  std::optional<std::string> text_of(const FieldValue& field, std::string& why) const;
+};
+
+struct Target {
+  std::string identity;         // schema.table, as stored in the state tables
+  std::string quoted;           // the same for statements
+  std::vector<Column> columns;  // one for each of the route's fields
+};
+
+// Failure{reconnect} that says what to create when the table, a column, or the unique index on the key is not there.
+Target discover(pg::Connection& connection, const Route& route, Deadline deadline);
+
+}  // namespace muskrat::postgres
