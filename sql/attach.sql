@@ -402,7 +402,7 @@ END $$;
 CREATE FUNCTION muskrat.attach(
         relation    text,                      -- the table, as in SQL: customer, sales."Order"
         object      text,                      -- '<Source>.<Object>'
-        columns     text,                      -- '*', or '["id", "email", {"plan": ["volume", "rate"]}, {"mail": "email2"}]'
+        columns     text    DEFAULT NULL,      -- to be said: '*', or '["id", {"plan": ["volume", "rate"]}, {"mail": "email2"}]'
         on_insert   text    DEFAULT 'Insert',  -- action words; NULL: not captured
         on_update   text    DEFAULT 'Update',
         on_delete   text    DEFAULT 'Delete',
@@ -423,33 +423,37 @@ CREATE FUNCTION muskrat.attach(
 COMMENT ON FUNCTION muskrat.attach(text, text, text, text, text, text, text, text[], text, text[], text, boolean, boolean)
     IS 'captures a table''s changes as events <Source>.<Object>.<Action>; docs/capture.md';
 
-CREATE FUNCTION muskrat.detach_checked(relation regclass, attachment_name text) RETURNS text
+CREATE FUNCTION muskrat.detach_checked(relation regclass, wanted text) RETURNS text[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    attachment_names text[] := ARRAY(SELECT DISTINCT t.name FROM muskrat.attachment_triggers AS t WHERE t.tgrelid = relation ORDER BY 1);
-    chosen text := coalesce(attachment_name, CASE WHEN cardinality(attachment_names) = 1 THEN attachment_names[1] END);
+    attachment record;
+    known text[] := '{}';
+    gone text[] := '{}';
 BEGIN
-    IF cardinality(attachment_names) = 0 THEN
+    FOR attachment IN SELECT DISTINCT t.name, t.object FROM muskrat.attachment_triggers AS t
+                       WHERE t.tgrelid = relation ORDER BY 1 LOOP
+        known := known || attachment.name;
+        IF wanted IS NULL OR wanted IN (attachment.name, attachment.object) THEN
+            PERFORM muskrat.drop_triggers(relation, attachment.name);
+            gone := gone || attachment.name;
+        END IF;
+    END LOOP;
+    IF known = '{}' THEN
         PERFORM muskrat.refuse(format('table %s is not attached', relation), NULL, 'SELECT * FROM muskrat.attached lists what is.');
-    ELSIF chosen IS NULL THEN
-        PERFORM muskrat.refuse(format('table %s has several attachments', relation),
-                               'They are: ' || array_to_string(attachment_names, ', '), 'Name the one to detach.');
-    ELSIF chosen <> ALL (attachment_names) THEN
-        PERFORM muskrat.refuse(format('table %s has no attachment "%s"', relation, chosen), NULL,
-                               muskrat.suggestion(chosen, attachment_names));
+    ELSIF gone = '{}' THEN
+        PERFORM muskrat.refuse(format('table %s has no attachment "%s"', relation, wanted), NULL, muskrat.suggestion(wanted, known));
     END IF;
-    PERFORM muskrat.drop_triggers(relation, chosen);
-    RETURN chosen;
+    RETURN gone;
 END $$;
 
 CREATE FUNCTION muskrat.detach(
         relation text,                   -- the table, as in SQL
-        name     text DEFAULT NULL)      -- the attachment's name; NULL: the only one
-    RETURNS text                         -- the name of the attachment that is gone
+        object   text DEFAULT NULL)      -- <Source>.<Object>, or an attachment's name; NULL: every attachment of the table
+    RETURNS text[]                       -- the names of the attachments that are gone
     LANGUAGE sql
-    AS $$ SELECT muskrat.detach_checked(muskrat.table_named(relation), name) $$;
-COMMENT ON FUNCTION muskrat.detach(text, text) IS 'ends an attachment; events captured so far are still delivered';
+    AS $$ SELECT muskrat.detach_checked(muskrat.table_named(relation), object) $$;
+COMMENT ON FUNCTION muskrat.detach(text, text) IS 'ends attachments of a table; events captured so far are still delivered';
 
 -- ---- what is attached
 
@@ -480,11 +484,16 @@ CREATE VIEW muskrat.attached AS
      GROUP BY t.tgrelid, t.name;
 COMMENT ON VIEW muskrat.attached IS 'the attachments of this database, and what is wrong with them';
 
+CREATE FUNCTION muskrat.attached() RETURNS SETOF muskrat.attached
+    LANGUAGE sql STABLE
+    AS $$ SELECT * FROM muskrat.attached $$;
+COMMENT ON FUNCTION muskrat.attached() IS 'the view of the same name, for those who would call it';
+
 GRANT USAGE ON SCHEMA muskrat TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON muskrat.attached, muskrat.attachment_triggers TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON SEQUENCE muskrat.capture_dropped TO muskrat_monitor;
 GRANT EXECUTE ON FUNCTION muskrat.attachment(bytea), muskrat.attachment_problem(regclass, "char"[], text[], text[]),
-    muskrat.column_names(regclass) TO muskrat_attach, muskrat_monitor;
+    muskrat.column_names(regclass), muskrat.attached() TO muskrat_attach, muskrat_monitor;
 -- capture() too: attaching a partition, or restoring a dump, makes triggers as the user who does it.
 GRANT EXECUTE ON FUNCTION muskrat.capture(),
     muskrat.attach(text, text, text, text, text, text, text, text[], text, text[], text, boolean, boolean),
