@@ -1,0 +1,19 @@
+-- muskrat.status(): what a person wants to know first, and what to do.
+CREATE EXTENSION muskrat;
+CREATE VIEW said AS SELECT item, value, problem FROM muskrat.status()
+ WHERE item NOT IN ('version', 'epoch') AND item !~ '^segment';
+SELECT * FROM said;
+SELECT muskrat.emit('Test.Row.Event', '{"n": 1}') FROM generate_series(1, 3);
+SELECT muskrat.lease_take(0, 0, 'here:1');
+SELECT item, CASE WHEN item IN ('cursor saved', 'oldest waiting') THEN regexp_replace(value, '\d+ s', 'N s') ELSE value END AS value, problem
+  FROM said;
+SELECT item, value ~ 'being written' AS current, problem FROM muskrat.status() WHERE item ~ '^segment' ORDER BY 1;
+
+-- Long waits, held events, a disabled trigger, another history.
+UPDATE muskrat.outbox_1 SET captured_at = now() - interval '1 hour' WHERE id = 1;
+UPDATE muskrat.cursor SET held = '{2,3}', timeline = 9;
+CREATE TABLE watched (id int PRIMARY KEY);
+SELECT muskrat.attach('watched', 'Test.Watched', columns => '["id"]') IS NOT NULL AS attached;
+ALTER TABLE watched DISABLE TRIGGER USER;
+SELECT item, problem FROM muskrat.status() WHERE problem IS NOT NULL AND item <> 'capture trigger';
+SELECT count(*) > 0 AS found, min(problem) FROM muskrat.status() WHERE item = 'capture trigger';
