@@ -34,6 +34,14 @@ std::string read_tail(int fd, int64_t size, size_t bytes) {
   return line == std::string::npos ? std::string() : text.substr(line + 1);
 }
 
+// 20261123T211200Z, perhaps with a counter behind: only such files are ours to read back or drop.
+bool is_stamp(std::string_view text) {
+  constexpr std::string_view digits = "0123456789";
+  return text.size() >= 16 && text[8] == 'T' && text[15] == 'Z' &&
+         text.substr(0, 8).find_first_not_of(digits) == std::string_view::npos &&
+         text.substr(9, 6).find_first_not_of(digits) == std::string_view::npos;
+}
+
 std::string folder_of(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();
@@ -41,8 +49,8 @@ std::string folder_of(const std::string& path) {
 
 }  // namespace
 
-AppendFile::AppendFile(std::string path, bool sync, int64_t rotate_bytes, milliseconds rotate_age)
-    : path_(std::move(path)), sync_(sync), rotate_bytes_(rotate_bytes), rotate_age_(rotate_age) {}
+AppendFile::AppendFile(std::string path, bool sync, int64_t rotate_bytes, milliseconds rotate_age, size_t keep)
+    : path_(std::move(path)), sync_(sync), rotate_bytes_(rotate_bytes), rotate_age_(rotate_age), keep_(keep) {}
 
 AppendFile::~AppendFile() { close(); }
 
@@ -146,7 +154,8 @@ std::string AppendFile::rotated_name() const {
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts);
   std::string name = path_ + "." + stamp;
-  for (int n = 1; std::filesystem::exists(name); ++n) name = path_ + "." + stamp + "-" + std::to_string(n);
+  for (int n = 1; std::filesystem::exists(name); ++n)
+    name = path_ + "." + stamp + "-" + std::string(n < 10 ? "00" : n < 100 ? "0" : "") + std::to_string(n);
   return name;
 }
 
@@ -154,6 +163,7 @@ void AppendFile::rotate() {
   if (fsync(fd_) != 0) fail("sync", errno);
   const std::string name = rotated_name();
   if (rename(path_.c_str(), name.c_str()) != 0) fail("rotate", errno);
+  drop_oldest();
   open();
 }
 
@@ -166,13 +176,28 @@ void AppendFile::sync_folder() const {
   if (result != 0) fail("sync the folder of", error);
 }
 
-// The newest rotated file: its name sorts last.
-std::string AppendFile::rotated_tail(size_t bytes) const {
-  std::string newest;
+// Their names end in a time, so they sort by age.
+std::vector<std::string> AppendFile::rotated_files() const {
+  std::vector<std::string> files;
   const std::string prefix = std::filesystem::path(path_).filename().string() + ".";
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path_), ignored))
-    if (entry.path().filename().string().starts_with(prefix)) newest = std::max(newest, entry.path().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path_), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && is_stamp(std::string_view(name).substr(prefix.size())))
+      files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void AppendFile::drop_oldest() const {
+  const auto files = rotated_files();
+  for (size_t i = 0; keep_ > 0 && i + keep_ < files.size(); ++i) std::filesystem::remove(files[i]);
+}
+
+std::string AppendFile::rotated_tail(size_t bytes) const {
+  const auto files = rotated_files();
+  const std::string newest = files.empty() ? "" : files.back();
   const int fd = newest.empty() ? -1 : ::open(newest.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
   struct stat status {};

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/clock.hpp"
 #include "common/failure.hpp"
@@ -15,7 +16,7 @@ namespace muskrat {
 
 class AppendFile {
  public:
-  AppendFile(std::string path, bool sync, int64_t rotate_bytes, milliseconds rotate_age);
+  AppendFile(std::string path, bool sync, int64_t rotate_bytes, milliseconds rotate_age, size_t keep);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
@@ -36,12 +37,15 @@ class AppendFile {
   void sync_folder() const;
   std::string rotated_tail(size_t bytes) const;
   std::string rotated_name() const;
+  std::vector<std::string> rotated_files() const;  // oldest first
+  void drop_oldest() const;
   void close();
 
   const std::string path_;
   const bool sync_;
   const int64_t rotate_bytes_;
   const milliseconds rotate_age_;
+  const size_t keep_;  // rotated files; 0: all
   int fd_ = -1;
   int64_t size_ = 0;
   int64_t begun_s_ = 0;  // wall time; of the file's first line as far as it is known

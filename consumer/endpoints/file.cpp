@@ -23,6 +23,8 @@ constexpr std::array options{
     Option{"rotate_bytes", OptionType::bytes, "256MiB", "4KiB..1TiB",
            "Rotate when the file has grown to this size: it is renamed to <path>.<UTC time> and a new one begun."},
     Option{"rotate_age", OptionType::duration, "1d", "1s..366d", "Rotate when the file has become this old."},
+    Option{"keep", OptionType::integer, "0", "0..1000000",
+           "How many rotated files to keep, the oldest out first; 0 keeps all."},
 };
 
 constexpr size_t remembered = 100'000;
@@ -79,7 +81,7 @@ class FileEndpoint : public Endpoint {
  public:
   explicit FileEndpoint(const Settings& settings)
       : file_(settings.text("path"), settings.text("fsync") == "batch", settings.bytes("rotate_bytes"),
-              settings.duration("rotate_age")),
+              settings.duration("rotate_age"), static_cast<size_t>(settings.integer("keep"))),
         recent_(remembered) {}
 
   void connect(Deadline) override {

@@ -28,16 +28,17 @@ bool take_values(const MappedRecord& record, const Target& target, const Route& 
 }
 
 bool take_key(const Route& route, Row& row, std::string& why) {
-  row.identity = "[";
+  std::string identity(1, '[');
   for (const size_t column : route.key) {
     if (!row.values[column]) {
       why = "key column " + route.fields.names()[column] + (row.present[column] ? " is null" : " is not in the event");
       return false;
     }
-    if (row.identity.size() > 1) row.identity.push_back(',');
-    row.identity.append(json::quote(*row.values[column]));
+    if (identity.size() > 1) identity.push_back(',');
+    identity.append(json::quote(*row.values[column]));
   }
-  row.identity.push_back(']');
+  identity.push_back(']');
+  row.identity = std::move(identity);
   return true;
 }
 
@@ -67,9 +68,9 @@ std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::ve
   for (const Row* row : rows) {
     size_t round = 0;
     if (!row->identity.empty()) {
-      const bool append = row->effect == Effect::append;
-      std::string place = append ? std::to_string(row->route) : targets[row->route].identity;
-      round = rounds[place.append(append ? "\n+" : "\n").append(row->identity)]++;
+      const std::string place =
+          row->effect == Effect::append ? std::to_string(row->route) : targets[row->route].identity;
+      round = rounds[place + '\n' + row->identity]++;
     }
     // A delete sends its key alone: which other columns the event has makes no difference.
     const bool key_only = row->effect == Effect::remove;
