@@ -3,8 +3,11 @@
 // beyond loopback needs a token (Authorization: Bearer …).
 //
 // Components publish their state through StatusBoard; the server reads it.
-// /healthz: 200 while the process makes progress (every component beat within its bound), else 503 naming the stuck one.
-// /readyz: 200 when every component is ready (connected, leading or standing by), else 503 with the reasons as JSON.
+// /healthz: 200 while the process makes progress (every component beat within its bound),
+// else 503 naming the stuck one.
+// /readyz: 200 when every component is ready (connected, leading or standing by), else 503
+// with the reasons as JSON.
+// With a token, every path asks for it: as Bearer, or as the password of Basic (browsers).
 // Thread rule: StatusBoard is safe from any thread.
 #pragma once
 
@@ -23,7 +26,8 @@ class StatusBoard {
  public:
   // `name` like "source frontend" or "endpoint analytics".
   void beat(const std::string& name);  // "I am alive": to be called at least every 30 s
-  // state: one word (connecting, leading, standby, blocked, parked, stopped, …); why: a sentence, empty when all is well.
+  // state: one word (connecting, leading, standby, blocked, parked, stopped, …); why: a sentence, empty when all is
+  // well.
   void set(const std::string& name, bool ready, const std::string& state, const std::string& why);
   // Figures for the page and /status: rates, lag, retries, dead letters.
   void set_figures(const std::string& name, std::vector<std::pair<std::string, std::string>> figures);
