@@ -59,16 +59,16 @@ class Writer {
 
   // WITH input AS (the arrays as rows)
   std::string input() const {
-    std::string arrays = "$1::int[]", names = "n";
+    std::string arrays = "pg_catalog.unnest($1::int[])", names = "n";
     int parameter = 1;
     const auto add = [&](const char* type, const std::string& name) {
-      arrays += ", $" + std::to_string(++parameter) + "::" + type;
+      arrays += ", pg_catalog.unnest($" + std::to_string(++parameter) + "::" + type + ")";
       names += ", " + name;
     };
     if (row_.guarded) add("int[]", "scope"), add("text[]", "identity");
     if (row_.guarded && row_.effect != Effect::append) add("bigint[]", "epoch"), add("bigint[]", "seq");
     for (const size_t column : columns_) add("text[]", "c" + std::to_string(column));
-    return "WITH input AS MATERIALIZED (SELECT * FROM pg_catalog.unnest(" + arrays + ") AS u(" + names + "))";
+    return "WITH input AS MATERIALIZED (SELECT * FROM ROWS FROM (" + arrays + ") AS u(" + names + "))";
   }
 
   // The guard lets pass what is newer than its mark and than the table's last TRUNCATE, and takes the row's lock.
