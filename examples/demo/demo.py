@@ -29,8 +29,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CATCH_UP_SECONDS = 45
 
 # The same columns of both sides, in one order.
-FRONTEND = "SELECT id, email, phone, subdomain, company, username, volume::numeric, retention::int, rate::numeric FROM customers ORDER BY id"
-ANALYTICS = "SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate FROM customers ORDER BY id"
+FRONTEND = """SELECT id, email, phone, subdomain, company, username, volume::numeric, retention::int, rate::numeric
+                FROM customers ORDER BY id"""
+ANALYTICS = """SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate
+                 FROM customers ORDER BY id"""
 
 
 class Demo:
@@ -128,16 +130,16 @@ class Demo:
     def catch_up(self, began, customers):
         self.show.say("the application rests; waiting until the last event has arrived …")
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        while time.monotonic() < deadline:
+        equal = False
+        while not equal and time.monotonic() < deadline:
+            time.sleep(0.25 if self.show.tty else 1.0)
+            equal = query(self.frontend, FRONTEND) == query(self.analytics, ANALYTICS)
             self.draw(time.monotonic() - began, customers, "up")
-            if query(self.frontend, FRONTEND) == query(self.analytics, ANALYTICS):
-                break
-            time.sleep(0.2)
         self.show.done()
 
     def applied_now(self):
         """Events that the running consumer has brought into the analytics database."""
-        return int(self.consumer.metric("muskrat_endpoint_events_total", endpoint="analytics", fate="done") or 0)
+        return int(self.consumer.metric("muskrat_endpoint_delivered_total", endpoint="analytics", outcome="done") or 0)
 
     def draw(self, elapsed, customers, consumer):
         self.show.draw(elapsed=elapsed, of=self.seconds, written=customers.written, kinds=dict(customers.kinds),

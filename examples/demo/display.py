@@ -29,7 +29,9 @@ class Display:
         except ValueError:
             return
         body = event.get("body", "")
-        self.events.append((event.get("routing_key", "?"), body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)))
+        if not isinstance(body, str):
+            body = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        self.events.append((event.get("routing_key", "?"), body))
 
     def draw(self, elapsed, of, written, kinds, applied, queued, consumer):
         self.history.append((time.monotonic(), written, applied))

@@ -30,7 +30,7 @@ def test_bad_input_attach_is_refused_with_reasons(world):
 def test_bad_input_attach_from_the_shell_exits_non_zero(world):
     world.sql(CUSTOMERS)
     world.configure({})
-    done = world.program.run("attach", "nowhere", "Frontend.Customer", "--columns", "*")
+    done = world.program.run("attach", "frontend", "nowhere", "Frontend.Customer", "--insert", "Signup", "--columns", "*")
     assert done.returncode != 0 and "nowhere" in done.stderr
 
 
@@ -90,7 +90,7 @@ def test_bad_input_wrong_dsn_is_told_and_tried_again(world):
     assert "does not exist" in line
     assert relay.get("/readyz")[0] == 503
     relay.stop()
-    done = world.program.run("attach", "customers", "Frontend.Customer", "--columns", "*")
+    done = world.program.run("attach", "frontend", "customers", "Frontend.Customer", "--insert", "Signup", "--columns", "*")
     assert done.returncode != 0 and "nofront_" in done.stderr
     world.front = good
     world.configure({"analytics": world.mirror()})

@@ -70,9 +70,9 @@ def test_daemons_metrics_and_health(world):
         status, page = daemon.get("/")
         assert status == 200 and "<html" in page.lower()
         assert daemon.get("/nothing")[0] == 404
-    wait_until(lambda: world.relay.metric("muskrat_relay_published_total", source="frontend") == 25, 5, "the relay's count")
+    wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total", source="frontend") == 25, 5, "the relay's count")
     assert world.relay.metric("muskrat_relay_held", source="frontend") == 0
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_events_total", endpoint="analytics", fate="done") == 25, 5,
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_delivered_total", endpoint="analytics", outcome="done") == 25, 5,
                "the host's count")
     for daemon in (world.relay, world.consumer):
         text = daemon.get("/metrics")[1]

@@ -69,15 +69,15 @@ def test_tools_attach_attached_detach_from_the_shell(world):
     world.sql(CUSTOMERS)
     world.tsql(MIRROR)
     world.configure({"analytics": world.mirror()})
-    world.program.ok("attach", "customers", "Frontend.Customer", "--on-insert", "Signup", "--on-update", "Update", "--on-delete", "Cancel",
-                     "--columns", '["id", "email", "phone", "subdomain", "company", "username",'
+    world.program.ok("attach", "frontend", "customers", "Frontend.Customer", "--insert", "Signup", "--update", "Update",
+                     "--delete", "Cancel", "--columns", '["id", "email", "phone", "subdomain", "company", "username",'
                      ' {"subscription": ["volume", "retention", "rate"]}]')
     assert "Frontend.Customer" in world.program.ok("attached")
     world.program.setup()
     world.start()
     world.customers(1, volume="200")
     world.wait_equal()
-    world.program.ok("detach", "customers")
+    world.program.ok("detach", "frontend", "customers")
     assert world.sql("SELECT count(*) FROM muskrat.attached()") == [(0,)]
 
 
