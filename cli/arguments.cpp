@@ -26,7 +26,7 @@ constexpr std::string_view footer =
 // "  left            help", the help wrapped under itself.
 std::string entry(const std::string& left, std::string_view help) {
   std::string out = "  " + left;
-  size_t column = out.size();
+  size_t column = columns_of(out);
   if (column + 2 > help_column) {
     out += "\n";
     column = 0;
@@ -44,7 +44,7 @@ std::string entry(const std::string& left, std::string_view help) {
       ++column;
     }
     out += help.substr(start, length);
-    column += length;
+    column += columns_of(help.substr(start, length));
     start = end + 1;
   }
   return out + "\n";
@@ -144,7 +144,7 @@ std::string unknown_verb(std::span<const Verb> verbs, const std::vector<std::str
   }
   const auto unknown = [](const std::string& what, const std::string& word,
                           const std::vector<std::string_view>& known) {
-    return what + word + did_you_mean(word, known) + "; there are " + listed(known);
+    return what + word + did_you_mean(word, known) + "; known are " + listed(known);
   };
   if (std::find(names.begin(), names.end(), typed[0]) == names.end()) return unknown("unknown verb ", typed[0], names);
   if (seconds.empty()) return {};
@@ -169,6 +169,7 @@ std::string parse_problem(const CLI::ParseError& error, const CLI::App& app) {
 }
 
 bool asks_for_help(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "help") return true;
   return std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "-h" || word == "--help"; });
 }
 
@@ -227,7 +228,7 @@ int dispatch(std::span<const Verb> verbs, int argc, char** argv) {
   const std::vector<Entry> entries = declare(root, verbs, globals);
 
   const std::vector<std::string> typed = typed_verb(argc, argv);
-  if (typed.empty() && (argc == 1 || asks_for_help(argc, argv))) {
+  if ((typed.empty() || typed[0] == "help") && (argc == 1 || asks_for_help(argc, argv))) {
     print(overview_text(verbs));
     return argc == 1 ? exit_usage : exit_ok;
   }

@@ -46,12 +46,11 @@ const char* escape_of(Colour colour) {
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
-// Code points: near enough to columns for what we print.
-size_t width(std::string_view text) {
+}  // namespace
+
+size_t columns_of(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
 }
-
-}  // namespace
 
 void print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
@@ -96,7 +95,7 @@ std::string harmless(std::string_view text) {
 }
 
 std::string shortened(std::string_view text, size_t columns) {
-  if (columns == 0 || width(text) <= columns) return std::string(text);
+  if (columns == 0 || columns_of(text) <= columns) return std::string(text);
   size_t end = 0;
   for (size_t seen = 0; end < text.size(); ++end) {
     if (!continues(text[end]) && ++seen == columns) break;
@@ -116,15 +115,15 @@ void Table::add(std::vector<std::string> cells, Colour colour) {
 std::string Table::text(std::string_view indent) const {
   std::vector<size_t> widths;
   for (size_t i = 0; i < headings_.size(); ++i) {
-    size_t widest = width(headings_[i]);
-    for (const Row& row : rows_) widest = std::max(widest, width(row.cells[i]));
+    size_t widest = columns_of(headings_[i]);
+    for (const Row& row : rows_) widest = std::max(widest, columns_of(row.cells[i]));
     widths.push_back(widest);
   }
   const auto line = [&](const std::vector<std::string>& cells, Colour colour) {
     std::string out;
     for (size_t i = 0; i < cells.size(); ++i) {
       out += cells[i];
-      if (i + 1 < cells.size()) out.append(widths[i] - width(cells[i]) + 2, ' ');
+      if (i + 1 < cells.size()) out.append(widths[i] - columns_of(cells[i]) + 2, ' ');
     }
     out.erase(out.find_last_not_of(' ') + 1);
     return std::string(indent) + coloured(colour, out) + "\n";

@@ -22,6 +22,9 @@ size_t terminal_width();  // of standard output; 0 = none, or unknown
 enum class Colour { plain, red, green, yellow, blue, faint, bold };
 std::string coloured(Colour colour, std::string_view text);
 
+// How many columns a text takes (its code points: near enough for what we print).
+size_t columns_of(std::string_view text);
+
 // Without control characters, which a terminal would obey.
 std::string harmless(std::string_view text);
 // At most `columns` wide, with an ellipsis in place of the rest; 0 = as it is.

@@ -66,6 +66,8 @@ constexpr std::array<Verb, 12> list{{
      "  muskrat dead list analytics\n"
      "  muskrat dead list analytics --json --limit 10",
      make_dead_list},
+    {"Look", "docs options", "Print the reference of all configuration options.",
+     "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"
@@ -74,8 +76,6 @@ constexpr std::array<Verb, 12> list{{
      "  muskrat accept frontend\n"
      "  muskrat accept frontend --yes --note 'restored from the backup of Tuesday'",
      make_accept},
-    {"Mend", "docs options", "Print the reference of all configuration options.",
-     "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
 }};
 
 }  // namespace

@@ -3,10 +3,12 @@
 //
 // Bodies are read by RapidJSON with numbers as text (jansson turns
 // 12345678901234567890.123 into a double and rejects integers above int64);
-// documents of our own are written by jansson. Neither header leaves json.cpp.
+// documents of our own are written by jansson. Neither header leaves
+// json_reader.cpp and json_writer.cpp.
 // Thread rule: a Document and its Values belong to one thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +55,8 @@ class Document {
 
  private:
   Document();
+  static std::optional<Document> read(std::string_view text, size_t size,
+                                      const std::map<size_t, std::string_view>& put_back, std::string& why);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -77,8 +81,8 @@ class Object {
   Object& add(std::string_view name, const Object& value);
   Object& add(std::string_view name, const std::vector<Object>& value);
   Object& add(std::string_view name, const std::vector<std::string>& value);
-  std::string text() const;         // tight
-  std::string pretty() const;       // indented by two
+  std::string text() const;    // tight
+  std::string pretty() const;  // indented by two
 
  private:
   std::shared_ptr<void> handle_;  // a json_t

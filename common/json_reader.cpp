@@ -8,11 +8,13 @@
 #include <rapidjson/reader.h>
 
 #include "common/json.hpp"
+#include "common/json_numbers.hpp"
 
 namespace muskrat::json {
 namespace {
 
 constexpr size_t max_depth = 512;
+constexpr std::string_view beyond_double = "a number is beyond 1e308";
 
 // Texts view Document::Impl::text, children live in its arena: a node costs 48 bytes and no allocation of its own.
 struct Node {
@@ -31,7 +33,9 @@ const Node& node_of(const void* node) {
 // Takes RapidJSON's events and stacks finished nodes; a closing bracket moves its children into the arena.
 class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> {
  public:
-  Builder(std::string& text, std::pmr::memory_resource& arena) : text_(text), arena_(arena) {}
+  // `put_back`: numbers that were taken out of the text, by ordinal.
+  Builder(std::string& text, std::pmr::memory_resource& arena, const std::map<size_t, std::string_view>& put_back)
+      : text_(text), arena_(arena), put_back_(put_back) {}
 
   bool Null() { return push({}); }
   bool Bool(bool value) {
@@ -41,10 +45,15 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
     return push(node);
   }
   bool RawNumber(const char* digits, rapidjson::SizeType length, bool) {
-    return push_text(Type::number, digits, length);
+    const auto taken = put_back_.find(numbers_++);
+    const std::string_view number = taken == put_back_.end() ? std::string_view(digits, length) : taken->second;
+    return push_text(Type::number, number.data(), number.size());
   }
-  bool String(const char* text, rapidjson::SizeType length, bool) { return push_text(Type::string, text, length); }
+  bool String(const char* text, rapidjson::SizeType length, bool) {
+    return whole({text, length}) && push_text(Type::string, text, length);
+  }
   bool Key(const char* text, rapidjson::SizeType length, bool) {
+    if (!whole({text, length})) return false;
     names_.back() = keep(text, length);
     return true;
   }
@@ -54,9 +63,17 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
   bool EndArray(rapidjson::SizeType count) { return close(Type::array, count); }
 
   bool too_deep() const { return names_.size() > max_depth; }
+  bool half_surrogate() const { return half_surrogate_; }
   const Node& root() const { return stack_.front(); }
 
  private:
+  // RapidJSON writes an escaped lone low surrogate as if it were a character: then it is no UTF-8 any more.
+  bool whole(std::string_view text) {
+    for (size_t i = 0; (i = text.find('\xed', i)) != std::string_view::npos && !half_surrogate_; ++i) {
+      half_surrogate_ = i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0xa0;
+    }
+    return !half_surrogate_;
+  }
   bool push(Node node) {
     if (!names_.empty()) node.name = names_.back();
     stack_.push_back(node);
@@ -94,6 +111,9 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
   std::pmr::memory_resource& arena_;
   std::vector<Node> stack_;
   std::vector<std::string_view> names_;  // per open bracket, the member being read
+  const std::map<size_t, std::string_view>& put_back_;
+  size_t numbers_ = 0;
+  bool half_surrogate_ = false;
 };
 
 std::string_view reason_of(rapidjson::ParseErrorCode code) {
@@ -115,7 +135,7 @@ std::string_view reason_of(rapidjson::ParseErrorCode code) {
       return "a comma or a closing bracket was expected";
     case kParseErrorStringUnicodeEscapeInvalidHex:
     case kParseErrorStringEscapeInvalid:
-      return "a string has a bad escape";
+      return "a string has a bad escape or holds a control character";
     case kParseErrorStringUnicodeSurrogateInvalid:
       return "a string has half a surrogate pair";
     case kParseErrorStringMissQuotationMark:
@@ -124,8 +144,9 @@ std::string_view reason_of(rapidjson::ParseErrorCode code) {
       return "a string is not UTF-8 or holds a control character";
     case kParseErrorNumberMissFraction:
     case kParseErrorNumberMissExponent:
-    case kParseErrorNumberTooBig:
       return "a number is malformed";
+    case kParseErrorNumberTooBig:
+      return beyond_double;
     default:
       return "it is malformed";
   }
@@ -205,16 +226,27 @@ std::optional<Document> Document::parse(std::string_view text, std::string& why)
     why = at_byte("it holds a NUL byte", static_cast<size_t>(nul - text.data()));
     return std::nullopt;
   }
+  auto document = read(text, text.size(), {}, why);
+  if (document || why.find(beyond_double) == std::string::npos) return document;
+  const WithoutHugeNumbers smaller = without_huge_numbers(text);
+  return read(smaller.text, text.size(), smaller.taken, why);
+}
+
+std::optional<Document> Document::read(std::string_view text, size_t size,
+                                       const std::map<size_t, std::string_view>& put_back, std::string& why) {
   Document document;
-  document.impl_->text.reserve(text.size());  // never grows: unescaped text is no longer than escaped text
-  Builder builder(document.impl_->text, document.impl_->arena);
+  document.impl_->text.reserve(size);  // never grows: unescaped text is no longer than escaped text
+  Builder builder(document.impl_->text, document.impl_->arena, put_back);
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   constexpr unsigned flags =
       rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
   const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
   if (result.IsError()) {
-    why = at_byte(builder.too_deep() ? "nested deeper than 512" : reason_of(result.Code()), result.Offset());
+    const std::string_view reason = builder.too_deep()         ? "nested deeper than 512"
+                                    : builder.half_surrogate() ? "a string has half a surrogate pair"
+                                                               : reason_of(result.Code());
+    why = at_byte(reason, result.Offset());
     return std::nullopt;
   }
   document.impl_->root = builder.root();
