@@ -69,14 +69,16 @@ void tell_left(const Firing& firing) {
   if (newest && newest != firing.after) ExecDropSingleTupleTableSlot(newest);
 }
 
+// A new key is the end of one row and the start of another, where there are words for it; else an update like others.
 void capture_update(const Firing& firing) {
   const CapturePlan& plan = firing.plan;
-  if (!same_key(plan, firing.before, firing.after)) {
-    tell_gone(firing);
-    tell_present(firing, 'i');
-  } else if (any_changed(plan.watched, plan.watched_count, firing.before, firing.after)) {
-    tell_present(firing, 'u');
+  bool changed = any_changed(plan.watched, plan.watched_count, firing.before, firing.after);
+  if (same_key(plan, firing.before, firing.after)) {
+    if (changed) tell_present(firing, 'u');
+    return;
   }
+  tell_gone(firing);
+  if (changed || plan.on_insert.text || plan.on_delete.text) tell_present(firing, 'i');
 }
 
 void capture_row(const Firing& firing) {

@@ -39,7 +39,7 @@ CREATE VIEW muskrat.attachment_triggers AS
 CREATE FUNCTION muskrat.suggestion(word text, candidates text[]) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT coalesce(format('Did you mean "%s"?', muskrat.nearest(word, candidates)),
+    SELECT coalesce('Did you mean "' || muskrat.nearest(word, candidates) || '"?',
                     'There are: ' || array_to_string(candidates[1:20], ', ')
                                   || CASE WHEN cardinality(candidates) > 20 THEN ', …' ELSE '' END)
     $$;
@@ -81,7 +81,7 @@ DECLARE
            AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'muskrat'::regnamespace)));
 BEGIN
     PERFORM muskrat.refuse(format('there is no table "%s"', wanted), NULL,
-        coalesce(format('Did you mean "%s"?', near), 'Write it as in SQL, with its schema where it needs one: sales."Order".'));
+        coalesce('Did you mean "' || near || '"?', 'Write it as in SQL, with its schema where it needs one: sales."Order".'));
 END $$;
 
 -- Looks the name up in the caller's search_path, hence none of its own.
@@ -89,8 +89,11 @@ CREATE FUNCTION muskrat.table_named(name text) RETURNS regclass
     LANGUAGE plpgsql STABLE
     AS $$
 BEGIN
+    IF name IS NULL THEN
+        PERFORM muskrat.refuse('no table is named', NULL, 'Write it as in SQL: customer, sales."Order".');
+    END IF;
     RETURN name::pg_catalog.regclass;
-EXCEPTION WHEN undefined_table OR invalid_schema_name OR invalid_name OR undefined_object OR feature_not_supported THEN
+EXCEPTION WHEN undefined_table OR invalid_schema_name OR invalid_name OR undefined_object OR feature_not_supported OR syntax_error THEN
     PERFORM muskrat.refuse_table(name);
 END $$;
 
@@ -463,7 +466,7 @@ CREATE FUNCTION muskrat.attachment_problem(relation regclass, enabled "char"[], 
     SELECT nullif(concat_ws('; ',
         CASE WHEN 'D' = ANY (enabled) THEN 'disabled: ALTER TABLE … ENABLE TRIGGER' END,
         CASE WHEN 'R' = ANY (enabled) THEN 'fires in replica sessions only' END,
-        (SELECT 'the table has no column ' || string_agg(quote_ident(n), ', ') || ' any more: attach it anew with replace => true'
+        (SELECT 'the table has no column ' || string_agg(DISTINCT quote_ident(n), ', ') || ' any more: attach it anew with replace => true'
            FROM unnest(coalesce(named, '{}') || coalesce(key, '{}')) AS n WHERE n <> ALL (muskrat.column_names(relation))),
         (SELECT CASE WHEN key IS NULL AND count(*) FILTER (WHERE indisprimary) = 0 THEN 'the table has no primary key any more: every write fails until it is attached anew with a key'
                      WHEN key IS NULL AND bool_or(NOT indimmediate) FILTER (WHERE indisprimary) THEN 'the primary key is deferrable now' END
