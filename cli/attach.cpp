@@ -2,6 +2,7 @@
 //
 // What is given here reaches the database as parameters, never as SQL text.
 #include <algorithm>
+#include <optional>
 
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
@@ -18,21 +19,21 @@ constexpr const char* dsn_help =
 // A call of one of the extension's functions with the arguments that were given, each by name.
 class Call {
  public:
-  explicit Call(std::string function) : sql_("SELECT * FROM muskrat." + std::move(function) + "(") {}
+  explicit Call(const std::string& function) : sql_("SELECT muskrat." + function + "(") {}
 
-  // `name` is a constant of ours.
-  void add(const char* name, const std::string& value, const char* type) {
-    values_.push_back(value);
-    sql_ +=
-        (values_.size() > 1 ? ", " : "") + std::string(name) + " => $" + std::to_string(values_.size()) + "::" + type;
+  // `name` is a constant of ours; nullopt is NULL.
+  void add(const char* name, std::optional<std::string> value, const char* type = "text") {
+    values_.push_back(std::move(value));
+    sql_ += std::string(values_.size() > 1 ? ", " : "") + name + " => $" + std::to_string(values_.size()) +
+            "::pg_catalog." + type;
   }
-  void add_given(const char* name, const std::string& value, const char* type) {
-    if (!value.empty()) add(name, value, type);
+  void add_given(const char* name, const std::string& value) {
+    if (!value.empty()) add(name, value);
   }
-  // NULL where there is no word: the function has words of its own for what is not said.
+  // An action word: "" leaves the function's default, "-" is NULL.
   void add_word(const char* name, const std::string& word) {
-    if (!word.empty()) return add(name, word, "text");
-    sql_ += (values_.empty() ? "" : ", ") + std::string(name) + " => NULL";
+    if (word == "-") return add(name, std::nullopt);
+    add_given(name, word);
   }
 
   pg::Result run(pg::Connection& db) {
@@ -42,13 +43,12 @@ class Call {
 
  private:
   std::string sql_;
-  std::vector<std::string> values_;
+  std::vector<std::optional<std::string>> values_;
 };
 
 // A list "a,b,c", or JSON as it is.
 std::string columns_json(const std::string& given) {
-  if (given.empty() || given.front() == '[' || given.front() == '"') return given;
-  if (given == "*") return "\"*\"";
+  if (given.empty() || given.front() == '[' || given == "*") return given;
   std::string out = "[";
   for (size_t start = 0; start <= given.size();) {
     const size_t comma = std::min(given.find(',', start), given.size());
@@ -78,44 +78,48 @@ class Attach : public Command {
     arguments.positional("SOURCE", source_, "The source's name in the configuration.");
     arguments.positional("TABLE", table_, "The table, with its schema where the search path does not find it.");
     arguments.positional("OBJECT", object_, "<Source>.<Object>, such as Frontend.Customer.");
-    arguments.text("--insert", "WORD", insert_, "Action word of an INSERT, such as Signup.");
-    arguments.text("--update", "WORD", update_, "Action word of an UPDATE, such as Update.");
-    arguments.text("--delete", "WORD", delete_, "Action word of a DELETE, such as Cancel.");
-    arguments.text("--truncate", "WORD", truncate_, "Action word of a TRUNCATE.");
-    arguments.text("--columns", "LIST", columns_,
-                   "What the body holds: id,email,… or JSON with nesting and renaming; \"*\" is every column, now and "
-                   "later.");
+    arguments.text("--insert", "WORD", insert_, "Action word of an INSERT (default Insert; - captures none).");
+    arguments.text("--update", "WORD", update_, "Action word of an UPDATE (default Update; - captures none).");
+    arguments.text("--delete", "WORD", delete_, "Action word of a DELETE (default Delete; - captures none).");
+    arguments.text("--truncate", "WORD", truncate_, "Action word of a TRUNCATE (default Truncate; - captures none).");
+    arguments.text(
+        "--columns", "LIST", columns_,
+        "What the body holds: id,email,… or JSON with nesting and renaming, or * for every column. Required.");
     arguments.texts("--key", "COLUMN", key_, "Column of the ordering key (default: the primary key).");
     arguments.text("--condition", "SQL", condition_, "Only rows for which this boolean expression holds.");
     arguments.texts("--changes-of", "COLUMN", changes_of_, "Only updates that change this column.");
+    arguments.text("--name", "NAME", name_, "Tells attachments of one table apart (default: OBJECT).");
+    arguments.flag("--always", always_, "Capture also what replication writes.");
+    arguments.flag("--replace", replace_, "Take the place of the attachment of the same name.");
     arguments.text("--dsn", "DSN", dsn_, dsn_help);
   }
 
   int run(const Globals& globals) override {
-    if (insert_.empty() && update_.empty() && delete_.empty() && truncate_.empty()) {
-      throw UsageError("nothing to capture: give at least one of --insert, --update, --delete, --truncate");
-    }
     const Config config = load(globals);
     pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
     Call call("attach");
-    call.add("relation", table_, "text");
-    call.add("object", object_, "text");
+    call.add("relation", table_);
+    call.add("object", object_);
+    call.add_given("columns", columns_json(columns_));
     call.add_word("on_insert", insert_);
     call.add_word("on_update", update_);
     call.add_word("on_delete", delete_);
     call.add_word("on_truncate", truncate_);
-    call.add_given("columns", columns_json(columns_), "text");
-    if (!key_.empty()) call.add("key", array_text(key_), "text[]");
-    call.add_given("condition", condition_, "text");
-    if (!changes_of_.empty()) call.add("changes_of", array_text(changes_of_), "text[]");
-    call.run(db);
-    print("Attached " + table_ + " of " + db.place() + " as " + object_ + ".\n");
+    if (!key_.empty()) call.add("key", array_text(key_), "_text");
+    call.add_given("condition", condition_);
+    if (!changes_of_.empty()) call.add("changes_of", array_text(changes_of_), "_text");
+    call.add_given("name", name_);
+    if (always_) call.add("always", "true", "bool");
+    if (replace_) call.add("replace", "true", "bool");
+    const pg::Result name = call.run(db);
+    print("Attached " + table_ + " of " + db.place() + " as " + harmless(name.text(0, 0)) + ".\n");
     return exit_ok;
   }
 
  private:
-  std::string source_, table_, object_, insert_, update_, delete_, truncate_, columns_, condition_, dsn_;
+  std::string source_, table_, object_, insert_, update_, delete_, truncate_, columns_, condition_, name_, dsn_;
   std::vector<std::string> key_, changes_of_;
+  bool always_ = false, replace_ = false;
 };
 
 class Detach : public Command {
@@ -133,10 +137,10 @@ class Detach : public Command {
     if (objects_.empty()) objects_.emplace_back();
     for (const std::string& object : objects_) {
       Call call("detach");
-      call.add("relation", table_, "text");
-      call.add_given("object", object, "text");
-      call.run(db);
-      print("Detached " + table_ + (object.empty() ? "" : " as " + object) + ".\n");
+      call.add("relation", table_);
+      call.add_given("object", object);
+      const pg::Result gone = call.run(db);
+      print("Detached " + table_ + " of " + db.place() + ": " + harmless(gone.text(0, 0)) + ".\n");
     }
     return exit_ok;
   }

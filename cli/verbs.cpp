@@ -22,10 +22,11 @@ constexpr std::array<Verb, 12> list{{
     {"Set up", "attach", "Capture the changes of a table.",
      "Calls muskrat.attach() in the source's database. OBJECT is <Source>.<Object>, the first two words of the\n"
      "routing key; the third is the action word given here for each operation. It needs the rights of the table's\n"
-     "owner: give such a user with --dsn, and its password in PGPASSWORD or ~/.pgpass.",
+     "owner and the role muskrat_attach: give such a user with --dsn, its password in PGPASSWORD or ~/.pgpass.",
      "  muskrat attach frontend customers Frontend.Customer --insert Signup --update Update --delete Cancel \\\n"
      "      --columns '[\"id\", \"email\", {\"subscription\": [\"volume\", \"rate\"]}]'\n"
-     "  muskrat attach frontend customers Frontend.Customer --update PlanChange --changes-of plan --columns id,plan",
+     "  muskrat attach frontend customers Frontend.Customer --name plan --columns id,plan \\\n"
+     "      --insert - --update PlanChange --delete - --truncate - --changes-of plan",
      make_attach},
     {"Set up", "detach", "Stop capturing the changes of a table.",
      "Events that were captured already are still published. Without OBJECT, every attachment of the table goes.",
@@ -61,7 +62,7 @@ constexpr std::array<Verb, 12> list{{
      "  muskrat tail --json --count 10 Frontend.Customer.Signup",
      make_tail},
     {"Look", "dead list", "List an endpoint's dead letters.",
-     "They are looked at and given back: the list can be printed again. Bodies are customers' data and are shown only\n"
+     "They are looked at and given back, in order. Bodies are customers' data and are shown only\n"
      "with --body.",
      "  muskrat dead list analytics\n"
      "  muskrat dead list analytics --json --limit 10",

@@ -69,9 +69,11 @@ std::optional<ScalarText> ConfigReader::scalar(const Node& node, const std::stri
 }
 
 void ConfigReader::watch_for_secrets(const Option& option, const ScalarText& scalar, const std::string& path) {
-  const bool is_secret =
-      option.type == OptionType::secret && !scalar.raw.empty() && !resolve_references(scalar.raw, folder_).indirect;
-  if (!is_secret && !(option.type == OptionType::text && shows_password(scalar.raw))) return;
+  // Most connection strings hold no password at all.
+  const bool connection = option.type == OptionType::text || option.name == "dsn" || option.name == "url";
+  const bool in_clear = !scalar.raw.empty() && !resolve_references(scalar.raw, folder_).indirect;
+  const bool shown = connection ? shows_password(scalar.raw) : option.type == OptionType::secret && in_clear;
+  if (!shown) return;
   files_with_secrets_.insert(file_);
   warn(scalar.where.line, path +
                               ": a secret stands here in clear text; ${NAME} takes it from the environment, "
