@@ -138,6 +138,7 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
         there = standby.dsn("front")
         wait_until(lambda: waiting(there) == [2], 20, "the standby to catch up")
         assert hello(there)[3] is True
+        assert len(clients.query(there, "SELECT * FROM muskrat.status()")) > 8  # a standby answers too
         server.stop("immediate")
         clients.query(standby.dsn(), "SELECT pg_promote()")
         # At once: pg_control still speaks of timeline 1 for a while.
