@@ -2,8 +2,6 @@
 \set SHOW_CONTEXT never
 CREATE DATABASE muskrat_latin1 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 \c muskrat_latin1
-SET client_min_messages = warning;
-CREATE EXTENSION muskrat;
 \i prelude.sql
 SET client_encoding = 'UTF8';
 CREATE TABLE t ("größe" text PRIMARY KEY, j json, jb jsonb, b bytea);
@@ -17,8 +15,6 @@ DROP DATABASE muskrat_latin1;
 -- WIN1252 has bytes that mean nothing
 CREATE DATABASE muskrat_win1252 ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 \c muskrat_win1252
-SET client_min_messages = warning;
-CREATE EXTENSION muskrat;
 \i prelude.sql
 CREATE TABLE t (id int PRIMARY KEY, t text);
 SELECT muskrat.attach('t', 'T.T', '*');
@@ -30,8 +26,6 @@ DROP DATABASE muskrat_win1252;
 
 CREATE DATABASE muskrat_sql_ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 \c muskrat_sql_ascii
-SET client_min_messages = warning;
-CREATE EXTENSION muskrat;
 \i prelude.sql
 CREATE TABLE t (k text PRIMARY KEY, v varchar, j json, x text[]);
 SELECT muskrat.attach('t', 'T.T', '*');
