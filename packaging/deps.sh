@@ -19,7 +19,7 @@ fi
 packages="g++ make pkg-config ccache
  postgresql-$major postgresql-client-$major postgresql-server-dev-$major libpq-dev
  rabbitmq-server librabbitmq-dev
- libjansson-dev rapidjson-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libssl-dev
+ libjansson-dev rapidjson-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libssl-dev openssl
  libcmocka-dev python3 python3-pika python3-psycopg2 python3-pytest python3-yaml strace
  clang-format clang-tidy git"
 

@@ -23,6 +23,8 @@ TEST = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, TEST)
 
 from harness import build as where  # noqa: E402
+from harness.certificates import Certificates  # noqa: E402
+from harness.processes import free_port  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
 
 SECTIONS = ["unit", "integration", "regress", "isolation", "e2e", "torture"]
@@ -63,7 +65,9 @@ class Run:
         if not self._rabbitmq:
             folder = os.path.join(self.out, "rabbitmq")
             shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
-            self._rabbitmq = RabbitMQ(folder).start()
+            self.certificates = Certificates(os.path.join(self.out, "certificates"))
+            self.tls_port = free_port()
+            self._rabbitmq = RabbitMQ(folder, settings=self.certificates.rabbitmq_settings(self.tls_port)).start()
         return self._rabbitmq
 
     def stop_servers(self):
@@ -81,7 +85,8 @@ class Run:
         if not self._found("integration"):
             return Tally()
         env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url(),
-                   MUSKRAT_TEST_BROKER_CTL=self.rabbitmq().ctl_command(), MUSKRAT_TEST_BROKER_PID=str(self.rabbitmq().child.pid))
+                   MUSKRAT_TEST_BROKER_CTL=self.rabbitmq().ctl_command(), MUSKRAT_TEST_BROKER_PID=str(self.rabbitmq().child.pid),
+                   MUSKRAT_TEST_AMQPS_PORT=str(self.tls_port), MUSKRAT_TEST_CERTIFICATES=self.certificates.folder)
         return self._programs("integration", env)
 
     def regress(self):
