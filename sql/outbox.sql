@@ -73,6 +73,17 @@ CREATE TABLE muskrat.history (
     resumed_after     pg_snapshot NOT NULL  -- what the first read of this epoch started from
 );
 
+COMMENT ON SEQUENCE muskrat.outbox_id IS 'the events'' ids; the extension draws them off its page';
+COMMENT ON SEQUENCE muskrat.current_segment IS 'a cell: which segment is written to';
+COMMENT ON SEQUENCE muskrat.doorbell IS 'a cell: the pid of a backend whose relay sleeps, or 0';
+COMMENT ON VIEW muskrat.outbox IS 'the captured events, all segments; x-muskrat-seq is the id';
+COMMENT ON TABLE muskrat.outbox_1 IS 'a segment of the outbox: append-only, truncated when delivered and old';
+COMMENT ON TABLE muskrat.outbox_2 IS 'a segment of the outbox: append-only, truncated when delivered and old';
+COMMENT ON TABLE muskrat.outbox_3 IS 'a segment of the outbox: append-only, truncated when delivered and old';
+COMMENT ON TABLE muskrat.cursor IS 'one row: the relay''s lease, and what it has published';
+COMMENT ON TABLE muskrat.history IS 'the history epochs, when and why each began';
+COMMENT ON TABLE muskrat.segments IS 'what rotation knows of each segment';
+
 SELECT pg_catalog.pg_extension_config_dump('muskrat.cursor', '');
 SELECT pg_catalog.pg_extension_config_dump('muskrat.history', '');
 SELECT pg_catalog.pg_extension_config_dump('muskrat.outbox_id', '');
