@@ -70,7 +70,7 @@ def test_bad_input_ten_mistakes_are_all_told_at_once_with_lines(world):
     done = world.program.run("check")
     text = done.stdout + done.stderr
     assert done.returncode != 0
-    expected = {2: "http", 3: "prefix", 5: "front end", 9: "postgres", 10: "dsn", 15: "Frontend..Customer", 16: "NOT_SET_ANYWHERE",
+    expected = {2: "amqp://", 3: "prefix", 5: "front end", 9: "postgres", 11: "dsn", 15: "Frontend..Customer", 16: "NOT_SET_ANYWHERE",
                 17: "lanes", 18: "batch_age", 20: "colour"}
     for number, word in expected.items():
         found = [line for line in text.splitlines() if f"muskrat.yaml:{number}" in line]

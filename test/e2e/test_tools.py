@@ -44,9 +44,12 @@ def test_tools_status_says_what_runs(world):
     world.stand(consume=False)
     world.customers(1, 2, 3)
     world.broker.wait_depth("muskrat.analytics", 3)
-    text = world.program.ok("status")
-    assert "frontend" in text and "analytics" in text
-    report = world.program.json("status")
+    done = world.program.run("status")
+    assert done.returncode == 3, "a problem has an exit code of its own"
+    assert "frontend" in done.stdout and "nobody consumes" in done.stdout
+    world.start(relay=False)
+    world.wait_equal()
+    report = world.program.json("status")  # exit code 0
     assert "frontend" in json.dumps(report) and "analytics" in json.dumps(report)
     assert "password" not in json.dumps(report)
 

@@ -124,7 +124,7 @@ def test_traffic_restored_dump_refuses_to_guess_and_goes_on_when_told(world, pg)
         assert world.broker.depth("muskrat.analytics") == 0, "nothing was published"
         world.program.stop()
 
-        world.program.ok("accept", "frontend")
+        world.program.ok("accept", "frontend", "--yes")
         world.start()
         world.sql("UPDATE customers SET phone = 'new' WHERE id = 1")
         world.customers(5)
