@@ -78,6 +78,7 @@ END $$;
 -- Truncates the segment if nobody is inside and nothing in it is needed; false when that is not so just now.
 CREATE FUNCTION muskrat.segment_free(segment int, c muskrat.cursor) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms'  -- for what TRUNCATE locks besides: the TOAST table, which only an autovacuum may hold
     AS $$
 BEGIN
     EXECUTE format('LOCK TABLE ONLY muskrat.outbox_%s IN ACCESS EXCLUSIVE MODE NOWAIT', segment);
