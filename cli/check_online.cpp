@@ -95,6 +95,20 @@ class Online {
     if (hello.rows() == 1 && hello.boolean(0, 2))
       return bad(place + "this is a stand-by in recovery; name the primary");
     good(place + "the relay may read the outbox");
+    attachments(db, place);
+  }
+
+  void attachments(pg::Connection& db, const std::string& place) {
+    const Deadline deadline = Deadline::in(answer_time);
+    const pg::Result allowed = db.exec("SELECT pg_catalog.has_table_privilege('muskrat.attached', 'SELECT')", deadline);
+    // The relay's user need not see them.
+    if (!allowed.boolean(0, 0)) return good(place + "attachments are not for this user to see (muskrat_monitor may)");
+    const pg::Result rows = db.exec("SELECT relation, object, problem FROM muskrat.attached", deadline);
+    if (rows.rows() == 0) bad(place + "no table is attached; see muskrat attach --help");
+    for (int i = 0; i < rows.rows(); ++i) {
+      const std::string what = place + std::string(rows.text(i, 0)) + " is attached as " + std::string(rows.text(i, 1));
+      rows.null(i, 2) ? good(what) : bad(what + ": " + std::string(rows.text(i, 2)));
+    }
   }
 
   void endpoint(const Component& component) {

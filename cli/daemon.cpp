@@ -1,5 +1,6 @@
 #include "cli/daemon.hpp"
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -49,6 +50,12 @@ class Rounds {
     if (ended_ || !next_) return std::nullopt;
     round_ = &round;
     return std::exchange(next_, std::nullopt);
+  }
+
+  // To be run again, unless a newer one has come.
+  void put_back(Config config) {
+    const std::lock_guard lock(mutex_);
+    if (!next_) next_ = std::move(config);
   }
 
   void leave() {
@@ -111,18 +118,28 @@ class Forwarder {
   std::thread thread_;
 };
 
-int run_round(const Daemon& daemon, const Config& config, const Stop& stop) {
-  start_log(config);
-  const Settings& section = config.*daemon.section;
-  StatusBoard board;
-  const HealthServer server(section.text("listen"), section.fresh_secret("token"), board);
+int run_round(const Daemon& daemon, const Config& config, StatusBoard& board, int port, const Stop& stop) {
   log::info(daemon.name, "started",
             {{"version", MUSKRAT_VERSION},
              {"config", config.file},
              {"broker", config.broker.place()},
              {"components", static_cast<uint64_t>((config.*daemon.components).size())},
-             {"status_port", server.port()}});
+             {"status_port", port}});
   return daemon.run(config, board, stop);
+}
+
+// The status page of one configuration. Where a reloaded one cannot have it (its port is taken), nullptr: the one
+// before it stays in force.
+std::unique_ptr<HealthServer> open_page(const Daemon& daemon, const Config& config, const StatusBoard& board,
+                                        bool reloaded) {
+  const Settings& section = config.*daemon.section;
+  try {
+    return std::make_unique<HealthServer>(section.text("listen"), section.fresh_secret("token"), board);
+  } catch (const Failure& failure) {
+    if (!reloaded) throw;
+    log::error("config", "reload refused, the old configuration stays", {{"why", failure.what()}});
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -136,11 +153,19 @@ int run_daemon(const Daemon& daemon, const Globals& globals, const std::string& 
   SignalThread signals(terminate, &Rounds::on_hangup, &rounds);
   const Forwarder forwarder(terminate, rounds);
   int code = exit_ok;
+  std::optional<Config> before;
   for (;;) {
     Stop round;
-    const auto config = rounds.take(round);
+    auto config = rounds.take(round);
     if (!config) break;
-    code = run_round(daemon, *config, round);
+    start_log(*config);
+    StatusBoard board;
+    if (const auto page = open_page(daemon, *config, board, before.has_value())) {
+      code = run_round(daemon, *config, board, page->port(), round);
+      before = std::move(config);
+    } else {
+      rounds.put_back(std::move(*std::exchange(before, std::nullopt)));
+    }
     rounds.leave();
   }
   log::info(daemon.name, "stopped", {{"exit_code", code}});

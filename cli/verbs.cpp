@@ -7,8 +7,8 @@ namespace {
 
 constexpr std::array<Verb, 12> list{{
     {"Set up", "check", "Say everything that is wrong with the configuration, and what it means.",
-     "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Nothing is changed,\n"
-     "and without --online no server is asked.",
+     "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Without\n"
+     "--online, no server is asked.",
      "  muskrat check\n"
      "  muskrat check --online --config /etc/muskrat/muskrat.yaml",
      make_check},

@@ -110,6 +110,7 @@ class Loader {
     }
     into = reader_.read(table, node, key);
     if (key == "broker") broker(node);
+    if (key == "relay" || key == "consumer") check_listen(key, into, loaded_.problems);
   }
 
   void broker(const Node& node) {
@@ -162,12 +163,22 @@ class Loader {
     return true;
   }
 
+  // Without a kind there is no table to check the other keys against, but for this one.
+  static std::string mistyped_kind(const Node& body) {
+    constexpr std::array<std::string_view, 1> kind{"kind"};
+    for (const auto& [key, value] : body.members) {
+      if (nearest(key, kind)) return " (there is " + key + ": did you mean kind?)";
+    }
+    return {};
+  }
+
   const Kind* kind_of(const Node& body, int line, const std::string& path, const std::vector<const Kind*>& kinds) {
     std::vector<std::string_view> names;
     for (const Kind* kind : kinds) names.push_back(kind->name);
     const Node* node = body.find("kind");
     if (!node) {
-      reader_.wrong(line, path + ": kind is required and missing; there are " + listed(names));
+      reader_.wrong(line,
+                    path + ": kind is required and missing" + mistyped_kind(body) + "; there are " + listed(names));
       return nullptr;
     }
     const auto text = reader_.scalar(*node, path + ".kind");

@@ -1,6 +1,7 @@
-// The broker section: its options, its rules, and the address made of it.
+// The broker section: its options, its rules, and the address made of it; and the rules of what the daemons listen on.
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include <unistd.h>
 
@@ -139,6 +140,28 @@ void check_broker(const Settings& broker, std::vector<Problem>& problems) {
                         "broker.prefix: may hold A-Z a-z 0-9 _ - . only, 60 at most, and not start with amq."});
   }
   check_tls(broker, problems);
+}
+
+void check_listen(const std::string& path, const Settings& section, std::vector<Problem>& problems) {
+  const std::string& listen = section.text("listen");
+  if (listen.empty()) return;
+  const size_t colon = listen.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos) {
+    const char* end = listen.data() + listen.size();
+    const auto [last, error] = std::from_chars(listen.data() + colon + 1, end, port);
+    if (error != std::errc() || last != end) port = -1;
+  }
+  if (port < 0 || port > 65535) {
+    problems.push_back({section.where("listen"), path + ".listen: expected host:port, such as 127.0.0.1:9464"});
+    return;
+  }
+  const std::string host = listen.substr(0, colon);
+  const bool loopback = host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+  if (!loopback && section.text("token").empty()) {
+    problems.push_back({section.where("listen"), path + ".listen: this is reachable from outside; set " + path +
+                                                     ".token too, or listen on 127.0.0.1"});
+  }
 }
 
 amqp::Address Config::broker_now() const {

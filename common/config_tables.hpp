@@ -18,4 +18,7 @@ Option kind_option();
 // Rules across the broker's options.
 void check_broker(const Settings& broker, std::vector<Problem>& problems);
 
+// A daemon's section: listen is host:port, and beyond loopback there is a token.
+void check_listen(const std::string& path, const Settings& section, std::vector<Problem>& problems);
+
 }  // namespace muskrat

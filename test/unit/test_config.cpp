@@ -28,7 +28,10 @@ constexpr std::array<Option, 2> common_table{{
     {"subscribe", OptionType::text_list, "", "", "", true},
     {"lanes", OptionType::integer, "4", "1..64", ""},
 }};
-constexpr std::array<Option, 1> daemon_table{{{"listen", OptionType::text, "127.0.0.1:9464", "", ""}}};
+constexpr std::array<Option, 2> daemon_table{{
+    {"listen", OptionType::text, "127.0.0.1:9464", "", ""},
+    {"token", OptionType::secret, "", "", ""},
+}};
 
 void no_append_without_routes(const Settings& settings, std::vector<Problem>& problems) {
   if (settings.text("mode") == "append" && settings.records("routes").empty()) {
@@ -323,6 +326,26 @@ void test_broker_tls_rules(void** state) {
   expect(loaded, 4, "broker.tls.verify: off");
 }
 
+void test_listening_beyond_loopback_needs_a_token(void** state) {
+  const std::string start = "broker: {url: \"amqp://u@h/\"}\nrelay: {listen: \"";
+  for (const char* listen : {"127.0.0.1:0", "localhost:1", "[::1]:65535", ""}) {
+    assert_text(said(folder(state)->load(start + listen + "\"}\n")), "");
+  }
+  for (const char* listen : {"0.0.0.0:1", "*:1", ":1", "10.0.0.1:9464"}) {
+    expect(folder(state)->load(start + listen + "\"}\n"), 2, "relay.listen: this is reachable from outside");
+    assert_true(folder(state)->load(start + listen + "\", token: \"${HOME}\"}\n").ok());
+  }
+  for (const char* listen : {"9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x"}) {
+    expect(folder(state)->load(start + listen + "\"}\n"), 2, "relay.listen: expected host:port");
+  }
+}
+
+void test_mistyped_kind_is_suggested(void** state) {
+  const Loaded loaded =
+      folder(state)->load("broker: {url: \"amqp://u@h/\"}\nsources:\n  a: {knid: postgres, dsn: x}\n");
+  expect(loaded, 3, "sources.a: kind is required and missing (there is knid: did you mean kind?); there are postgres");
+}
+
 void test_included_files_add_up_and_keep_their_lines(void** state) {
   std::filesystem::create_directory(folder(state)->path / "d");
   folder(state)->write("d/more.yaml", "include: last.yaml\nsources:\n  b: {kind: postgres, dsn: x, mod: y}\n");
@@ -377,6 +400,8 @@ int main() {
       checked_with(test_secrets_in_clear_text_are_warned_of_and_never_shown, make_folder, drop_folder),
       checked_with(test_bad_broker_url_does_not_show_its_password, make_folder, drop_folder),
       checked_with(test_broker_tls_rules, make_folder, drop_folder),
+      checked_with(test_listening_beyond_loopback_needs_a_token, make_folder, drop_folder),
+      checked_with(test_mistyped_kind_is_suggested, make_folder, drop_folder),
       checked_with(test_included_files_add_up_and_keep_their_lines, make_folder, drop_folder),
       checked_with(test_include_mistakes_are_told, make_folder, drop_folder),
       checked(test_reference_lists_every_option_of_the_schema),
