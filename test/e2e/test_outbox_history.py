@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -22,7 +23,7 @@ def one_server():
     folder = os.path.join(BUILD, "check", "e2e-history")
     shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
     # The standby of one test and the crashes of another need what a production server has.
-    pg = Postgres(folder, build=BUILD, fsync=True, settings={"wal_level": "replica", "hot_standby": "on"})
+    pg = Postgres(folder, build=BUILD, fsync=True, settings={"wal_level": "replica", "hot_standby": "on", "wal_writer_delay": "10s"})
     yield pg
     pg.remove()
 
@@ -89,6 +90,30 @@ def test_history_crash_of_the_server_repeats_no_id_and_loses_no_event(server):
         last_id = ids[-1]
     assert waiting(dsn) == [r * 10 + n for r in range(3) for n in range(7)]
     assert hello(dsn)[0] is True
+
+
+def test_history_crash_that_reuses_transaction_numbers_skips_no_event_of_the_stored_cursor(server):
+    """Commits without synchronous_commit are visible, then lost, and their xids given out again."""
+    dsn = server.dsn("front")
+    clients.query(dsn, "SELECT muskrat.lease_take(0, 0, 'test')")
+    for n in range(5):
+        read_all(dsn)
+        with closing(clients.connect(dsn)) as session:
+            run = session.cursor()
+            run.execute("SET synchronous_commit = off")
+            for _ in range(60):
+                run.execute("SELECT pg_current_xact_id()")
+            run.execute("SELECT pg_current_snapshot()::text")
+            remembered = run.fetchone()[0]
+            server.kill9()
+        server.start()
+        emit(dsn, n)
+        assert waiting(dsn) == [n]
+        # A relay that went on from its memory would have missed it.
+        if clients.query(dsn, "SELECT 1 FROM muskrat.outbox WHERE id = (SELECT max(id) FROM muskrat.outbox) AND xid < pg_snapshot_xmax(%s)",
+                         (remembered,)):
+            return
+    pytest.fail("no crash lost a transaction, so nothing was shown")
 
 
 def test_history_dump_restored_into_another_database_asks_for_a_decision(server):
