@@ -81,6 +81,7 @@ bool Host::open_session() {
     const uint16_t prefetch = circuit_.probing() ? std::min(prefetch_, probing_prefetch) : prefetch_;
     session_.emplace(std::move(connection), config_.topology.queue(component_.name), prefetch, ++generation_);
     opened_at_ = steady_clock::now();
+    last_handed_out_ = 0;
     publish_state();
     log::info("consumer", "consuming", {{"endpoint", component_.name}, {"prefetch", int{prefetch}}});
     return true;
@@ -108,12 +109,9 @@ Host::Ending Host::serve_until_ended() {
   std::optional<Ending> ending;
   Deadline patience = Deadline::distant();
   while (true) {
-    if (!ending && (ending = reason_to_end())) {
-      session_->stop_taking();
-      patience = Deadline::in(stop_.requested() ? options_.drain : options_.timeout + options_.drain);
-    }
+    if (!ending && (ending = reason_to_end())) patience = begin_to_end(*ending);
     if (ending && drained(patience)) return *ending;
-    if (!ending) hand_out();
+    hand_out(ending.has_value());
     session_->flush_acks(false);
     const size_t room = options_.in_hand_bytes - std::min(options_.in_hand_bytes, schedule_.bytes());
     take_in(session_->pump(next_wake().sooner(patience), ending ? nullptr : &stop_, mailbox_.fd(), room));
@@ -122,8 +120,19 @@ Host::Ending Host::serve_until_ended() {
   }
 }
 
+// What stands before something finished is finished too, so that one acknowledgement covers all; unless the endpoint is
+// in trouble: then nothing more goes there.
+Deadline Host::begin_to_end(const Ending& ending) {
+  session_->stop_taking();
+  schedule_.stop_after(ending.why == Ending::Why::trouble ? 0 : last_handed_out_);
+  return Deadline::in(stop_.requested() ? options_.drain : options_.timeout + options_.drain);
+}
+
 bool Host::drained(Deadline deadline) const {
-  return deadline.passed() || (schedule_.under_way() == 0 && (burying_.empty() || !office_why_.empty()));
+  if (deadline.passed()) return true;
+  if (schedule_.under_way() > 0) return false;
+  const bool in_trouble = !away_why_.empty() || circuit_.tripped() || fatal_;
+  return in_trouble || (schedule_.ready() == 0 && (burying_.empty() || !office_why_.empty()));
 }
 
 std::optional<Host::Ending> Host::reason_to_end() {
@@ -223,6 +232,7 @@ Deadline Host::next_wake() const {
   for (unsigned i = 0; i < lanes_.size(); ++i)
     if (const auto due = schedule_.next_due(i); due && !lanes_[i].busy && lanes_[i].connected)
       wake = std::min(wake, *due);
+  if (session_) wake = std::min(wake, session_->acks_due().value_or(wake));
   return Deadline::at(wake);
 }
 

@@ -60,6 +60,7 @@ class Host {
   bool open_session();
   Ending serve();
   Ending serve_until_ended();
+  Deadline begin_to_end(const Ending& ending);
   bool drained(Deadline deadline) const;
   std::optional<Ending> reason_to_end();
   std::optional<Ending> reason_to_rest();
@@ -74,8 +75,8 @@ class Host {
   // host_events.cpp: the fate of events
   void take_in(std::vector<amqp::Delivery> deliveries);
   std::unique_ptr<Item> item_of(amqp::Delivery delivery);
-  void hand_out();
-  std::vector<Item*> next_batch(unsigned lane, SteadyTime now);
+  void hand_out(bool ending);
+  std::vector<Item*> next_batch(unsigned lane, SteadyTime now, bool eager);
   void deliver(LaneSlot& slot, std::vector<Item*> batch);
   void handle_reports();
   void handle(Report& report);
@@ -107,7 +108,8 @@ class Host {
 
   std::optional<Session> session_;
   uint64_t generation_ = 0;
-  uint16_t prefetch_;  // of this session: lowered while probing and for large events
+  uint64_t last_handed_out_ = 0;  // the highest delivery tag that went to a lane
+  uint16_t prefetch_;             // of this session: lowered while probing and for large events
   SteadyTime opened_at_{}, tended_at_{};
   std::map<uint64_t, Item*> burying_;             // by delivery tag
   std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's

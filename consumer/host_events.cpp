@@ -41,19 +41,19 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery delivery) {
   return item;
 }
 
-void Host::hand_out() {
+void Host::hand_out(bool ending) {
   const SteadyTime now = steady_clock::now();
+  const bool eager = ending || schedule_.in_hand() >= session_->prefetch();
   for (unsigned i = 0; i < lanes_.size(); ++i) {
     LaneSlot& slot = lanes_[i];
     if (slot.busy || !slot.connected) continue;
-    std::vector<Item*> batch = next_batch(i, now);
+    std::vector<Item*> batch = next_batch(i, now, eager);
     if (!batch.empty()) deliver(slot, std::move(batch));
   }
 }
 
 // Doomed and held events never reach the endpoint.
-std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now) {
-  const bool eager = schedule_.in_hand() >= session_->prefetch();
+std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now, bool eager) {
   while (true) {
     std::vector<Item*> batch = schedule_.next_batch(lane, now, eager);
     if (batch.empty()) return batch;
@@ -70,7 +70,10 @@ std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now) {
 void Host::deliver(LaneSlot& slot, std::vector<Item*> batch) {
   std::vector<const Event*> events;
   events.reserve(batch.size());
-  for (const Item* item : batch) events.push_back(&item->event);
+  for (const Item* item : batch) {
+    events.push_back(&item->event);
+    last_handed_out_ = std::max(last_handed_out_, item->tag);
+  }
 #ifdef MUSKRAT_BUG_ack_before_effect
   for (const Item* item : batch) session_->finish(item->tag);
 #endif

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <stdexcept>
 
 namespace muskrat {
@@ -52,6 +53,7 @@ void Schedule::place(std::unique_ptr<Item> item) {
 void Schedule::make_ready(ScheduledKey& key) {
   Lane& lane = lanes_[key.lane];
   key.state = ScheduledKey::State::ready;
+  if (key.items.front()->tag > last_) return;
   lane.ready.push_back(&key);
   lane.oldest_ready = std::min(lane.oldest_ready, key.items.front()->taken_at);
 }
@@ -139,6 +141,17 @@ void Schedule::wait_until(Item& item, SteadyTime until) {
   key.timed = true;
 }
 
+void Schedule::stop_after(uint64_t last) {
+  last_ = last;
+  for (Lane& lane : lanes_)
+    std::erase_if(lane.ready, [&](const ScheduledKey* key) { return key->items.front()->tag > last; });
+}
+
+size_t Schedule::ready() const {
+  return std::accumulate(lanes_.begin(), lanes_.end(), size_t{0},
+                         [](size_t sum, const Lane& lane) { return sum + lane.ready.size(); });
+}
+
 std::optional<SteadyTime> Schedule::next_due(unsigned index) const {
   std::optional<SteadyTime> due;
   if (!timers_.empty()) due = timers_.begin()->first;
@@ -155,6 +168,7 @@ void Schedule::clear() {
   keys_.clear();
   lanes_.assign(limits_.lanes, Lane{});
   barrier_placed_ = false;
+  last_ = UINT64_MAX;
   in_hand_ = bytes_ = held_ = 0;
 }
 

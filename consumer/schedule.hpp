@@ -7,6 +7,7 @@
 // Pure: time is handed in, nothing is sent. Thread rule: one owner; lanes only read the Items of their batch.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -67,12 +68,16 @@ class Schedule {
   // It waits for a call of finish() or wait_until().
   void wait(Item& item);
 
+  // From now on nothing goes whose tag is above `last`: the way to an end without gaps. clear() lifts it.
+  void stop_after(uint64_t last);
+
   // When next_batch() of an idle lane may have something that it has not now; nullopt: only after another call.
   std::optional<SteadyTime> next_due(unsigned lane) const;
 
   size_t in_hand() const { return in_hand_; }
   size_t bytes() const { return bytes_; }
   size_t under_way() const { return under_way_; }
+  size_t ready() const;                  // keys whose next event may go
   size_t held() const { return held_; }  // waiting ones and those behind them
   void clear();                          // the channel is gone; nothing may be under way
 
@@ -99,6 +104,7 @@ class Schedule {
   std::multimap<SteadyTime, ScheduledKey*> timers_;
   std::deque<Behind> behind_;  // everything from the first barrier on that is not yet due
   bool barrier_placed_ = false;
+  uint64_t last_ = UINT64_MAX;
   size_t in_hand_ = 0, bytes_ = 0, under_way_ = 0, held_ = 0;
 };
 

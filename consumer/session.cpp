@@ -1,5 +1,6 @@
 #include "consumer/session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace muskrat {
@@ -7,7 +8,9 @@ namespace {
 
 constexpr milliseconds rpc_span{15'000};
 constexpr milliseconds goodbye_span{2'000};
+constexpr milliseconds acks_every{5};
 constexpr milliseconds singles_every{200};
+constexpr milliseconds heard_span{100};
 
 }  // namespace
 
@@ -35,17 +38,33 @@ void Session::on_delivery(amqp::Delivery&& delivery) {
   arrived_.push_back(std::move(delivery));
 }
 
+// Few acknowledgements, each for many: a quorum queue's channel keeps those beyond 32 under way in its own memory, and
+// loses them when it is closed.
 void Session::flush_acks(bool all) {
   const SteadyTime now = std::chrono::steady_clock::now();
-  const bool singles = all || settling_.unacknowledged() * 2 >= prefetch_ || now - singles_at_ >= singles_every;
+  const size_t waiting = settling_.unacknowledged();
+  if (waiting == 0 || (!all && now - acked_at_ < acks_every && waiting * 4 < prefetch_)) return;
+  const bool singles = all || waiting * 2 >= prefetch_ || now - singles_at_ >= singles_every;
   if (singles) singles_at_ = now;
-  for (const Settling::Ack& ack : settling_.take_acks(singles))
+  for (const Settling::Ack& ack : settling_.take_acks(singles)) {
     connection_.ack(ack.tag, ack.multiple, Deadline::in(rpc_span));
+    acked_at_ = now;
+  }
+}
+
+std::optional<SteadyTime> Session::acks_due() const {
+  if (settling_.unacknowledged() == 0) return std::nullopt;
+  const SteadyTime soon = acked_at_ + acks_every;
+  return settling_.prefix_finished() ? soon : std::max(soon, singles_at_ + singles_every);
 }
 
 void Session::close() {
+  taking_ = false;
   try {
     flush_acks(true);
+    // for the broker to work them off: see above
+    const Deadline heard = Deadline::at(acked_at_ + heard_span);
+    while (!heard.passed()) connection_.pump(*this, heard);
   } catch (const Failure&) {
     // the broker will hand these out again; endpoints recognise them
   }

@@ -23,10 +23,13 @@ class Session : private amqp::Handler {
   std::vector<amqp::Delivery> pump(Deadline deadline, const Stop* stop, int wake_fd, size_t allowance);
   void stop_taking() { taking_ = false; }
   void finish(uint64_t tag) { settling_.finished(tag); }
-  // Acknowledges what is finished; those behind an unfinished one too when they are many, old, or `all`.
+  // Acknowledges what is finished, now and then (see acks_due()); those behind an unfinished one too when they are
+  // many, old, or `all`.
   void flush_acks(bool all);
   // Acknowledges the rest and closes; never throws. What is open goes back to the queue.
   void close();
+  // When flush_acks() should be called again, if something waits for it.
+  std::optional<SteadyTime> acks_due() const;
 
   uint64_t generation() const { return generation_; }
   uint16_t prefetch() const { return prefetch_; }
@@ -45,7 +48,7 @@ class Session : private amqp::Handler {
   std::vector<amqp::Delivery> arrived_;
   size_t allowance_ = 0, arrived_bytes_ = 0;
   bool taking_ = true, overflowed_ = false, cancelled_ = false;
-  SteadyTime singles_at_{};
+  SteadyTime acked_at_{}, singles_at_{};
 };
 
 }  // namespace muskrat

@@ -33,6 +33,7 @@ class Settling {
 
   // When the oldest unfinished delivery was taken (after take_acks(): what is acknowledged is out of the account).
   std::optional<SteadyTime> oldest_open() const;
+  bool prefix_finished() const { return !tags_.empty() && tags_.front().state != State::open; }
   size_t open() const { return open_; }                // taken and not finished
   size_t unacknowledged() const { return finished_; }  // finished and not yet handed to take_acks()
   bool clean() const { return tags_.empty(); }         // everything taken is acknowledged

@@ -197,7 +197,7 @@ class PostgresEndpoint : public Endpoint {
 
 std::span<const Option> endpoint_options() {
   static const std::array options{
-      Option{"dsn", OptionType::secret, "", "",
+      Option{"dsn", OptionType::text, "", "",
              "Where the database is: a libpq connection string or URI, such as host=db dbname=analytics user=muskrat.",
              true},
       Option{"password", OptionType::secret, "", "",
