@@ -82,12 +82,11 @@ void capture_update(const Firing& firing) {
 }
 
 void capture_row(const Firing& firing) {
-  if (firing.plan.spec.role == Role::enter)
+  Role role = firing.plan.spec.role;
+  if (role == Role::enter || !firing.before)
     tell_present(firing, 'i');
-  else if (firing.plan.spec.role == Role::leave)
+  else if (role == Role::leave)
     tell_left(firing);
-  else if (!firing.before)
-    tell_present(firing, 'i');
   else if (!firing.after)
     tell_gone(firing);
   else

@@ -50,9 +50,8 @@ void put_dimension(Json& json, ArrayWalk& walk, int dimension) {
 // The plan of a composite's field. ALTER TYPE may have changed the composite since the last value.
 TypePlan& field_plan(TypePlan& plan, int index, int count, Oid type) {
   if (plan.field_count < count) {
-    Size size = sizeof(TypePlan*) * count;
-    auto** grown = static_cast<TypePlan**>(MemoryContextAllocZero(plan.memory, size));
-    if (plan.field_count) memcpy(grown, plan.fields, sizeof(TypePlan*) * plan.field_count);
+    auto** grown = static_cast<TypePlan**>(MemoryContextAllocZero(plan.memory, count * sizeof(void*)));
+    for (int i = 0; i < plan.field_count; i++) grown[i] = plan.fields[i];
     plan.fields = grown;
     plan.field_count = count;
   }

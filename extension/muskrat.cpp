@@ -19,7 +19,7 @@ extern "C" {
 
 extern "C" {
 PG_MODULE_MAGIC;
-PGDLLEXPORT void _PG_init(void);
+PGDLLEXPORT void _PG_init(void);  // NOLINT: the name that PostgreSQL looks for
 }
 
 int setting_max_body_kb = 8192;
