@@ -56,6 +56,7 @@ SELECT muskrat.attach('customer', 'Frontend.Customer', '["id", {"plan": []}]');
 SELECT muskrat.attach('customer', 'Frontend.Customer', '["id", {"plan": 5}]');
 SELECT muskrat.attach('customer', 'Frontend.Customer', '["id", 5]');
 SELECT muskrat.attach('customer', 'Frontend.Customer', '["id", ["email"]]');
+DO $$ BEGIN PERFORM muskrat.attach('customer', 'Frontend.Customer', repeat('[{"a":', 33) || '["id"]' || repeat('}]', 33)); EXCEPTION WHEN SQLSTATE 'MK004' THEN RAISE NOTICE '%', SQLERRM; END $$;
 -- what an update must change
 SELECT muskrat.attach('customer', 'Frontend.Customer', '*', changes_of => '{volum}');
 -- twice the same

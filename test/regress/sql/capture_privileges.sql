@@ -77,5 +77,12 @@ SET ROLE muskrat_test_app;
 INSERT INTO customer VALUES (2, 'b@x');
 RESET ROLE;
 SELECT * FROM events();
+-- who watches may see what is attached
+SET ROLE muskrat_monitor;
+SELECT relation, name, problem FROM muskrat.attached();
+SELECT name, condition FROM muskrat.attached ORDER BY name;
+SELECT is_called FROM muskrat.capture_dropped;
+SELECT muskrat.attach('customer', 'Frontend.X', '*');
+RESET ROLE;
 DROP OWNED BY muskrat_test_app, muskrat_test_owner;
 DROP ROLE muskrat_test_app, muskrat_test_owner;
