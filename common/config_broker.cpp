@@ -120,6 +120,16 @@ void check_tls(const Settings& broker, std::vector<Problem>& problems) {
   }
 }
 
+// A URL that was right at load and is not any more was rotated by hand; the next look may find it mended.
+amqp::Address fresh_address(const Settings& broker) {
+  const std::string url = broker.fresh_secret("url");
+  try {
+    return amqp::parse_url(url);
+  } catch (const Failure& failure) {
+    throw Failure(Remedy::reconnect, failure.what());
+  }
+}
+
 }  // namespace
 
 OptionTable broker_options() { return broker_table; }
@@ -165,7 +175,7 @@ void check_listen(const std::string& path, const Settings& section, std::vector<
 }
 
 amqp::Address Config::broker_now() const {
-  amqp::Address address = amqp::parse_url(broker_settings.fresh_secret("url"));
+  amqp::Address address = fresh_address(broker_settings);
   if (broker_settings.given("password")) address.password = broker_settings.fresh_secret("password");
   address.heartbeat = std::chrono::duration_cast<std::chrono::seconds>(broker_settings.duration("heartbeat"));
   const Settings& tls = broker_settings.section("tls");

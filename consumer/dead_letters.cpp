@@ -43,9 +43,9 @@ void add_headers(amqp::Message& message, const amqp::Table& headers) {
 
 }  // namespace
 
-DeadLetterOffice::DeadLetterOffice(const amqp::Address& broker, const Topology& topology, std::string endpoint,
-                                   Mailbox& mailbox)
-    : broker_(broker), topology_(topology), endpoint_(std::move(endpoint)), mailbox_(mailbox) {
+DeadLetterOffice::DeadLetterOffice(std::function<amqp::Address()> broker, const Topology& topology,
+                                   std::string endpoint, Mailbox& mailbox)
+    : broker_(std::move(broker)), topology_(topology), endpoint_(std::move(endpoint)), mailbox_(mailbox) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -111,7 +111,7 @@ void DeadLetterOffice::work() {
   refusal_.clear();
   returned_.clear();
   if (!connection_) {
-    connection_ = amqp::Connection::open(broker_, "muskrat consume " + endpoint_ + " dead letters",
+    connection_ = amqp::Connection::open(broker_(), "muskrat consume " + endpoint_ + " dead letters",
                                          Deadline::in(milliseconds(15'000)), &quit_);
     connection_->confirm_select(Deadline::in(milliseconds(15'000)));
   }

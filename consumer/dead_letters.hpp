@@ -10,6 +10,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -41,7 +42,9 @@ inline constexpr std::string_view header_at = "x-muskrat-dead-at";  // milliseco
 
 class DeadLetterOffice : private amqp::Handler {
  public:
-  DeadLetterOffice(const amqp::Address& broker, const Topology& topology, std::string endpoint, Mailbox& mailbox);
+  // `broker` is asked at every connect, on the office's thread: a rotated password needs no restart.
+  DeadLetterOffice(std::function<amqp::Address()> broker, const Topology& topology, std::string endpoint,
+                   Mailbox& mailbox);
   ~DeadLetterOffice() override;
 
   void bury(DeadLetter letter);  // one report `buried` follows, unless it is abandoned
@@ -60,7 +63,7 @@ class DeadLetterOffice : private amqp::Handler {
   void on_return(amqp::Returned&& returned) override;
   void settle(uint64_t tag, bool acked);
 
-  const amqp::Address broker_;
+  const std::function<amqp::Address()> broker_;
   const Topology topology_;
   const std::string endpoint_;
   Mailbox& mailbox_;

@@ -35,7 +35,7 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       lane_backoff_(options_.circuit_first, options_.circuit_most),
       prefetch_(options_.prefetch),
       lanes_(options_.lanes),
-      office_(config.broker, config.topology, component.name, mailbox_) {
+      office_([&config] { return config.broker_now(); }, config.topology, component.name, mailbox_) {
   board_.set(row_, false, "connecting", "");
   for (unsigned i = 0; i < options_.lanes; ++i)
     lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, options_.timeout, mailbox_);
@@ -74,8 +74,8 @@ bool Host::lanes_ready() {
 
 bool Host::open_session() {
   try {
-    auto connection =
-        amqp::Connection::open(config_.broker, "muskrat consume " + component_.name, Deadline::in(broker_span), &stop_);
+    auto connection = amqp::Connection::open(config_.broker_now(), "muskrat consume " + component_.name,
+                                             Deadline::in(broker_span), &stop_);
     if (options_.on_dead == OnDead::hold)
       held_keys_.rebuild(connection, config_.topology.dead_queue(component_.name), Deadline::in(broker_span));
     const uint16_t prefetch = circuit_.probing() ? std::min(prefetch_, probing_prefetch) : prefetch_;
