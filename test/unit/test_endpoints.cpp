@@ -1,0 +1,239 @@
+// The endpoint contract, for every registered kind; and what `file` promises beyond it.
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+#include <sys/resource.h>
+
+#include "test/unit/endpoint_fixture.hpp"
+#include "test/unit/unit.hpp"
+
+namespace muskrat {
+namespace {
+
+using Fate = Outcome::Fate;
+using unit::event;
+using unit::Made;
+
+std::string minimal(const std::string& kind, const unit::Folder& folder) {
+  if (kind == "file") return "    path: " + (folder / "out.jsonl") + "\n";
+  if (kind == "postgres") return "    dsn: host=/nowhere\n    routes: [{table: t, key: [id], columns: [id]}]\n";
+  return "";
+}
+
+int setup(void** state) {
+  *state = new Made;
+  return 0;
+}
+int teardown(void** state) {
+  delete static_cast<Made*>(*state);
+  return 0;
+}
+Made& made_of(void** state) { return *static_cast<Made*>(*state); }
+
+// ---- every kind ----
+
+void test_endpoints_every_kind_has_name_help_and_helped_options(void**) {
+  std::set<std::string_view> names;
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    assert_true(names.insert(kind.name).second);
+    assert_true(kind.help.size() > 20);
+    assert_non_null(kind.make);
+    assert_true(kind.default_lanes >= 1 && kind.default_lanes <= kind.most_lanes);
+    for (const Option& option : kind.options) {
+      assert_true(option.help.ends_with("."));
+      for (const Option& common : endpoint_common_options()) assert_true(option.name != common.name);
+    }
+  }
+}
+
+void test_endpoints_every_kind_loads_with_what_it_requires_alone(void**) {
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    const unit::Folder folder;
+    const Loaded loaded = unit::load_endpoint(folder, std::string(kind.name), minimal(std::string(kind.name), folder));
+    for (const Problem& problem : loaded.problems)
+      if (problem.error) fail_msg("%s", describe(problem).c_str());
+    assert_non_null(kind.make(loaded.config.endpoints.front()).get());
+  }
+}
+
+void test_endpoints_every_kind_refuses_an_unknown_option(void**) {
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    const unit::Folder folder;
+    const std::string options = minimal(std::string(kind.name), folder) + "    no_such_option: 1\n";
+    assert_false(unit::load_endpoint(folder, std::string(kind.name), options).ok());
+  }
+}
+
+// One outcome per event in the order given, and a bad event never fails its neighbours: for each kind that needs no
+// server (test/integration has postgres).
+void test_endpoints_bad_event_fails_alone(void**) {
+  for (const std::string kind : {"file", "null"}) {
+    Made made;
+    made.make(kind, minimal(kind, made.folder));
+    const auto outcomes = made.deliver({event(1, 1, "{\"id\":1}"), event(2, 2, "no json"), event(3, 3, "{\"id\":3}")});
+    assert_int_equal(outcomes.size(), 3);
+    assert_true(outcomes[0].fate == Fate::done && outcomes[2].fate == Fate::done);
+    if (kind == "null") continue;
+    assert_true(outcomes[1].fate == Fate::dead);
+    unit::assert_lacks(outcomes[1].reason, "no json");
+  }
+}
+
+// ---- postgres: what configuration alone shows ----
+
+std::string first_error(const std::string& routes) {
+  const unit::Folder folder;
+  const Loaded loaded = unit::load_endpoint(folder, "postgres", "    dsn: host=/nowhere\n    routes: " + routes + "\n");
+  for (const Problem& problem : loaded.problems)
+    if (problem.error) return problem.text;
+  return "";
+}
+
+void test_endpoints_postgres_route_without_key_is_refused(void**) {
+  unit::assert_holds(first_error("[{table: t, columns: [id]}]"), "needs a key");
+  unit::assert_text(first_error("[{table: t, columns: [id], mode: append}]"), "");
+}
+void test_endpoints_postgres_key_outside_the_columns_is_refused(void**) {
+  unit::assert_holds(first_error("[{table: t, key: [nr], columns: [id]}]"), "key column nr");
+}
+void test_endpoints_postgres_two_unnamed_routes_to_one_table_are_refused(void**) {
+  const std::string route = "{table: t, key: [id], columns: [id]}";
+  unit::assert_holds(first_error("[" + route + ", " + route + "]"), "name");
+}
+void test_endpoints_postgres_bad_pattern_is_refused(void**) {
+  unit::assert_holds(first_error("[{'on': ['a.b.c.d'], table: t, key: [id], columns: [id]}]"), "pattern a.b.c.d");
+}
+
+// ---- file ----
+
+void make_file(Made& made, const std::string& more = "") { made.make("file", minimal("file", made.folder) + more); }
+
+void test_file_line_holds_event_and_body_as_it_was(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  made.deliver({event(7, 42, "{\"id\":7,\"n\":12345678901234567890.50}")});
+  const std::string line = unit::read_file(made.folder / "out.jsonl");
+  unit::assert_text(
+      line,
+      "{\"routing_key\":\"Frontend.Customer.Signup\",\"message_id\":\"00000000-0000-7000-8000-100000000042\","
+      "\"key\":\"Frontend.Customer:[7]\",\"op\":\"insert\",\"epoch\":1,\"seq\":42,\"source\":\"frontend\","
+      "\"captured_at\":\"2023-11-14T22:13:20.000042Z\",\"body\":{\"id\":7,\"n\":12345678901234567890.50}}\n");
+}
+
+void test_file_body_over_several_lines_becomes_one(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  made.deliver({event(1, 1, "{\n  \"id\": 1\n}")});
+  const std::string text = unit::read_file(made.folder / "out.jsonl");
+  assert_int_equal(std::count(text.begin(), text.end(), '\n'), 1);
+  unit::assert_holds(text, "\"body\":{\"id\":1}}");
+}
+
+void test_file_torn_last_line_is_cut_and_its_event_written_again(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  made.deliver({event(1, 1, "{\"id\":1}"), event(2, 2, "{\"id\":2}")});
+  const std::string path = made.folder / "out.jsonl", whole = unit::read_file(path);
+  made.endpoint.reset();
+  std::filesystem::resize_file(path, whole.size() - 5);
+  make_file(made);
+  const auto outcomes = made.deliver({event(1, 1, "{\"id\":1}"), event(2, 2, "{\"id\":2}")});
+  assert_true(outcomes[0].fate == Fate::repeated);
+  assert_true(outcomes[1].fate == Fate::done);
+  unit::assert_text(unit::read_file(path), whole);
+}
+
+void test_file_that_holds_one_torn_line_becomes_empty(void** state) {
+  Made& made = made_of(state);
+  std::ofstream(made.folder / "out.jsonl") << std::string(200'000, 'x');
+  make_file(made);
+  assert_int_equal(std::filesystem::file_size(made.folder / "out.jsonl"), 0);
+}
+
+void test_file_rotates_by_size_and_knows_events_of_the_file_before(void** state) {
+  Made& made = made_of(state);
+  make_file(made, "    rotate_bytes: 4KiB\n");
+  const std::string body = "{\"x\":\"" + std::string(3000, 'x') + "\"}";
+  for (int64_t seq = 1; seq <= 4; ++seq) made.deliver({event(seq, seq, body)});
+  made.endpoint.reset();
+  make_file(made, "    rotate_bytes: 4KiB\n");
+  assert_true(made.deliver({event(3, 3, body)})[0].fate == Fate::repeated);
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(made.folder / ""))
+    files += entry.path().filename().string().starts_with("out.jsonl");
+  assert_int_equal(files, 2);
+}
+
+void test_file_keeps_as_many_rotated_files_as_told(void** state) {
+  Made& made = made_of(state);
+  make_file(made, "    rotate_bytes: 4KiB\n    keep: 2\n");
+  std::ofstream(made.folder / "out.jsonl.backup") << "not ours";
+  const std::string body = "{\"x\":\"" + std::string(5000, 'x') + "\"}";
+  for (int64_t seq = 1; seq <= 6; ++seq) made.deliver({event(seq, seq, body)});
+  size_t rotated = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(made.folder / ""))
+    rotated += entry.path().filename().string().starts_with("out.jsonl.2");
+  assert_int_equal(rotated, 2);
+  assert_true(std::filesystem::exists(made.folder / "out.jsonl.backup"));
+}
+
+void test_file_full_disk_is_the_endpoints_trouble_and_leaves_no_torn_line(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  made.deliver({event(1, 1, "{\"id\":1}")});
+  const std::string path = made.folder / "out.jsonl", before = unit::read_file(path);
+  rlimit limit{}, small{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  small = {before.size() + 100, limit.rlim_max};
+  signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  Remedy remedy = Remedy::stop;
+  try {
+    made.deliver({event(2, 2, "{\"x\":\"" + std::string(5000, 'x') + "\"}")});
+  } catch (const Failure& failure) {
+    remedy = failure.remedy();
+  }
+  setrlimit(RLIMIT_FSIZE, &limit);
+  assert_true(remedy == Remedy::reconnect);
+  unit::assert_text(unit::read_file(path), before);
+}
+
+void test_file_second_writer_is_refused(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  const auto other = unit::kind_named("file").make(made.config.endpoints.front());
+  std::string why;
+  try {
+    other->connect(unit::soon());
+  } catch (const Failure& failure) {
+    why = failure.what();
+  }
+  unit::assert_holds(why, "another process");
+}
+
+}  // namespace
+}  // namespace muskrat
+
+int main() {
+  using namespace muskrat;
+  const CMUnitTest tests[] = {
+      checked(test_endpoints_every_kind_has_name_help_and_helped_options),
+      checked(test_endpoints_every_kind_loads_with_what_it_requires_alone),
+      checked(test_endpoints_every_kind_refuses_an_unknown_option),
+      checked(test_endpoints_bad_event_fails_alone),
+      checked(test_endpoints_postgres_route_without_key_is_refused),
+      checked(test_endpoints_postgres_key_outside_the_columns_is_refused),
+      checked(test_endpoints_postgres_two_unnamed_routes_to_one_table_are_refused),
+      checked(test_endpoints_postgres_bad_pattern_is_refused),
+      checked_with(test_file_line_holds_event_and_body_as_it_was, setup, teardown),
+      checked_with(test_file_body_over_several_lines_becomes_one, setup, teardown),
+      checked_with(test_file_torn_last_line_is_cut_and_its_event_written_again, setup, teardown),
+      checked_with(test_file_that_holds_one_torn_line_becomes_empty, setup, teardown),
+      checked_with(test_file_rotates_by_size_and_knows_events_of_the_file_before, setup, teardown),
+      checked_with(test_file_keeps_as_many_rotated_files_as_told, setup, teardown),
+      checked_with(test_file_full_disk_is_the_endpoints_trouble_and_leaves_no_torn_line, setup, teardown),
+      checked_with(test_file_second_writer_is_refused, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
