@@ -47,26 +47,14 @@ void tell_present(const Firing& firing, char op) {
     tell(plan, as_insert ? 'i' : 'u', routing_key, newest);
   else
     count_dropped();
-  if (newest && newest != firing.after) ExecDropSingleTupleTableSlot(newest);
+  release_version(firing.after, newest);
 }
 
-// The row that was there, under the key it had, is there no longer.
+// The row that was there, under the key it had, is there no longer, or no longer meets the condition.
 void tell_gone(const Firing& firing) {
   if (!firing.plan.on_delete.text) return;
   if (exists_again(firing)) return count_dropped();
   tell(firing.plan, 'd', firing.plan.on_delete, firing.before);
-}
-
-// The condition was true and is not any more. When a later write made it true again, that write has told so.
-void tell_left(const Firing& firing) {
-  if (!firing.plan.on_delete.text) return;
-  TupleTableSlot* newest = newest_version(firing, firing.after);
-  bool still_left = !newest || newest == firing.after || when_holds(firing, firing.before, newest);
-  if (still_left)
-    tell(firing.plan, 'd', firing.plan.on_delete, firing.before);
-  else
-    count_dropped();
-  if (newest && newest != firing.after) ExecDropSingleTupleTableSlot(newest);
 }
 
 // A new key is the end of one row and the start of another, where there are words for it; else an update like others.
@@ -85,9 +73,7 @@ void capture_row(const Firing& firing) {
   Role role = firing.plan.spec.role;
   if (role == Role::enter || !firing.before)
     tell_present(firing, 'i');
-  else if (role == Role::leave)
-    tell_left(firing);
-  else if (!firing.after)
+  else if (role == Role::leave || !firing.after)
     tell_gone(firing);
   else
     capture_update(firing);

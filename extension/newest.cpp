@@ -115,12 +115,25 @@ TupleTableSlot* newest_version(const Firing& firing, TupleTableSlot* given) {
   if (!is_heap(table)) return given;
   TupleTableSlot* newest = given;
   for (HeapTuple row = header_of(given); we_wrote_over(row->t_data); row = header_of(newest)) {
-    if (is_end_of_chain(row)) return nullptr;
+    bool ended = is_end_of_chain(row);
     ItemPointerData next = row->t_data->t_ctid;
-    if (newest == given) newest = table_slot_create(table, nullptr);
-    if (!table_tuple_fetch_row_version(table, &next, SnapshotAny, newest)) return nullptr;
+    if (!ended && newest == given) newest = table_slot_create(table, nullptr);
+    if (!ended && table_tuple_fetch_row_version(table, &next, SnapshotAny, newest)) continue;
+    release_version(given, newest);
+    return nullptr;
   }
   return newest;
+}
+
+void release_version(TupleTableSlot* given, TupleTableSlot* version) {
+  if (version && version != given) ExecDropSingleTupleTableSlot(version);
+}
+
+// The condition is not stored by itself, only within each trigger's WHEN. That of the trigger for rows that leave says
+// that it held before and does not now.
+static bool meets_condition(const Firing& firing, TupleTableSlot* row) {
+  if (firing.plan.spec.role == Role::leave) return !when_holds(firing, firing.before, row);
+  return when_holds(firing, row, row);
 }
 
 bool exists_again(const Firing& firing) {
@@ -130,7 +143,7 @@ bool exists_again(const Firing& firing) {
   TupleTableSlot* found = table_slot_create(table, nullptr);
   bool exists = find_by_primary_key(firing, firing.before, found) &&
                 equal(ordering_key(firing.plan, found), ordering_key(firing.plan, firing.before)) &&
-                when_holds(firing, found, found);
+                meets_condition(firing, found);
   ExecDropSingleTupleTableSlot(found);
   return exists;
 }

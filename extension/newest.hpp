@@ -20,8 +20,11 @@ struct Firing {
 // The newest version of `given` (one of the firing's two rows); null when the row is gone. Mostly `given` itself.
 TupleTableSlot* newest_version(const Firing& firing, TupleTableSlot* given);
 
-// Whether the row that `before` deleted or moved away from its key is there again, under the same primary key and
-// ordering key, told by an event that was captured before this one.
+// Ends the use of what newest_version gave.
+void release_version(TupleTableSlot* given, TupleTableSlot* version);
+
+// Whether the row that `before` deleted, moved away from its key or took out of the condition is there again, under the
+// same primary key and ordering key, told by an event that was captured before this one. Needs a primary key.
 bool exists_again(const Firing& firing);
 
 // Whether the trigger's WHEN condition (if any) holds for these rows.
