@@ -104,6 +104,8 @@ def test_bad_input_database_without_the_extension_is_told(world):
     world.program.setup()
     relay = world.program.relay(wait=False)
     assert "CREATE EXTENSION" in world.wait_log(relay, "CREATE EXTENSION")
+    assert relay.wait(10) == 1, "it has nothing to do until a person acts"
+    world.program.daemons.remove(relay)
 
 
 def test_bad_input_broker_refuses_the_login(world):
