@@ -31,8 +31,7 @@ class Accept : public Command {
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
-    const Component& source = find_component(config.sources, source_, "source");
-    pg::Connection db = open_source(source, dsn_);
+    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
     explain(db);
     if (!yes_ && !agreed()) {
       print("Nothing was changed.\n");
