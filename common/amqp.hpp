@@ -149,7 +149,8 @@ class Connection {
 
   // ---- the loop ----
   // Handles every frame that is here, waiting for the first one no longer than the deadline (or until `stop`, or until
-  // `other_fd` is readable). Services heartbeats. Returns true when it handled something.
+  // `other_fd` is readable, or there is room again after a would_block). Services heartbeats. Returns true when it
+  // handled something.
   bool pump(Handler& handler, Deadline deadline, const Stop* stop = nullptr, int other_fd = -1);
   int socket() const;
   // Frames are already in the buffer: poll() on socket() would sleep on them.

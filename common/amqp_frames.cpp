@@ -71,16 +71,20 @@ bool Connection::pump(Handler& handler, Deadline deadline, const Stop* stop, int
   for (;;) {
     impl.send_heartbeat_when_due();
     bool here = impl.buffered();
-    pollfd entries[3] = {{impl.fd(), POLLIN, 0}, {stop == nullptr ? -1 : stop->fd(), POLLIN, 0}, {other_fd, POLLIN, 0}};
+    short wanted = impl.full && !impl.blocked ? POLLIN | POLLOUT : POLLIN;
+    pollfd entries[3] = {{impl.fd(), wanted, 0}, {stop == nullptr ? -1 : stop->fd(), POLLIN, 0}, {other_fd, POLLIN, 0}};
     ::poll(entries, 3, here ? 0 : deadline.sooner(impl.next_heartbeat()).poll_timeout());
-    if (entries[0].revents != 0) impl.last_received = std::chrono::steady_clock::now();
+    bool room = (entries[0].revents & POLLOUT) != 0;
+    bool readable = (entries[0].revents & ~POLLOUT) != 0;
+    if (readable) impl.last_received = std::chrono::steady_clock::now();
+    if (room) impl.full = false;
     int handled = 0;
     amqp_frame_t frame;
-    if (here || entries[0].revents != 0)
+    if (here || readable)
       for (; handled < most_frames && impl.next_frame(frame); ++handled) impl.dispatch(frame, handler);
     if (handled > 0) return true;
     impl.check_heartbeat();
-    if (entries[1].revents != 0 || entries[2].revents != 0 || deadline.passed()) return false;
+    if (room || entries[1].revents != 0 || entries[2].revents != 0 || deadline.passed()) return false;
   }
 }
 

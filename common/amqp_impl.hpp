@@ -67,6 +67,14 @@ amqp_socket_t* new_tls_socket(amqp_connection_state_t state, const Address& addr
 inline constexpr amqp_channel_t channel_number = 1;
 inline constexpr int frame_max_bytes = 131072;
 
+// A message on its way in: a method, a header, then body frames.
+struct Assembly {
+  bool returned = false;
+  Returned why;
+  Delivery delivery;
+  std::optional<uint64_t> body_bytes;  // still to come; known once the header is here
+};
+
 struct Connection::Impl {
   explicit Impl(const Address& address) : place(address.place()), state(amqp_new_connection()) {}
   ~Impl();
@@ -90,15 +98,9 @@ struct Connection::Impl {
   bool confirming = false;
   uint64_t last_tag = 0;
   size_t unpolled_bytes = 0;  // published since the socket was last seen writable
+  bool full = false;          // a publish was refused because it was not: pump() returns when it is again
   std::vector<amqp_table_entry_t> header_entries;
 
-  // the message under assembly: a method, a header, body frames
-  struct Assembly {
-    bool returned = false;
-    Returned why;
-    Delivery delivery;
-    std::optional<uint64_t> body_bytes;  // known once the header is here
-  };
   std::optional<Assembly> assembly;
 
   // ---- guarding (amqp_connection.cpp) ----

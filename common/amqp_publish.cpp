@@ -68,7 +68,8 @@ Sent Connection::publish(const Message& message, Deadline deadline) {
   expect_sendable(message);
   if (impl.blocked) return Sent::would_block;
   if (impl.unpolled_bytes >= poll_every_bytes) {
-    if (!impl.writable()) return Sent::would_block;
+    impl.full = !impl.writable();
+    if (impl.full) return Sent::would_block;
     impl.unpolled_bytes = 0;
   }
   auto properties = properties_of(message, impl.header_entries);

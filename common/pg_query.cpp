@@ -259,7 +259,7 @@ int64_t Connection::copy_in(const std::string& copy_sql, std::string_view data, 
 }
 
 void Connection::Impl::send_copy(std::string_view data, Deadline deadline) {
-  constexpr size_t chunk = 64 * 1024;  // keeps libpq's own buffer small
+  constexpr size_t chunk = 65536;  // keeps libpq's own buffer small
   for (size_t at = 0; at < data.size(); at += chunk) {
     auto part = data.substr(at, chunk);
     check_sent(PQputCopyData(raw(), part.data(), static_cast<int>(part.size())) > 0, "copying rows");
