@@ -14,6 +14,7 @@ import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ sys.path.insert(0, TEST)
 from harness import build as where  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
 from harness.processes import free_port  # noqa: E402
+from harness.processes import Child  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
 
 SECTIONS = ["unit", "integration", "regress", "isolation", "e2e", "torture"]
@@ -172,7 +174,7 @@ class Run:
         if not files:
             return tally
         report = os.path.join(self.out, f"{section}.xml")
-        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rs", "--color=no", f"--junitxml={report}",
+        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rs", "--durations=12", "--color=no", f"--junitxml={report}",
                 f"--rootdir={TEST}", os.path.join(TEST, section)]
         if self.args.k:
             argv += ["-k", self.args.k]
@@ -184,12 +186,14 @@ class Run:
         if os.path.exists(report):
             os.unlink(report)
         with open(os.path.join(self.out, f"{section}.log"), "w", encoding="utf-8") as log:
-            with subprocess.Popen(argv, env=env, cwd=where.TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  errors="replace") as process:
-                for out_line in process.stdout:
-                    log.write(out_line)
-                    log.flush()
-                    print("  " + out_line.rstrip(), flush=True)
+            # As a Child, so that pytest and its servers end with us.
+            child = Child(argv, log.name, env=env, cwd=where.TOP, stdout=subprocess.PIPE, death_signal=signal.SIGTERM)
+            for raw in child.process.stdout:
+                out_line = raw.decode(errors="replace")
+                log.write(out_line)
+                log.flush()
+                print("  " + out_line.rstrip(), flush=True)
+            child.wait()
         if not os.path.exists(report):
             tally.failed = 1
             return tally

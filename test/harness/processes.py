@@ -67,7 +67,7 @@ class Child:
 
     def __init__(self, argv, log, env=None, cwd=None, user=None, record=None, death_signal=signal.SIGKILL, keep=False,
                  stdout=None, what=None):
-        _install_handlers()
+        install_handlers()
         self.what = what or os.path.basename(argv[0])
         self.log_path = log
         self.record = record
@@ -189,7 +189,8 @@ def _on_signal(number, _frame):
     sys.exit(128 + number)
 
 
-def _install_handlers():
+def install_handlers():
+    """SIGTERM and SIGHUP end us as an exception does, so that what we started is ended too."""
     global _handlers_installed
     if _handlers_installed:
         return

@@ -47,7 +47,7 @@ class Rig:
         self.with_consumer = consumer
         self.program.configure(
             self.broker.url,
-            sources={"load": {"kind": "postgres", "dsn": self.front, "lease_time": "1s", **(source or {})}},
+            sources={"load": {"kind": "postgres", "dsn": self.front, "lease_time": "1s", "held_retry": "1s", **(source or {})}},
             endpoints=self._endpoints(endpoint or {}) if consumer else None)
         self.program.setup()
         self.observer = clients.Observer(self.broker, "observer", ("Load.#",))

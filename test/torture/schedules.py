@@ -46,21 +46,24 @@ def relay_kill_sweep(rig, step=1, first=1, on_kill=None, batch=(1, 2, 3, 1, 2)):
 
     Returns (violations, kills). `on_kill(rig)` may do more harm at that moment.
     """
-    n, kills, through = first, 0, 0
+    n, kills, through, seen_before = first, 0, 0, 0
     while through < 2 and n < SWEEP_LIMIT:
-        for pk in batch:
-            rig.write(pk, tag=f"n{n}")
-        before = rig.program.relay(wait=False, trace=kill_at(n))
-        dead = _until_dead_or(before, lambda: _all_published(rig) and _cursor_idle(rig), 60)
-        if dead:
-            kills += 1
-            through = 0
+        # Each N meets the whole batch and nothing but it: what a killed relay left half done is brought to its end first.
+        if len(rig.seen()) > seen_before:
+            _drain(rig)
+        if _all_published(rig):
+            for pk in batch:
+                rig.write(pk, tag=f"n{n}")
+        seen_before = len(rig.seen())
+        relay = rig.program.relay(wait=False, trace=kill_at(n))
+        if _until_dead_or(relay, lambda: _all_published(rig) and _cursor_idle(rig), 60):
+            kills, through = kills + 1, 0
             if on_kill:
                 on_kill(rig)
         else:
-            before.kill9()
-            _reap(before)
+            _end(relay)
             through += 1
+        _release_lease(rig)
         n += step
     rig.crashes = kills
     rig.heal()
@@ -77,9 +80,22 @@ def _cursor_idle(rig):
     return clients.value(rig.front, "SELECT current IS NULL FROM muskrat.cursor")
 
 
-def _reap(daemon):
-    """strace was killed; its tracee may live on: end it too."""
+def _drain(rig):
+    """An undisturbed relay, until everything is published and the cursor is at rest."""
+    relay = rig.program.relay(wait=False)
+    wait_until(lambda: _all_published(rig) and _cursor_idle(rig), 30, "an undisturbed relay to catch up")
+    relay.stop()
+
+
+def _release_lease(rig):
+    """So that the next relay need not wait until the dead one's lease has run out; test_relay_paused_leader… has that wait."""
+    clients.query(rig.front, "SELECT muskrat.lease_release(term) FROM muskrat.cursor WHERE holder IS NOT NULL")
+
+
+def _end(daemon):
+    """Ends strace and its tracee: without its tracer that would live on."""
     kill_group(daemon.pid)
+    daemon.wait()
 
 
 def consumer_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
@@ -87,14 +103,14 @@ def consumer_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
     rig.relay = rig.relay or rig.program.relay()
     n, kills, through = first, 0, 0
     while through < 2 and n < SWEEP_LIMIT:
-        for pk in batch:
-            rig.write(pk, tag=f"n{n}", delete_share=0.2)
+        if rig._arrived():
+            for pk in batch:
+                rig.write(pk, tag=f"n{n}", delete_share=0.2)
         consumer = rig.program.consume(wait=False, trace=kill_at(n))
         if _until_dead_or(consumer, rig._arrived, 60):
             kills, through = kills + 1, 0
         else:
-            consumer.kill9()
-            _reap(consumer)
+            _end(consumer)
             through += 1
         n += step
     rig.crashes = kills
@@ -227,9 +243,9 @@ def async_commit_crash(rig, step=1, first=1):
             kills, through = kills + 1, 0
             crash(rig)
         else:
-            relay.kill9()
-            _reap(relay)
+            _end(relay)
             through += 1
+        _release_lease(rig)
         n += step
     rig.crashes = kills
     rig.heal()

@@ -54,8 +54,8 @@ inline Schema consumer_schema() {
 // Loads `options` (YAML, indented by four) as the one endpoint of a file.
 inline Loaded load_endpoint(const Folder& folder, const std::string& kind, const std::string& options) {
   const std::string path = folder / "muskrat.yaml";
-  std::ofstream(path) << "broker: {url: \"amqp://localhost\"}\nendpoints:\n  it:\n    kind: " << kind
-                      << "\n    subscribe: ['#']\n"
+  std::ofstream(path) << "broker: {url: \"amqp://localhost\"}\nendpoints:\n  it:\n    kind: '" << kind
+                      << "'\n    subscribe: ['#']\n"
                       << options;
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   return load_config(path, consumer_schema());

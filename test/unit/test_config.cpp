@@ -346,6 +346,22 @@ void test_mistyped_kind_is_suggested(void** state) {
   expect(loaded, 3, "sources.a: kind is required and missing (there is knid: did you mean kind?); there are postgres");
 }
 
+const Kind null_kind{"null", "", daemon_table, nullptr};
+
+void test_kind_null_is_a_kind_and_no_kind_is_not(void** state) {
+  const Schema schema{{&null_kind}, {&null_kind}, daemon_table, daemon_table, common_table};
+  const auto load = [&](const std::string& kind) {
+    const std::string text = "broker: {url: \"amqp://u@h/\"}\nsources:\n  a:\n    kind:" + kind + "\n    listen: x\n";
+    return load_config(folder(state)->write("muskrat.yaml", text), schema);
+  };
+  for (const char* kind : {" null", " \"null\"", " 'null'  # drops everything"}) {
+    const Loaded loaded = load(kind);
+    assert_text(said(loaded), "");
+    assert_text(loaded.config.sources.at(0).kind, "null");
+  }
+  for (const char* kind : {"", " ~", " # null"}) expect(load(kind), 4, "sources.a.kind: ");
+}
+
 void test_included_files_add_up_and_keep_their_lines(void** state) {
   std::filesystem::create_directory(folder(state)->path / "d");
   folder(state)->write("d/more.yaml", "include: last.yaml\nsources:\n  b: {kind: postgres, dsn: x, mod: y}\n");
@@ -378,7 +394,7 @@ void test_include_mistakes_are_told(void** state) {
 void test_reference_lists_every_option_of_the_schema(void**) {
   const std::string text = describe_options(test_schema());
   for (const char* part : {"### Source `postgres`", "### Endpoint `file`", "`tls.verify`", "`routes[].table`",
-                           "| `lanes` | whole number, from 1 to 64 | `4` |", "upsert, append", "**required**"}) {
+                           "| `lanes` | whole number, from 1 to 64 | `4` |", "upsert, append", "| required |"}) {
     assert_holds(text, part);
   }
 }
@@ -402,6 +418,7 @@ int main() {
       checked_with(test_broker_tls_rules, make_folder, drop_folder),
       checked_with(test_listening_beyond_loopback_needs_a_token, make_folder, drop_folder),
       checked_with(test_mistyped_kind_is_suggested, make_folder, drop_folder),
+      checked_with(test_kind_null_is_a_kind_and_no_kind_is_not, make_folder, drop_folder),
       checked_with(test_included_files_add_up_and_keep_their_lines, make_folder, drop_folder),
       checked_with(test_include_mistakes_are_told, make_folder, drop_folder),
       checked(test_reference_lists_every_option_of_the_schema),

@@ -1,0 +1,466 @@
+"""The command line: help, exit codes, wrong usage, wrong configurations, and each verb against real servers.
+
+The first half needs no server. Golden texts (test/golden/help.txt, docs/configuration.md) are written anew by
+`make golden`; the diff is read before it is committed.
+"""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import build as where
+from harness.processes import Child, free_port, wait_until
+from harness.program import Program
+
+BUILD = where.default_build()
+MUSKRAT = os.path.join(BUILD, "muskrat")
+VERBS = ["check", "setup", "attach", "detach", "attached", "relay", "consume", "status", "tail", "dead list", "docs options", "accept"]
+
+
+def muskrat(*args, cwd=None, env=None, input=None):
+    clean = {k: v for k, v in os.environ.items() if k != "MUSKRAT_CONFIG"}
+    return subprocess.run([MUSKRAT, *args], capture_output=True, text=True, timeout=30, check=False, cwd=cwd, input=input,
+                          env={**clean, **(env or {})}, stdin=None if input else subprocess.DEVNULL)
+
+
+def golden(path, text):
+    path = os.path.join(where.TOP, path)
+    if os.environ.get("MUSKRAT_BLESS"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    with open(path, encoding="utf-8") as f:
+        assert text == f.read(), f"{path} differs from what the program says; if it should, run `make golden`"
+
+
+@pytest.fixture
+def program(tmp_path):
+    return Program(str(tmp_path), BUILD)
+
+
+# ---- no server needed ----
+
+
+def test_cli_help_of_every_verb_is_golden():
+    texts = []
+    for verb in ["", *VERBS]:
+        done = muskrat(*verb.split(), "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        texts.append(f"$ muskrat {verb} --help\n".replace("  ", " ") + done.stdout)
+    golden("test/golden/help.txt", "\n".join(texts))
+
+
+def test_cli_overview_names_every_verb_that_has_help():
+    overview = muskrat("--help").stdout
+    assert re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", overview, re.M) == VERBS
+
+
+def test_cli_reference_of_options_is_golden():
+    done = muskrat("docs", "options")
+    assert done.returncode == 0
+    golden("docs/configuration.md", done.stdout)
+
+
+def test_cli_version():
+    done = muskrat("--version")
+    assert done.returncode == 0 and re.fullmatch(r"muskrat \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("args, says", [
+    (["chek"], "unknown verb chek (did you mean check?); known are check, setup"),
+    (["dead"], "muskrat dead needs one of list"),
+    (["dead", "lst"], "unknown verb dead lst (did you mean list?)"),
+    (["tail", "--jsn"], "--jsn (did you mean --json?); see muskrat tail --help"),
+    (["tail", "--count", "0"], "see muskrat tail --help"),
+    (["tail", "--count", "x"], "see muskrat tail --help"),
+    (["attach", "frontend"], "TABLE is required"),
+    (["--nonsense"], "see muskrat --help"),
+    (["tail", "Frontend"], "can match no event: it has 1 word and a routing key has three; did you mean Frontend.*?"),
+])
+def test_cli_wrong_usage_exits_2_and_says_what_to_do(args, says, tmp_path):
+    done = muskrat(*args, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("muskrat: ") and says in done.stderr
+
+
+def test_cli_without_arguments_prints_help_and_exits_2():
+    done = muskrat()
+    assert done.returncode == 2 and done.stdout == muskrat("--help").stdout
+
+
+@pytest.mark.parametrize("verb", [["check"], ["relay"], ["consume"], ["setup"], ["status"], ["tail"], ["attached"]])
+def test_cli_without_configuration_says_where_it_looked(verb, tmp_path):
+    if os.path.exists("/etc/muskrat/muskrat.yaml"):
+        pytest.skip("this machine has a configuration")
+    done = muskrat(*verb, cwd=tmp_path)
+    assert done.returncode == 2 and "neither --config nor $MUSKRAT_CONFIG names one" in done.stderr
+    done = muskrat(*verb, "--config", "not-there.yaml", cwd=tmp_path)
+    assert done.returncode == 2 and "cannot read the configuration not-there.yaml" in done.stderr
+
+
+def test_cli_configuration_is_found_in_its_four_places(tmp_path):
+    text = 'broker: {url: "amqp://u@h/"}\nendpoints:\n  %s: {kind: "null", subscribe: "#"}\n'
+    for name in ("muskrat", "env", "flag"):
+        (tmp_path / f"{name}.yaml").write_text(text % name)
+    assert " muskrat.muskrat " in muskrat("check", cwd=tmp_path).stdout
+    env = {"MUSKRAT_CONFIG": str(tmp_path / "env.yaml")}
+    assert " muskrat.env " in muskrat("check", cwd=tmp_path, env=env).stdout
+    for args in (["check", "-c", "flag.yaml"], ["-c", "flag.yaml", "check"], ["check", "--config=flag.yaml"]):
+        assert " muskrat.flag " in muskrat(*args, cwd=tmp_path, env=env).stdout
+
+
+TEN_MISTAKES = """broker:
+  url: http://rabbit
+  heartbeat: 10
+sources:
+  "front end": {kind: postgres, dsn: x}
+  shop: {kind: postgress, dsn: x}
+endpoints:
+  analytics:
+    kind: file
+    subscribe: [Frontend, a.b.c.d]
+    path: ${NOT_SET_ANYWHERE}
+    lanes: 1000
+    lanse: 4
+    on_dead: drop
+log: {level: loud}
+relay: {listen: "0.0.0.0:9464"}
+"""
+
+
+def test_cli_check_tells_ten_mistakes_at_once_with_file_and_line(program):
+    program.write(TEN_MISTAKES)
+    done = program.run("check")
+    assert done.returncode == 2
+    found = [int(n) for n in re.findall(r"^\S+/muskrat\.yaml:(\d+): error: ", done.stdout, re.M)]
+    assert found == [2, 3, 5, 6, 10, 10, 11, 12, 13, 14, 15, 16]
+    assert "12 errors, 0 warnings" in done.stdout
+    assert "lanse: unknown key (did you mean lanes?)" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["relay", "consume", "setup", "status", "tail"])
+def test_cli_verbs_refuse_a_wrong_configuration_before_they_do_anything(program, verb):
+    program.write(TEN_MISTAKES)
+    done = program.run(verb)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count(": error: ") == 12
+
+
+def test_cli_check_shows_each_binding_and_never_a_secret(program):
+    program.write('broker: {url: "amqp://u:${PW}@h/", password: "${PW}"}\n'
+                  'sources:\n  f: {kind: postgres, dsn: "dbname=x password=${PW}", password: "${PW}"}\n'
+                  'endpoints:\n  a: {kind: "null", subscribe: ["Frontend.*", "Frontend.Customer.*", "*", "#.Signup"]}\n')
+    done = program.run("check", env={"PW": "hunter2"})
+    assert done.returncode == 0
+    for pattern, binding in {"Frontend.*": "Frontend.#", "Frontend.Customer.*": "Frontend.Customer.*", "*": "#", "#.Signup": "#.Signup"}.items():
+        assert re.search(rf"  {re.escape(pattern)} +{re.escape(binding)}$", done.stdout, re.M)
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_cli_check_warns_of_secrets_in_clear_text(program):
+    program.write('broker: {url: "amqp://u@h/", password: hunter2}\n')
+    os.chmod(program.config_path, 0o644)
+    done = program.run("check")
+    assert done.returncode == 0 and "hunter2" not in done.stdout
+    assert "1: warning: broker.password: a secret stands here in clear text" in done.stdout
+    assert "others may read it: chmod 600" in done.stdout
+
+
+def test_cli_example_configuration_is_right():
+    example = os.path.join(where.TOP, "examples", "muskrat.yaml")
+    done = muskrat("check", "--config", example, env={"MUSKRAT_BROKER_PASSWORD": "x", "ANALYTICS_PASSWORD": "y"})
+    assert done.returncode == 0 and "warning" not in done.stdout, done.stdout
+    done = muskrat("check", "--config", example)
+    assert done.returncode == 2 and "environment variable MUSKRAT_BROKER_PASSWORD is not set" in done.stdout
+
+
+def test_cli_only_with_an_unknown_name_suggests(program):
+    program.configure("amqp://h/", endpoints={"analytics": {"kind": "null", "subscribe": "#"}})
+    done = program.run("consume", "--only", "analytcs")
+    assert done.returncode == 2 and "no endpoint analytcs (did you mean analytics?)" in done.stderr
+    done = program.run("relay")
+    assert done.returncode == 2 and "has no source" in done.stderr
+
+
+def test_cli_broken_pipe_is_no_error():
+    done = subprocess.run(f"{MUSKRAT} docs options | head -1; echo ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash",
+                          capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "# Configuration\n0\n" and done.stderr == ""
+
+
+def test_cli_full_disk_is_an_error():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([MUSKRAT, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and "cannot write to standard output" in done.stderr
+
+
+def in_terminal(*args, env=None):
+    """What the program prints on a terminal."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe(MUSKRAT, [MUSKRAT, *args], {**os.environ, "TERM": "xterm", **(env or {})})
+    out = b""
+    while select.select([fd], [], [], 20)[0]:
+        try:
+            part = os.read(fd, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        out += part
+    os.waitpid(pid, 0)
+    os.close(fd)
+    return out.decode()
+
+
+def test_cli_colours_only_on_a_terminal_and_not_against_no_color(program):
+    program.configure("amqp://h/", endpoints={"a": {"kind": "null", "subscribe": "#"}})
+    args = ["check", "--config", program.config_path]
+    assert "\033[" in in_terminal(*args)
+    assert "\033[" not in in_terminal(*args, env={"NO_COLOR": "1"})
+    assert "\033[" not in in_terminal(*args, env={"TERM": "dumb"})
+    assert "\033[" not in program.run("check").stdout
+
+
+def test_cli_unreachable_servers_are_problems_not_hangs(program):
+    nowhere = f"host=127.0.0.1 port={free_port()} dbname=x user=postgres"
+    program.configure(f"amqp://guest:hunter2@127.0.0.1:{free_port()}/", sources={"f": {"kind": "postgres", "dsn": nowhere}})
+    for verb in (["check", "--online"], ["status"]):
+        done = program.run(*verb)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+    for verb in (["setup"], ["tail"]):
+        done = program.run(*verb)
+        assert done.returncode == 1 and done.stderr.startswith("muskrat: ") and "hunter2" not in done.stderr
+
+
+# ---- with servers ----
+
+
+def test_cli_check_online_says_what_is_missing_and_then_that_all_is_there(world):
+    world.sql("CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL)")
+    world.tsql("CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL)")
+    world.configure({"analytics": world.mirror(routes=[{"table": "customers", "key": ["id"], "columns": ["id", "email"]}])})
+    done = world.program.run("check", "--online")
+    assert done.returncode == 3
+    assert "PROBLEM  exchange muskrat: missing; run muskrat setup" in done.stdout
+    assert "PROBLEM  queue muskrat.analytics.dead: missing" in done.stdout
+    assert "PROBLEM  source frontend: no table is attached" in done.stdout
+    world.program.setup()
+    world.program.ok("attach", "frontend", "customers", "Frontend.Customer", "--columns", "id,email")
+    out = world.program.ok("check", "--online")
+    assert "PROBLEM" not in out and "customers is attached as Frontend.Customer" in out and "endpoint analytics: reached" in out
+
+
+def test_cli_check_online_finds_an_exchange_of_another_type(world):
+    world.broker.call(lambda c: c.exchange_declare("muskrat", "direct", durable=True))
+    world.configure({"a": {"kind": "null", "subscribe": "#"}})
+    done = world.program.run("check", "--online")
+    assert done.returncode == 3 and "exchange muskrat: is not the topic exchange it should be" in done.stdout
+
+
+def test_cli_setup_dry_run_changes_nothing(world):
+    world.configure({"a": {"kind": "null", "subscribe": "Frontend.*"}})
+    out = world.program.ok("setup", "--dry-run")
+    assert "missing  queue muskrat.a\n" in out and "muskrat -> muskrat.a: Frontend.#" in out
+    assert world.broker.depth("muskrat.a") is None
+    world.program.setup()
+    assert "missing" not in world.program.ok("setup", "--dry-run")
+
+
+def test_cli_wrong_broker_password_names_user_and_vhost_and_no_secret(world):
+    world.configure({"a": {"kind": "null", "subscribe": "#"}}, broker={"password": "hunter2"})
+    done = world.program.run("setup")
+    assert done.returncode == 1 and "guest" in done.stderr and world.vhost in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_cli_attach_attached_detach(world):
+    world.sql('CREATE TABLE "Odd, ""Name" (id int PRIMARY KEY, a int, "b""c" text)')
+    world.configure({})
+    run, ok = world.program.run, world.program.ok
+    table = '"Odd, ""Name"'
+    ok("attach", "frontend", table, "Frontend.Odd", "--insert", "Made", "--truncate", "-", "--columns", '["id", {"x": ["a"]}, "b\\"c"]',
+       "--changes-of", "a", "--changes-of", 'b"c', "--key", "id", "--condition", "a > 1")
+    shown = [json.loads(text) for text in ok("attached", "--json").splitlines()]
+    assert len(shown) == 1
+    found = shown[0]
+    assert (found["source"], found["object"], found["on_insert"], found["on_update"], found["on_truncate"]) == \
+        ("frontend", "Frontend.Odd", "Made", "Update", None)
+    assert found["changes_of"] == ["a", 'b"c'] and found["key"] == ["id"] and found["problem"] is None
+    assert json.loads(found["columns"]) == ["id", {"x": ["a"]}, 'b"c']
+    assert "object: Frontend.Odd" in ok("attached", "frontend")
+    again = run("attach", "frontend", table, "Frontend.Odd", "--columns", "id")
+    assert again.returncode == 1
+    ok("attach", "frontend", table, "Frontend.Odd", "--columns", "*", "--replace")
+    assert "Frontend.Odd" in ok("detach", "frontend", table, "Frontend.Odd")
+    assert ok("attached", "--json") == ""
+
+
+@pytest.mark.parametrize("args, says", [
+    (["frontend", "customrs", "Frontend.Customer", "--columns", "id"], 'Did you mean "customers"?'),
+    (["frontend", "customers", "Frontend.Customer", "--columns", "id,emial"], 'no column "emial"'),
+    (["frontend", "customers", "Frontend", "--columns", "id"], '"Frontend" is no object'),
+    (["frontend", "customers", "Frontend.Customer"], "no columns are named"),
+    (["frontend", "customers", "Frontend.Customer", "--columns", "id", "--insert", "Sign up"], "Sign up"),
+    (["frontend", "customers'; DROP TABLE customers; --", "Frontend.Customer", "--columns", "id"], "there is no table"),
+    (["frontend", "customers", "Frontend.Customer", "--columns", "id", "--condition", "true; DROP TABLE customers"], ""),
+])
+def test_cli_attach_refuses_and_says_why(world, args, says):
+    world.sql("CREATE TABLE customers (id bigint PRIMARY KEY, email text)")
+    world.configure({})
+    done = world.program.run("attach", *args)
+    assert done.returncode == 1 and says in done.stderr, done.stderr
+    assert world.sql("SELECT count(*) FROM customers") == [(0,)]
+    assert world.program.ok("attached", "--json") == ""
+
+
+def test_cli_tail_prints_events_and_ends_cleanly(world):
+    world.stand({"a": {"kind": "null", "subscribe": "#"}}, consume=False)
+    log = os.path.join(world.folder, "tail.log")
+    everything = Child(world.program.argv("tail"), log, what="tail")
+    signups = subprocess.Popen(world.program.argv("tail", "--json", "--count", "2", "*.Customer.Signup", "Frontend.Order.*"),
+                               stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: sum(q.startswith("amq.gen") for q in world.rabbitmq.ctl(
+        "list_queues", "-q", "--no-table-headers", "-p", world.vhost, "name").split()) == 2, 20, "the two queues of tail")
+    world.customers(1, 2, 3, company="a\tb")
+    world.sql("UPDATE customers SET company = 'c' WHERE id = 1")
+    out, _ = signups.communicate(timeout=20)
+    assert signups.returncode == 0
+    events = [json.loads(text) for text in out.splitlines()]
+    assert [(e["routing_key"], e["op"], e["key"], e["body"]["id"]) for e in events] == \
+        [("Frontend.Customer.Signup", "insert", f"Frontend.Customer:[{n}]", n) for n in (1, 2)]
+    assert events[0]["body"]["company"] == "a\tb" and events[0]["source"] == "frontend" and events[0]["message_id"]
+    wait_until(lambda: everything.log().count("\n") == 4, 20, "four lines")
+    assert re.search(r"^\d\d:\d\d:\d\d\.\d{3}  Frontend\.Customer\.Update +update +\[1\] +\{\"id\":1,", everything.log(), re.M)
+    assert everything.stop(signal.SIGINT) == 0
+    assert world.broker.depth("muskrat.a") == 4, "tail takes nothing from anybody"
+
+
+def test_cli_tail_without_the_exchange_says_setup(world):
+    world.configure({})
+    done = world.program.run("tail")
+    assert done.returncode == 1 and "run muskrat setup" in done.stderr
+
+
+def test_cli_status_shows_sources_queues_and_problems(world):
+    world.stand({"a": {"kind": "null", "subscribe": "Frontend.Customer.*"}}, consume=False)
+    world.customers(1, 2)
+    world.broker.wait_depth("muskrat.a", 2)
+    done = world.program.run("status", "--json")
+    assert done.returncode == 3
+    status = json.loads(done.stdout)
+    assert status["queues"] == [{"endpoint": "a", "queue": "muskrat.a", "messages": 2, "consumers": 0, "dead": 0,
+                                 "problem": "nobody consumes: start muskrat consume"}]
+    assert status["unrouted"] == {"messages": 0, "problem": None} and status["problems"] == 1
+    items = {item["item"]: item["value"] for item in status["sources"][0]["items"]}
+    assert items["attached tables"] == "1" and items["held events"] == "0"
+    world.start(relay=False)
+    world.broker.wait_depth("muskrat.a", 0)
+    text = world.program.ok("status")
+    assert "All is well." in text and "\033" not in text
+
+
+def test_cli_dead_letters_are_listed_and_given_back(world):
+    world.stand({"analytics": world.mirror(retry_attempts=1)}, consume=False)
+    world.tsql("ALTER TABLE customers ADD CONSTRAINT no_evens CHECK (id % 2 = 1)")
+    world.start(relay=False)
+    world.customers(1, 2, 3, 4, company="Secret Ltd")
+    world.broker.wait_depth("muskrat.analytics.dead", 2)
+    seen = []
+    for _ in range(2):  # looking changes nothing, not even the order
+        out = world.program.ok("dead", "list", "analytics", "--json")
+        letters = [json.loads(text) for text in out.splitlines()]
+        assert {(x["routing_key"], x["key"]) for x in letters} == \
+            {("Frontend.Customer.Signup", f"Frontend.Customer:[{n}]") for n in (2, 4)}
+        seen.append(out)
+        assert "no_evens" in letters[0]["reason"] and letters[0]["attempts"] >= 1 and letters[0]["dead_at"] and "Secret" not in out
+    assert seen[0] == seen[1] and world.broker.depth("muskrat.analytics.dead") == 2
+    text = world.program.ok("dead", "list", "analytics", "--limit", "1")
+    assert "has 2 dead letters" in text and "Shown: 1" in text and "Secret" not in text
+    assert "Secret Ltd" in world.program.ok("dead", "list", "analytics", "--body")
+    assert world.program.run("dead", "list", "anlytics").returncode == 2
+
+
+def test_cli_accept_explains_and_asks(world):
+    world.stand({})
+    before = world.sql("SELECT epoch FROM muskrat.cursor")
+    world.program.stop()
+    done = world.program.run("accept", "frontend")
+    assert done.returncode == 2 and "there is nobody to ask: say --yes" in done.stderr and "A new epoch begins" in done.stdout
+    assert world.sql("SELECT epoch FROM muskrat.cursor") == before
+    out = world.program.ok("accept", "frontend", "--yes", "--note", "it's a test")
+    after = world.sql("SELECT epoch FROM muskrat.cursor")
+    assert after > before and f"Epoch {after[0][0]} has begun" in out
+    assert world.sql("SELECT note FROM muskrat.history ORDER BY epoch DESC LIMIT 1") == [("it's a test",)]
+
+
+def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world):
+    def file_endpoint(name):
+        return {"kind": "file", "path": f"{world.folder}/{name}.jsonl", "subscribe": "Frontend.*"}
+
+    def count(name):
+        path = f"{world.folder}/{name}.jsonl"
+        return len(open(path, encoding="utf-8").read().splitlines()) if os.path.exists(path) else 0
+
+    world.stand({"one": file_endpoint("one"), "two": file_endpoint("two")})
+    world.customers(1)
+    wait_until(lambda: count("one") == 1 and count("two") == 1, 20, "the first event")
+    consumer, program = world.consumer, world.program
+
+    good = program.config
+    program.write("broker: {}\n")
+    consumer.send(signal.SIGHUP)
+    world.wait_log(consumer, "reload refused")
+    world.customers(2)
+    wait_until(lambda: count("one") == 2, 20, "the old configuration to go on")
+
+    program.config = good
+    program.config["endpoints"]["one"]["path"] = f"{world.folder}/moved.jsonl"
+    program.save()
+    consumer.send(signal.SIGHUP)
+    world.wait_log(consumer, '"reloaded"|reloaded')
+    consumer.wait_ready()
+    world.customers(3)
+    wait_until(lambda: count("moved") == 1 and count("two") == 3 and count("one") == 2, 20, "the new configuration to hold")
+
+    # A port that is taken shows only when it is tried.
+    program.config["consumer"]["listen"] = f"127.0.0.1:{program.relay_port}"
+    program.save()
+    consumer.send(signal.SIGHUP)
+    wait_until(lambda: consumer.log(200).count("reload refused") == 2, 20, "the refusal")
+    consumer.wait_ready()
+    world.customers(4)
+    wait_until(lambda: count("moved") == 2, 20, "the configuration before it to go on")
+    assert consumer.stop() == 0
+
+
+def test_cli_rotated_broker_password_is_taken_up_without_restart(world):
+    secret = os.path.join(world.folder, "password")
+
+    def change(password):
+        world.rabbitmq.ctl("change_password", "rotating", password)
+        with open(secret, "w", encoding="utf-8") as f:
+            f.write(password + "\n")
+
+    world.rabbitmq.ctl("add_user", "rotating", "first", check=False)
+    world.rabbitmq.ctl("set_permissions", "-p", world.vhost, "rotating", ".*", ".*", ".*")
+    os.makedirs(world.folder, exist_ok=True)
+    change("first")
+    url = world.broker.url.replace("guest:guest@", "rotating@")
+    world.stand({"a": {"kind": "null", "subscribe": "#"}}, broker={"url": url, "password": f"${{file:{secret}}}"})
+    world.customers(1)
+    world.broker.wait_depth("muskrat.a", 0)
+    change("second")
+    world.rabbitmq.ctl("close_all_connections", "--vhost", world.vhost, "rotated")
+    time.sleep(0.5)
+    world.customers(2, 3)
+    for daemon in (world.relay, world.consumer):
+        daemon.wait_ready()
+    world.broker.wait_depth("muskrat.a", 0)
+    assert "ACCESS_REFUSED" not in world.relay.log(200) + world.consumer.log(200)
