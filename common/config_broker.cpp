@@ -137,7 +137,7 @@ OptionTable log_options() { return log_table; }
 
 Option kind_option() {
   return {.name = "kind",
-          .type = OptionType::text,
+          .type = OptionType::scalar,  // for there is one named null
           .default_value = "",
           .range = "",
           .help = "Which kind it is.",

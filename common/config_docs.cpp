@@ -32,14 +32,22 @@ what it made of it. `examples/muskrat.yaml` is a commented start.
 Durations are written `250ms`, `10s`, `5m`, `2h`, `7d`; sizes `512`, `64KiB`, `16MiB`, `1GiB`.
 )";
 
-// A cell must not end the table's column.
+// A cell must not end the table's column, and outside of `code` nothing is Markdown.
 std::string cell(std::string_view text) {
   std::string out;
+  bool code = false;
   for (char c : text) {
-    if (c == '|') out += '\\';
+    if (c == '`') code = !code;
+    if (c == '|' || (!code && (c == '*' || c == '<'))) out += '\\';
     out += c;
   }
   return out;
+}
+
+std::string sentence(std::string_view help) {
+  std::string out(help);
+  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 'a' + 'A');
+  return out.ends_with('.') || out.empty() ? out : out + ".";
 }
 
 std::string takes(const Option& option) {
@@ -68,7 +76,7 @@ std::string takes(const Option& option) {
 void rows(std::string& out, OptionTable table, const std::string& prefix) {
   for (const Option& option : table) {
     const std::string name = prefix + std::string(option.name);
-    const std::string fallback = option.required                ? "**required**"
+    const std::string fallback = option.required                ? "required"
                                  : option.default_value.empty() ? ""
                                                                 : "`" + std::string(option.default_value) + "`";
     out += "| `" + name + "` | " + cell(takes(option)) + " | " + cell(fallback) + " | " + cell(option.help) + " |\n";
@@ -88,7 +96,7 @@ void table_of(std::string& out, OptionTable table) {
 
 void kinds_of(std::string& out, const std::vector<const Kind*>& kinds, const std::string& word) {
   for (const Kind* kind : kinds) {
-    out += "\n### " + word + " `" + std::string(kind->name) + "`\n\n" + std::string(kind->help) + "\n\n";
+    out += "\n### " + word + " `" + std::string(kind->name) + "`\n\n" + sentence(kind->help) + "\n\n";
     table_of(out, kind->options);
   }
 }

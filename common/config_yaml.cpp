@@ -14,7 +14,8 @@ int line_of(const YAML::Node& node, int otherwise) { return node.Mark().line < 0
 
 class Copier {
  public:
-  Copier(const std::string& file, std::vector<Problem>& problems) : file_(file), problems_(problems) {}
+  Copier(const std::string& text, const std::string& file, std::vector<Problem>& problems)
+      : text_(text), file_(file), problems_(problems) {}
 
   Node copy(const YAML::Node& from, int level, int parent_line) {
     Node node;
@@ -22,13 +23,15 @@ class Copier {
     if (!within_bounds(level, node.line)) return node;
     switch (from.Type()) {
       case YAML::NodeType::Undefined:
+        break;
       case YAML::NodeType::Null:
+        node.text = spelt_null(from.Mark().pos);
+        if (node.text.empty()) node.line = parent_line;  // its own mark is wherever the next thing stands
         break;
       case YAML::NodeType::Scalar:
         node.kind = Node::Kind::scalar;
         node.text = from.Scalar();
         node.quoted = from.Tag() == "!";
-        if (!node.quoted && (node.text == "~" || node.text == "null")) node.kind = Node::Kind::null;
         break;
       case YAML::NodeType::Sequence:
         node.kind = Node::Kind::list;
@@ -43,6 +46,12 @@ class Copier {
   }
 
  private:
+  // `kind: null` names a kind, `kind:` does not; yaml-cpp tells them apart by nothing but their place.
+  std::string spelt_null(int pos) const {
+    const bool spelt = pos >= 0 && text_.compare(static_cast<size_t>(pos), 4, "null") == 0;
+    return spelt ? "null" : "";
+  }
+
   void add_member(Node& map, const YAML::Node& key, const YAML::Node& value, int level) {
     const int line = line_of(key, map.line);
     if (!key.IsScalar()) return wrong(line, "a key must be a plain text");
@@ -65,6 +74,7 @@ class Copier {
 
   void wrong(int line, std::string text) { problems_.push_back({{file_, line}, std::move(text)}); }
 
+  const std::string& text_;
   const std::string& file_;
   std::vector<Problem>& problems_;
   int nodes_ = 0;
@@ -86,7 +96,7 @@ std::optional<Node> parse(const std::string& text, const std::string& file, std:
       problems.push_back(
           {{file, line_of(documents[1], 1)}, "a second document starts here (---); one file is one document"});
     }
-    return Copier(file, problems).copy(documents[0], 0, 1);
+    return Copier(text, file, problems).copy(documents[0], 0, 1);
   } catch (const YAML::Exception& e) {
     problems.push_back({{file, std::max(e.mark.line, 0) + 1}, "not YAML: " + e.msg});
     return std::nullopt;

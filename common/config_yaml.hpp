@@ -17,7 +17,7 @@ namespace muskrat::yaml {
 
 struct Node {
   enum class Kind { null, scalar, list, map } kind = Kind::null;
-  std::string text;     // of a scalar
+  std::string text;     // of a scalar; "null" where a null is spelt so
   bool quoted = false;  // "12" is a text, 12 a number
   int line = 1;
   std::vector<Node> items;                            // of a list

@@ -389,8 +389,9 @@ def test_cli_dead_letters_are_listed_and_given_back(world):
 
 def test_cli_accept_explains_and_asks(world):
     world.stand({})
-    before = world.sql("SELECT epoch FROM muskrat.cursor")
+    world.wait_log(world.relay, "leading")
     world.program.stop()
+    before = world.sql("SELECT epoch FROM muskrat.cursor")
     done = world.program.run("accept", "frontend")
     assert done.returncode == 2 and "there is nobody to ask: say --yes" in done.stderr and "A new epoch begins" in done.stdout
     assert world.sql("SELECT epoch FROM muskrat.cursor") == before
