@@ -65,18 +65,6 @@ void test_endpoints_every_kind_refuses_an_unknown_option(void**) {
   }
 }
 
-// YAML's null is nothing at all: it must not quietly become the kind that keeps nothing.
-void test_endpoints_unquoted_null_is_explained(void**) {
-  const unit::Folder folder;
-  std::ofstream(folder / "x.yaml")
-      << "broker: {url: 'amqp://localhost'}\nendpoints: {it: {kind: null, subscribe: ['#']}}\n";
-  const Loaded loaded = load_config(folder / "x.yaml", unit::consumer_schema());
-  assert_false(loaded.ok());
-  std::string all;
-  for (const Problem& problem : loaded.problems) all += problem.text;
-  unit::assert_holds(all, "quotes");
-}
-
 // One outcome per event in the order given, and a bad event never fails its neighbours: for each kind that needs no
 // server (test/integration has postgres).
 void test_endpoints_bad_event_fails_alone(void**) {
@@ -233,7 +221,6 @@ int main() {
       checked(test_endpoints_every_kind_has_name_help_and_helped_options),
       checked(test_endpoints_every_kind_loads_with_what_it_requires_alone),
       checked(test_endpoints_every_kind_refuses_an_unknown_option),
-      checked(test_endpoints_unquoted_null_is_explained),
       checked(test_endpoints_bad_event_fails_alone),
       checked(test_endpoints_postgres_route_without_key_is_refused),
       checked(test_endpoints_postgres_key_outside_the_columns_is_refused),
