@@ -56,6 +56,8 @@ bool Stop::wait(milliseconds span) const {
 }
 
 struct SignalThread::Impl {
+  Impl(Stop& told, Reload on_hup, void* with, int fd) : stop(told), reload(on_hup), context(with), signal_fd(fd) {}
+
   Stop& stop;
   Reload reload;
   void* context;
@@ -89,9 +91,9 @@ void SignalThread::Impl::receive() {
 SignalThread::SignalThread(Stop& stop, Reload reload, void* context) {
   auto set = stop_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not a death
+  (void)signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not a death
   int fd = checked_descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "cannot receive signals");
-  impl_.reset(new Impl{stop, reload, context, fd, {}, {}});
+  impl_ = std::make_unique<Impl>(stop, reload, context, fd);
   impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
