@@ -185,13 +185,10 @@ class Loader {
     if (!text) return nullptr;
     const auto found = std::find(names.begin(), names.end(), text->text);
     if (found != names.end()) return kinds[static_cast<size_t>(found - names.begin())];
-    // YAML reads a bare null as nothing at all
-    if (text->text.empty() && std::find(names.begin(), names.end(), "null") != names.end()) {
-      reader_.wrong(node->line, path + ".kind: it is empty; the kind null needs quotes: kind: \"null\"");
-      return nullptr;
-    }
-    reader_.wrong(node->line,
-                  path + ".kind: unknown kind" + did_you_mean(text->text, names) + "; there are " + listed(names));
+    reader_.wrong(
+        node->line,
+        path + (text->text.empty() ? ".kind: it is empty" : ".kind: unknown kind" + did_you_mean(text->text, names)) +
+            "; there are " + listed(names));
     return nullptr;
   }
 
