@@ -68,7 +68,7 @@ bool Host::lanes_ready() {
     lane_backoff_.reset();
     return true;
   }
-  park(away_why_, lane_backoff_.next());
+  stay_away("parked", away_why_, lane_backoff_.next());
   return false;
 }
 
@@ -87,10 +87,10 @@ bool Host::open_session() {
     return true;
   } catch (const amqp::ChannelError& error) {
     const std::string hint = error.code() == 404 ? "; run muskrat setup" : "";
-    park(error.what() + hint, broker_backoff_.next());
+    stay_away("connecting", error.what() + hint, broker_backoff_.next());
   } catch (const Failure& failure) {
     if (failure.remedy() == Remedy::stop) throw;
-    park(failure.what(), broker_backoff_.next());
+    stay_away("connecting", failure.what(), broker_backoff_.next());
   }
   return false;
 }
@@ -101,7 +101,7 @@ Host::Ending Host::serve() {
   } catch (const Failure& failure) {
     if (failure.remedy() == Remedy::stop) throw;
     if (steady_clock::now() - opened_at_ > settled_span) broker_backoff_.reset();
-    return {Ending::Why::trouble, failure.what(), broker_backoff_.next()};
+    return {Ending::Why::lost, failure.what(), broker_backoff_.next()};
   }
 }
 
@@ -147,8 +147,9 @@ std::optional<Host::Ending> Host::reason_to_end() {
                        (office_why_.empty() ? last_why_ : office_why_),
                    circuit_.open());
   if (session_->cancelled())
-    return trouble("queue " + config_.topology.queue(component_.name) + " was deleted; run muskrat setup",
-                   broker_backoff_.next());
+    return Ending{Ending::Why::lost,
+                  "queue " + config_.topology.queue(component_.name) + " was deleted; run muskrat setup",
+                  broker_backoff_.next()};
   return reason_to_rest();
 }
 
@@ -186,7 +187,8 @@ void Host::after(const Ending& ending) {
   if (fatal_) throw *std::exchange(fatal_, std::nullopt);
   if (ending.why == Ending::Why::again)
     log::info("consumer", "given back", {{"endpoint", component_.name}, {"why", ending.text}});
-  if (ending.why == Ending::Why::trouble) park(ending.text, ending.away);
+  if (ending.why == Ending::Why::trouble) stay_away("parked", ending.text, ending.away);
+  if (ending.why == Ending::Why::lost) stay_away("connecting", ending.text, ending.away);
 }
 
 // Until no lane is busy: the events of a batch must outlive it, and the next session must not overtake it.
@@ -199,10 +201,10 @@ void Host::await_lanes() {
   }
 }
 
-void Host::park(const std::string& why, milliseconds span) {
-  log::warning("consumer", "parked", {{"endpoint", component_.name}, {"why", why}, {"seconds", seconds(span)}});
-  figures_.parked(true);
-  board_.set(row_, false, "parked", why);
+void Host::stay_away(const char* state, const std::string& why, milliseconds span) {
+  log::warning("consumer", state, {{"endpoint", component_.name}, {"why", why}, {"seconds", seconds(span)}});
+  figures_.parked(std::string_view(state) == "parked");
+  board_.set(row_, false, state, why);
   const Deadline end = Deadline::in(span);
   while (!end.passed() && !stop_.wait(std::min(milliseconds(end.poll_timeout()), tick))) tend(steady_clock::now());
   figures_.parked(false);

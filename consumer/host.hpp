@@ -50,7 +50,7 @@ class Host {
   };
   // Why a session ends, and how long to stay away.
   struct Ending {
-    enum class Why { stop, again, trouble } why = Why::again;
+    enum class Why { stop, again, trouble, lost } why = Why::again;
     std::string text;
     milliseconds away{0};
   };
@@ -67,7 +67,7 @@ class Host {
   Ending trouble(const std::string& why, milliseconds away);
   void after(const Ending& ending);
   void await_lanes();
-  void park(const std::string& why, milliseconds span);
+  void stay_away(const char* state, const std::string& why, milliseconds span);
   void tend(SteadyTime now);
   void publish_state();
   Deadline next_wake() const;
