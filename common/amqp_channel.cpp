@@ -43,8 +43,7 @@ void* Connection::Impl::ask(const char* doing, amqp_method_number_t request, voi
                             amqp_method_number_t answer, Deadline deadline) {
   expect_usable();
   Watchdog::Guard guard(*watchdog, deadline);
-  int ms = deadline.poll_timeout();
-  timeval left{ms / 1000, ms % 1000 * 1000};
+  auto left = time_left(deadline);
   amqp_set_rpc_timeout(raw(), &left);
   amqp_method_number_t answers[] = {answer, 0};
   // Confirms, deliveries and the like that come first are queued by rabbitmq-c; the loop takes them from there.

@@ -16,11 +16,6 @@ namespace muskrat::amqp {
 
 namespace {
 
-timeval time_left(Deadline deadline) {
-  int ms = deadline.poll_timeout();
-  return {ms / 1000, ms % 1000 * 1000};
-}
-
 // ---- the TCP connection: ours rather than rabbitmq-c's, to obey `stop` and to say what failed ----
 
 class Socket {

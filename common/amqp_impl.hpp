@@ -42,6 +42,11 @@ inline amqp_bytes_t bytes_of(std::string_view text) {
 inline std::string_view view_of(amqp_bytes_t bytes) { return {static_cast<const char*>(bytes.bytes), bytes.len}; }
 inline std::string text_of(amqp_bytes_t bytes) { return std::string(view_of(bytes)); }
 
+inline timeval time_left(Deadline deadline) {
+  long ms = deadline.poll_timeout();
+  return {ms / 1000, ms % 1000 * 1000};
+}
+
 // A table that rabbitmq-c can send; it views the Table, which must outlive it.
 class EncodedTable {
  public:

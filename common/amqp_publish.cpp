@@ -7,7 +7,7 @@ namespace {
 
 // Between two looks at the socket: well below what a socket's buffer takes, so that a broker that has stopped reading
 // (an alarm that has not been announced yet) is met before a message is half written.
-constexpr size_t poll_every_bytes = 64 * 1024;
+constexpr size_t poll_every_bytes = 65536;
 
 void set(amqp_basic_properties_t& properties, amqp_flags_t flag, amqp_bytes_t amqp_basic_properties_t::*field,
          std::string_view value) {

@@ -120,6 +120,7 @@ Verdict ready(const std::vector<StatusBoard::Row>& rows) {
 
 std::string status_json(const std::vector<StatusBoard::Row>& rows, SteadyTime now) {
   std::vector<json::Object> components;
+  components.reserve(rows.size());
   for (const auto& row : rows) components.push_back(row_json(row, now));
   json::Object document;
   document.add("version", MUSKRAT_VERSION).add("alive", alive(rows, now).ok).add("ready", ready(rows).ok);
