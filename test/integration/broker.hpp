@@ -27,11 +27,11 @@ class Recorder : public amqp::Handler {
     auto& kind = acked ? confirmed : nacked;
     for (uint64_t t = multiple ? 1 : tag; t <= tag; ++t)
       if (!confirmed.contains(t) && !nacked.contains(t)) kind.insert(t);
-    order.push_back("confirm");
+    order.emplace_back("confirm");
   }
   void on_return(amqp::Returned&& returned) override {
     returns.push_back(std::move(returned));
-    order.push_back("return");
+    order.emplace_back("return");
   }
   void on_delivery(amqp::Delivery&& delivery) override { deliveries.push_back(std::move(delivery)); }
   void on_blocked(const std::string& reason) override { blocked = reason; }
@@ -83,7 +83,7 @@ inline void fill(amqp::Connection& broker, const std::string& queue, int first, 
   broker.confirm_select(soon());
   for (int i = first; i <= last; ++i) publish(broker, queue, std::to_string(i));
   Recorder recorder;
-  auto count = static_cast<size_t>(last - first + 1);
+  auto count = static_cast<size_t>(last) - static_cast<size_t>(first) + 1;
   pump_until(broker, recorder, [&] { return recorder.confirmed.size() == count; });
   broker.close_channel(soon());
   broker.open_channel(soon());

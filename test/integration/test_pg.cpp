@@ -107,7 +107,8 @@ void test_exec_prepared_after_the_table_changed_shape_is_prepared_anew(void**) {
 
 void test_large_text_goes_both_ways(void**) {
   auto db = connect();
-  std::string large(20'000'000, 'x');
+  std::string large;
+  large.resize(20'000'000, 'x');
   pg::Param params[] = {large};
   assert_true(db.exec("SELECT $1::text", params, soon()).text(0, 0) == large);
 }
@@ -211,6 +212,8 @@ void test_pipeline_answers_each_statement_in_place(void**) {
   db.exec("CREATE TEMP TABLE t(a int)", soon());
   std::vector<pg::Connection::Statement> statements;
   std::vector<std::string> numbers;
+  statements.reserve(500);
+  numbers.reserve(500);
   for (int i = 0; i < 500; ++i) numbers.push_back(std::to_string(i));
   for (auto& number : numbers) statements.push_back({"INSERT INTO t VALUES ($1) RETURNING a", {number}});
   auto results = db.pipeline(statements, soon());

@@ -45,6 +45,7 @@ void test_histogram_counts_into_its_buckets(void**) {
 
 void test_counter_from_many_threads_loses_nothing(void**) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([] {
       for (int i = 0; i < 1000; ++i) metrics::counter("muskrat_test_threads_total", "For the test.", {}).add();
