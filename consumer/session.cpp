@@ -29,11 +29,11 @@ std::vector<amqp::Delivery> Session::pump(Deadline deadline, const Stop* stop, i
 }
 
 void Session::on_delivery(amqp::Delivery&& delivery) {
-  // the first is always taken, however large: else it would never be
-  if (arrived_bytes_ > 0 && arrived_bytes_ + delivery.body.size() > allowance_) overflowed_ = true;
+  // one alone is taken however large it is: else it would never be
+  if (settling_.open() > 0 && arrived_bytes_ + delivery.body.size() > allowance_) overflowed_ = true;
   if (overflowed_) taking_ = false;
   if (!taking_) return;
-  arrived_bytes_ += delivery.body.size() + 1;
+  arrived_bytes_ += delivery.body.size();
   settling_.taken(delivery.tag, std::chrono::steady_clock::now());
   arrived_.push_back(std::move(delivery));
 }
