@@ -4,6 +4,7 @@ Used through servers.py. Started from RabbitMQ's lib folder (Debian's wrapper in
 Erlang VM is our direct child, and so is its epmd: Erlang would start one as a daemon, and that would outlive us.
 """
 import glob
+import logging
 import os
 import secrets
 import shlex
@@ -14,6 +15,8 @@ import subprocess
 import pika
 
 from .processes import Child, clear_leftovers, free_port, wait_until
+
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # each refused connection while we wait would be a page of log
 
 DEFAULTS = {
     "log.console": "false",

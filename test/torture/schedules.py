@@ -118,6 +118,32 @@ def consumer_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
     return rig.verdict(), kills
 
 
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_sleep(0.02); RETURN COALESCE(new, old); END $$;
+CREATE TRIGGER slow BEFORE INSERT OR UPDATE OR DELETE ON account FOR EACH ROW EXECUTE FUNCTION slow();
+CREATE TRIGGER slow BEFORE INSERT ON effects FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+
+
+def consumer_kills_in_time(rig, rounds, until_ms=240):
+    """Row 27. Effects that take long, and a host killed ever later after the write: before, within and after each of them.
+
+    It adds to the sweep over system calls what that cannot reach: the lanes, which make fewer calls than the host's thread.
+    """
+    clients.execute(rig.target, SLOW)
+    rig.relay = rig.program.relay()
+    for n in range(rounds):
+        rig.consumer = rig.program.consume()
+        if rig._arrived():
+            rig.write(1, 2, 3, 4, 5, tag=f"n{n}", delete_share=0.2)
+        time.sleep(until_ms / 1000 * n / rounds)
+        rig.consumer.kill9()
+        rig.crashes += 1
+    rig.heal(30)
+    return rig.verdict()
+
+
 def broker_kills(rig, rounds, seed=1):
     """Row 4. kill -9 of the broker under load, queues settled."""
     rng = random.Random(seed)
@@ -216,40 +242,46 @@ def lower_xid_writes_later(rig, rounds=10):
     return rig.verdict(repeats_allowed=0)
 
 
-def async_commit_crash(rig, step=1, first=1):
-    """Row 15. Commits with synchronous_commit=off, a relay killed at each of its calls, and PostgreSQL with it.
+def async_commit_crashes(rig, rounds, seed=1):
+    """Row 15. PostgreSQL is killed under writers with synchronous_commit=off and a WAL writer that hardly writes.
 
     What was visible but not yet flushed is gone after the crash: a relay that published it has invented it.
     """
-    connection = None
-
-    def crash(_rig):
-        nonlocal connection
+    rng = random.Random(seed)
+    rig.relay = rig.program.relay()
+    rig.start_load(writers=2, pause=0.002, keys=100, per_transaction=1, odd_share=0, async_commit=True)
+    for _ in range(rounds):
+        time.sleep(0.3 + rng.random() * 0.5)
         rig.pg.kill9()
         rig.pg.start()
-        connection = None
-
-    n, kills, through = first, 0, 0
-    while through < 2 and n < SWEEP_LIMIT:
-        relay = rig.program.relay(wait=False, trace=kill_at(n))
-        if connection is None:
-            connection = clients.connect(rig.front)
-            clients.query(rig.front, "SELECT pg_switch_wal()")
-        with connection.cursor() as c:
-            c.execute("SET synchronous_commit = off")
-            for pk in (1, 2):
-                c.execute("SELECT ledger_step(%s, %s, 0, '')", (f"async{n}", [pk]))
-        if _until_dead_or(relay, lambda: _all_published(rig), 60):
-            kills, through = kills + 1, 0
-            crash(rig)
-        else:
-            _end(relay)
-            through += 1
-        _release_lease(rig)
-        n += step
-    rig.crashes = kills
+        rig.crashes += 1
+        at = len(rig.observer.deliveries)
+        wait_until(lambda n=at: len(rig.observer.deliveries) > n, 60, "events after PostgreSQL's return")
+    rig.load.stop()
     rig.heal()
-    return rig.verdict(), kills
+    return rig.verdict()
+
+
+def stalled_broker_dies(rig, rounds=3):
+    """Rows 2 and 4. The broker takes bytes but does nothing with them; then it dies, and the relay with it."""
+    rig.relay = rig.program.relay()
+    for n in range(rounds):
+        rig.write(1, 2, 3, tag=f"before{n}")
+        try:
+            wait_until(lambda: _all_published(rig) and _cursor_idle(rig), 20, "the first events")
+        except TimeoutError:
+            break  # the last round's are lost already
+        rig.rabbitmq.child.send(signal.SIGSTOP)
+        rig.write(1, 2, 3, 4, 5, tag=f"into the void {n}")
+        time.sleep(1.5)
+        rig.relay.kill9()
+        rig.rabbitmq.kill9()
+        rig.rabbitmq.start()
+        rig.crashes += 1
+        _release_lease(rig)
+        rig.relay = rig.program.relay()
+    rig.heal(20)
+    return rig.verdict(repeats_allowed=5 * rounds)
 
 
 def postgres_crashes(rig, rounds, seed=1):

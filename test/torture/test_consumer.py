@@ -14,6 +14,12 @@ def test_consumer_killed_at_every_call_has_each_effect_once(rig):
     assert kills >= (60 if LONG else 8), f"the sweep killed only {kills} hosts"
 
 
+def test_consumer_killed_within_effects_has_each_once(rig):
+    found = schedules.consumer_kills_in_time(rig, rounds=80 if LONG else 12)
+    print(rig.figures())
+    assert not found, report(found)
+
+
 def test_consumer_killed_under_load_ends_equal(rig):
     rng = random.Random(3)
     rig.start()

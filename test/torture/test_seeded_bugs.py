@@ -12,12 +12,12 @@ pytestmark = pytest.mark.long
 
 # bug → (what triggers it, the rules of which at least one must be broken, whether a consumer takes part)
 BUGS = {
-    "cursor_before_confirm": (lambda rig: schedules.relay_kill_sweep(rig, step=3)[0], {"C1"}, False),
+    "cursor_before_confirm": (schedules.stalled_broker_dies, {"C1"}, False),
     "no_mandatory": (schedules.unroutable, {"C1"}, False),
     "cursor_on_id": (schedules.late_low_ids, {"C1"}, False),
     "order_by_xid": (schedules.lower_xid_writes_later, {"C3"}, False),
-    "no_barrier": (lambda rig: schedules.async_commit_crash(rig, step=2)[0], {"C2"}, False),
-    "ack_before_effect": (lambda rig: schedules.consumer_kill_sweep(rig, step=3)[0], {"C5"}, True),
+    "no_barrier": (lambda rig: schedules.async_commit_crashes(rig, 8), {"C2"}, False),
+    "ack_before_effect": (lambda rig: schedules.consumer_kills_in_time(rig, 24), {"C5"}, True),
 }
 
 

@@ -211,7 +211,8 @@ void test_empty_and_broken_files_are_told(void** state) {
   expect(folder(state)->load("broker: {url: x\n"), 2, "not YAML");
   expect(folder(state)->load("a: b\n\tc: d\n"), 2, "not YAML");
   expect(folder(state)->load("- a\n"), 1, "expected a map with the sections include, broker");
-  expect(folder(state)->load(std::string(good) + "---\na: b\n"), 14, "a second document");
+  expect(folder(state)->load(std::string(good) + "---\na: b\n"), 13, "the document ends here");
+  expect(folder(state)->load("," + std::string(good)), 1, "the document ends here");
   expect(folder(state)->load("sources: {}\n"), 1, "the section broker is missing");
   expect(folder(state)->load("broker:\n  ? {a: b}\n  : c\n"), 2, "a key must be a plain text");
 }
@@ -391,6 +392,37 @@ void test_include_mistakes_are_told(void** state) {
   assert_int_equal(errors(loaded), 4);
 }
 
+// Bytes changed, lines dropped and doubled at random, the same each time: whatever comes of it is a Config or problems.
+void test_mutants_of_a_good_file_never_throw(void** state) {
+  uint32_t seed = 1;
+  const auto random = [&](size_t below) {
+    seed = seed * 1664525 + 1013904223;
+    return static_cast<size_t>(seed >> 8) % below;
+  };
+  constexpr std::string_view bytes = "{}[]:,\"'#&*!|>%@`$- \t\n\0\xff~?a0";
+  size_t refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = good;
+    for (size_t n = 1 + random(4); n > 0; --n) {
+      const size_t at = random(text.size());
+      switch (random(3)) {
+        case 0:
+          text[at] = bytes[random(bytes.size())];
+          break;
+        case 1:
+          text.erase(at, random(20));
+          break;
+        default:
+          text.insert(at, text.substr(random(text.size()), random(30)));
+      }
+    }
+    const Loaded loaded = folder(state)->load(text);
+    refused += loaded.ok() ? 0 : 1;
+    for (const Problem& problem : loaded.problems) assert_true(problem.where.line > 0 && !problem.text.empty());
+  }
+  assert_true(refused > 1000);
+}
+
 void test_reference_lists_every_option_of_the_schema(void**) {
   const std::string text = describe_options(test_schema());
   for (const char* part : {"### Source `postgres`", "### Endpoint `file`", "`tls.verify`", "`routes[].table`",
@@ -421,6 +453,7 @@ int main() {
       checked_with(test_kind_null_is_a_kind_and_no_kind_is_not, make_folder, drop_folder),
       checked_with(test_included_files_add_up_and_keep_their_lines, make_folder, drop_folder),
       checked_with(test_include_mistakes_are_told, make_folder, drop_folder),
+      checked_with(test_mutants_of_a_good_file_never_throw, make_folder, drop_folder),
       checked(test_reference_lists_every_option_of_the_schema),
   };
   return cmocka_run_group_tests_name("config", tests, nullptr, nullptr);
