@@ -1,7 +1,9 @@
 #include "common/config_yaml.hpp"
 
 #include <algorithm>
+#include <sstream>
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace muskrat::yaml {
@@ -11,6 +13,30 @@ constexpr int max_levels = 32;
 constexpr int max_nodes = 100'000;
 
 int line_of(const YAML::Node& node, int otherwise) { return node.Mark().line < 0 ? otherwise : node.Mark().line + 1; }
+
+// Sees where documents start and nothing else.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  int line = 0;
+};
+
+// 0 = there is none. YAML::LoadAll would say so too, were it not endless on a document that starts with a comma.
+int line_of_second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts starts;
+  return parser.HandleNextDocument(starts) && parser.HandleNextDocument(starts) ? starts.line : 0;
+}
 
 class Copier {
  public:
@@ -90,13 +116,13 @@ const Node* Node::find(std::string_view key) const {
 
 std::optional<Node> parse(const std::string& text, const std::string& file, std::vector<Problem>& problems) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return Node{};
-    if (documents.size() > 1) {
-      problems.push_back(
-          {{file, line_of(documents[1], 1)}, "a second document starts here (---); one file is one document"});
+    const int second = line_of_second_document(text);
+    if (second > 0) {
+      problems.push_back({{file, second},
+                          "the document ends here and something follows; one file is one document (a "
+                          "line ---, or a comma or bracket out of place, ends it)"});
     }
-    return Copier(text, file, problems).copy(documents[0], 0, 1);
+    return Copier(text, file, problems).copy(YAML::Load(text), 0, 1);
   } catch (const YAML::Exception& e) {
     problems.push_back({{file, std::max(e.mark.line, 0) + 1}, "not YAML: " + e.msg});
     return std::nullopt;
