@@ -1,6 +1,7 @@
 #include "relay/lease.hpp"
 
 #include <cerrno>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -73,7 +74,7 @@ bool holder_is_dead(const std::string& holder) {
   words >> name >> place >> start;
   size_t colon = name.rfind(':');
   if (start.empty() || colon == std::string::npos || place != place_of_pids()) return false;
-  pid_t pid = static_cast<pid_t>(std::atol(name.c_str() + colon + 1));
+  auto pid = static_cast<pid_t>(std::strtol(name.c_str() + colon + 1, nullptr, 10));
   if (pid <= 0) return false;
   if (kill(pid, 0) != 0) return errno == ESRCH;
   // The pid lives, but as another process, or it is dead and not yet reaped.

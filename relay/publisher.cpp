@@ -10,6 +10,8 @@
 namespace muskrat {
 namespace {
 
+constexpr int64_t pump_after_bytes = 65536;
+
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 // Sleeps on the source's descriptor and `stop` when there is no broker to listen to.
@@ -75,7 +77,7 @@ void Publisher::publish(const std::function<bool()>& permitted) {
     while (connection_ && permitted()) {
       const Outgoing* out = window_.next(now());
       if (out == nullptr || !send_next(*out)) break;
-      if (unpumped_bytes_ > 64 * 1024) pump_now();
+      if (unpumped_bytes_ > pump_after_bytes) pump_now();
     }
     if (connection_) pump_now();
   });

@@ -21,6 +21,9 @@ void Window::add(uint64_t read, Outgoing&& out, SteadyTime now) {
   bytes_ += size_of(item.out);
   unsettled_++;
   items_.push_back(std::move(item));
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+  position_ = {read, items_.back().id, false};
+#endif
   Slot slot = base_ + items_.size() - 1;
   if (parked_.empty()) {
     admit(slot, now);
@@ -42,12 +45,10 @@ void Window::admit(Slot slot, SteadyTime now) {
     } else {
       put_into_held(it, "waits behind a held event of its ordering key", now);
     }
-  } else if (key.empty()) {
-    make_ready(slot);
-  } else if (auto [found, fresh] = keys_.try_emplace(key); fresh) {
+  } else if (key.empty() || keys_.try_emplace(key).second) {
     make_ready(slot);
   } else {
-    found->second.push_back(slot);
+    keys_[key].push_back(slot);
   }
 }
 
@@ -114,9 +115,6 @@ void Window::sent(uint64_t tag) {
   it.state = State::in_flight;
   if (!is_retry(slot)) in_flight_items_++;
   tags_.emplace_hint(tags_.end(), tag, slot);
-#ifdef MUSKRAT_BUG_cursor_before_confirm
-  if (!is_retry(slot)) position_ = {it.read, it.id, false};
-#endif
 }
 
 void Window::refuse(const std::string& why, SteadyTime now) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <poll.h>
 
 #include "common/log.hpp"
@@ -98,6 +99,9 @@ void Leader::read_page(SteadyTime at) {
   bool any = !page.events.empty();
   for (Outgoing& out : page.events) window_.add(page.read, std::move(out), at);
   if (page.end) window_.close_read(page.read);
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+  if (any) save(at, true);
+#endif
   if (any) {
     if (pace_.found(at)) db_.doze(term_, false);
   } else if (polled && pace_.empty(at)) {
@@ -219,18 +223,16 @@ void Leader::report_when_due(SteadyTime at) {
   meters_.waiting->set(static_cast<double>(waiting));
   meters_.in_flight->set(static_cast<double>(window_.in_flight()));
   meters_.held->set(static_cast<double>(held_.size()));
-  char lag_text[32];
-  snprintf(lag_text, sizeof lag_text, "%.1f s", lag);
   std::vector<std::pair<std::string, std::string>> figures = {
       {"events_per_s", std::to_string(confirmed_ - std::exchange(confirmed_before_, confirmed_))},
-      {"lag", lag_text},
+      {"lag", fmt::format("{:.1f} s", lag)},
       {"confirmed", std::to_string(confirmed_)},
       {"in_flight", std::to_string(window_.in_flight())},
       {"waiting", std::to_string(waiting)},
       {"held", std::to_string(held_.size())},
       {"term", std::to_string(term_)}};
-  if (!stuck_.empty()) figures.push_back({"outbox", stuck_});
-  if (held_.size() > 0) figures.push_back({"first_held", std::to_string(held_.items().front().id)});
+  if (!stuck_.empty()) figures.emplace_back("outbox", stuck_);
+  if (held_.size() > 0) figures.emplace_back("first_held", std::to_string(held_.items().front().id));
   context_.board.set_figures(board_name_, std::move(figures));
 }
 

@@ -243,6 +243,7 @@ void Reader::fetch_places(const std::vector<Place>& places, std::vector<Outgoing
 
 std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
   std::vector<Place> places;
+  places.reserve(items.size());
   for (const Held::Item& item : items) places.push_back({item.id, item.place, 0});
   std::vector<Outgoing> out;
   if (!places.empty()) fetch_places(places, out);

@@ -1,4 +1,5 @@
 // Window: order per key, confirms in any order, returns, nacks, lost connections, positions, bounds.
+#include <random>
 #include <set>
 #include <vector>
 
@@ -280,7 +281,8 @@ void test_window_stop_holds_what_backs_off(void**) {
 // Random schedules against the rules themselves.
 void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void**) {
   for (unsigned seed = 1; seed <= 300; seed++) {
-    srand(seed);
+    std::mt19937 random(seed);
+    auto dice = [&random](size_t sides) { return random() % sides; };
     Bench b({20, 1 << 20, 4, milliseconds(1), milliseconds(4)}, 5);
     std::map<std::string, int64_t> newest;
     std::map<int64_t, std::string> flying;
@@ -302,11 +304,11 @@ void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void*
     };
     while (next_id <= 200 || !b.window.empty() || b.held.size() > 0) {
       clock++;
-      if (next_id <= 200 && b.window.room() > 0 && !b.held.full() && rand() % 2 == 0) {
-        b.add(next_id, "k" + std::to_string(rand() % 7), 1, after(clock));
+      if (next_id <= 200 && b.window.room() > 0 && !b.held.full() && dice(2) == 0) {
+        b.add(next_id, "k" + std::to_string(dice(7)), 1, after(clock));
         next_id++;
       }
-      if (rand() % 5 == 0) {
+      if (dice(5) == 0) {
         for (const Held::Item& item : b.held.take_due(after(clock + 30'000), 3))
           b.window.add_retry(Bench::outgoing(item.id, item.key));
       }
@@ -316,12 +318,12 @@ void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void*
         tags[++b.tag] = out->event.seq;
         b.window.sent(b.tag);
       }
-      if (!tags.empty() && rand() % 2 == 0) {
+      if (!tags.empty() && dice(2) == 0) {
         auto it = tags.begin();
-        std::advance(it, rand() % static_cast<int>(tags.size()));
-        answer(it->first, rand() % 4 != 0);
+        std::advance(it, dice(tags.size()));
+        answer(it->first, dice(4) != 0);
       }
-      if (rand() % 100 == 0) {
+      if (dice(100) == 0) {
         b.window.connection_lost(after(clock));
         tags.clear();
         flying.clear();
