@@ -144,6 +144,28 @@ def consumer_kills_in_time(rig, rounds, until_ms=240):
     return rig.verdict()
 
 
+def consumer_dies_while_effects_wait(rig, rounds=5):
+    """Row 27. The effects wait for a lock; the host dies, and its transactions with it: everything must come again."""
+    rig.relay = rig.program.relay()
+    for n in range(rounds):
+        rig.consumer = rig.program.consume()
+        blocker = clients.connect(rig.target, autocommit=False)
+        with blocker.cursor() as c:
+            c.execute("LOCK TABLE account, effects IN SHARE ROW EXCLUSIVE MODE")
+            rig.write(1, 2, 3, 4, 5, tag=f"n{n}", delete_share=0.2)
+            rig.observer.wait(5 * (n + 1))
+            time.sleep(0.5)
+            rig.consumer.kill9()
+            # A backend whose client is gone would finish what it was sent.
+            c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                      " AND pid <> pg_backend_pid()")
+            time.sleep(0.2)
+        blocker.close()
+        rig.crashes += 1
+    rig.heal(30)
+    return rig.verdict()
+
+
 def broker_kills(rig, rounds, seed=1):
     """Row 4. kill -9 of the broker under load, queues settled."""
     rng = random.Random(seed)

@@ -20,6 +20,11 @@ def test_consumer_killed_within_effects_has_each_once(rig):
     assert not found, report(found)
 
 
+def test_consumer_that_dies_before_its_effects_gets_everything_again(rig):
+    found = schedules.consumer_dies_while_effects_wait(rig)
+    assert not found, report(found)
+
+
 def test_consumer_killed_under_load_ends_equal(rig):
     rng = random.Random(3)
     rig.start()

@@ -17,7 +17,7 @@ BUGS = {
     "cursor_on_id": (schedules.late_low_ids, {"C1"}, False),
     "order_by_xid": (schedules.lower_xid_writes_later, {"C3"}, False),
     "no_barrier": (lambda rig: schedules.async_commit_crashes(rig, 8), {"C2"}, False),
-    "ack_before_effect": (lambda rig: schedules.consumer_kills_in_time(rig, 24), {"C5"}, True),
+    "ack_before_effect": (schedules.consumer_dies_while_effects_wait, {"C5"}, True),
 }
 
 
