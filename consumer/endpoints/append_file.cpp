@@ -16,7 +16,7 @@
 namespace muskrat {
 namespace {
 
-constexpr size_t chunk = 64 * 1024;
+constexpr size_t chunk = size_t{64} * 1024;
 
 // The last `bytes` of an open file, without the part of a line that they may begin with.
 std::string read_tail(int fd, int64_t size, size_t bytes) {
@@ -152,10 +152,11 @@ std::string AppendFile::rotated_name() const {
   std::tm parts{};
   gmtime_r(&now, &parts);
   char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts);
-  std::string name = path_ + "." + stamp;
+  const size_t length = std::strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts);
+  const std::string base = path_ + "." + std::string(stamp, length);
+  std::string name = base;
   for (int n = 1; std::filesystem::exists(name); ++n)
-    name = path_ + "." + stamp + "-" + std::string(n < 10 ? "00" : n < 100 ? "0" : "") + std::to_string(n);
+    name = base + "-" + std::string(n < 10 ? "00" : n < 100 ? "0" : "") + std::to_string(n);
   return name;
 }
 

@@ -82,6 +82,7 @@ struct Made {
   }
   std::vector<Outcome> deliver(const std::vector<Event>& events) {
     std::vector<const Event*> batch;
+    batch.reserve(events.size());
     for (const Event& event : events) batch.push_back(&event);
     return endpoint->deliver(batch, soon());
   }

@@ -186,7 +186,7 @@ void test_file_full_disk_is_the_endpoints_trouble_and_leaves_no_torn_line(void**
   rlimit limit{}, small{};
   getrlimit(RLIMIT_FSIZE, &limit);
   small = {before.size() + 100, limit.rlim_max};
-  signal(SIGXFSZ, SIG_IGN);
+  assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
   setrlimit(RLIMIT_FSIZE, &small);
   Remedy remedy = Remedy::stop;
   try {

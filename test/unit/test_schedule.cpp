@@ -26,6 +26,7 @@ void add(Schedule& schedule, uint64_t tag, const std::string& key, bool barrier 
 
 std::vector<uint64_t> tags(const std::vector<Item*>& batch) {
   std::vector<uint64_t> found;
+  found.reserve(batch.size());
   for (const Item* each : batch) found.push_back(each->tag);
   return found;
 }
@@ -155,8 +156,8 @@ void test_schedule_counts_return_to_nothing(void**) {
 
 // Whatever fails, waits and comes back: of each key the tags finish in rising order.
 void test_schedule_random_fates_keep_each_key_in_order(void**) {
-  std::minstd_rand random(11);
-  for (int round = 0; round < 100; ++round) {
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    std::minstd_rand random(seed);
     Schedule schedule({3, 4, milliseconds(0)});
     std::map<std::string, uint64_t> last;
     uint64_t next = 1;

@@ -82,8 +82,8 @@ void test_settling_second_finish_is_a_mistake(void**) {
 
 // Whatever the order of finishing: no open tag is ever covered, every finished one exactly once.
 void test_settling_random_orders_ack_each_finished_tag_once(void**) {
-  std::minstd_rand random(7);
-  for (int round = 0; round < 200; ++round) {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    std::minstd_rand random(seed);
     constexpr uint64_t tags = 60;
     Settling settling = with(tags);
     std::vector<uint64_t> order;

@@ -92,6 +92,7 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
                     std::vector<Outcome>& outcomes, Deadline deadline) {
   const std::vector<Group> groups = group_rows(rows, targets_);
   std::vector<Request> requests;
+  requests.reserve(groups.size());
   for (const Group& group : groups) requests.push_back(request_of(batch, group, deadline));
   std::vector<pg::Result> results;
   transact(requests, results, deadline);
