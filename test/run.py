@@ -174,10 +174,11 @@ class Run:
         if not files:
             return tally
         report = os.path.join(self.out, f"{section}.xml")
-        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rs", "--durations=12", "--color=no", f"--junitxml={report}",
-                f"--rootdir={TEST}", os.path.join(TEST, section)]
-        if self.args.k:
-            argv += ["-k", self.args.k]
+        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rsP" if self.args.torture else "-rs",
+                "--durations=12", "--color=no", f"--junitxml={report}", f"--rootdir={TEST}", os.path.join(TEST, section)]
+        chosen = self.args.k or ("golden" if self.args.bless else None)  # other tests have nothing to bless
+        if chosen:
+            argv += ["-k", chosen]
         env = dict(os.environ, MUSKRAT_BUILD=self.build, PYTHONDONTWRITEBYTECODE="1")
         if self.args.torture:
             env["MUSKRAT_TORTURE"] = "1"
@@ -255,7 +256,6 @@ def main():
     wanted = args.only.split(",") if args.only else (["torture"] if args.torture else SECTIONS)
     if args.bless and not args.only:
         wanted = ["unit", "regress", "isolation", "e2e"]
-        args.k = args.k or "golden" if wanted == ["e2e"] else args.k
     unknown = [s for s in wanted if s not in SECTIONS]
     if unknown:
         parser.error(f"unknown section {unknown[0]}; there are {', '.join(SECTIONS)}")

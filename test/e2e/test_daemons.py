@@ -1,7 +1,9 @@
 """How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
+import os
 import signal
 import time
 
+from harness import build as where
 from harness.processes import wait_until
 
 
@@ -79,6 +81,21 @@ def test_daemons_metrics_and_health(world):
         names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE muskrat_")}
         assert names, text
         assert all(f"# HELP {name} " in text for name in names)
+
+
+def test_daemons_metric_names_are_the_golden_ones(world):
+    """Dashboards and alert rules hang on the names: changing one is a decision. `make golden` writes the file anew."""
+    world.stand(endpoints={"analytics": world.mirror(), "archive": {"kind": "file", "path": f"{world.folder}/a", "subscribe": ["#"]}})
+    world.customers(1)
+    world.wait_equal()
+    found = sorted({" ".join(line.split()[2:4]) for daemon in (world.relay, world.consumer)
+                    for line in daemon.get("/metrics")[1].splitlines() if line.startswith("# TYPE muskrat_")})
+    path = os.path.join(where.TOP, "test", "golden", "metrics.txt")
+    if os.environ.get("MUSKRAT_BLESS"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join(name + "\n" for name in found))
+    with open(path, encoding="utf-8") as f:
+        assert found == f.read().splitlines()
 
 
 def test_daemons_no_payload_and_no_secret_in_logs(world):

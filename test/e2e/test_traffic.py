@@ -31,8 +31,8 @@ def test_traffic_alter_table_while_writers_write(world):
     for w in writers:
         w.start()
     try:
-        for ddl in ("ADD COLUMN extra text DEFAULT 'e'", "DROP COLUMN extra", "ADD COLUMN extra2 int", "ALTER COLUMN phone TYPE varchar(50)",
-                    "ADD COLUMN extra3 jsonb", "DROP COLUMN extra2"):
+        for ddl in ("ADD COLUMN extra text DEFAULT 'e'", "DROP COLUMN extra", "ADD COLUMN extra2 int",
+                    "ALTER COLUMN phone TYPE varchar(50)", "ADD COLUMN extra3 jsonb", "DROP COLUMN extra2"):
             world.sql(f"ALTER TABLE customers {ddl}")
             wait_until(lambda c=len(observer.deliveries): len(observer.deliveries) > c + 20, 10, "traffic between the changes")
     finally:
