@@ -256,7 +256,7 @@ void Window::advance() {
     position_.read = first.read;
     position_.closed = first.mark;
 #else
-    if (first.mark && position_.read == first.read) position_.closed = true;
+    if (first.mark && position_.read <= first.read) position_ = {first.read, position_.id, true};
 #endif
     items_.pop_front();
     base_++;

@@ -173,7 +173,7 @@ void PostgresOutbox::stopped(const Misconfigured& problem, const Stop& stop) {
   }
   stopped_why_ = problem.what();
   context_.board.set(board_name_, false, "stopped", stopped_why_);
-  rest(milliseconds(30'000), stop);
+  rest(milliseconds(5000), stop);
 }
 
 void PostgresOutbox::rest(milliseconds span, const Stop& stop) {
