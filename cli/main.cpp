@@ -10,7 +10,7 @@
 int main(int argc, char** argv) {
   using namespace muskrat;
   // A reader that went away is an error of write(), seen by cli::print; a lost peer is one of send().
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   const auto failed = [](const char* what, int code) {
     cli::complain(std::string("muskrat: ") + what + "\n");
     return code;

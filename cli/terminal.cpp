@@ -59,7 +59,8 @@ void print(std::string_view text) {
   throw Failure(Remedy::stop, std::string("cannot write to standard output: ") + std::strerror(errno));
 }
 
-void complain(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+// Nobody is left to tell when even this fails.
+void complain(std::string_view text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
 
 bool on_terminal() {
   static const bool is = ::isatty(STDOUT_FILENO) == 1;

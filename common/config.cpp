@@ -84,8 +84,7 @@ class Loader {
                                           ? "the file is empty; `examples/muskrat.yaml` is a start"
                                           : "expected a map with the sections " + listed(sections));
     }
-    for (size_t i = 0; i < root.members.size(); ++i)
-      section(root.members[i].first, root.members[i].second, root.member_lines[i]);
+    for (const auto& [key, line, node] : root.members) section(key, node, line);
     // Last, for it leaves this file.
     if (const Node* list = root.find("include")) includes(*list, folder);
   }
@@ -134,11 +133,10 @@ class Loader {
       return reader_.wrong(node.line,
                            path + ": expected a map from names to maps, as in `" + path + ": {name: {kind: …}}`");
     }
-    for (size_t i = 0; i < node.members.size(); ++i) {
-      const auto& [name, body] = node.members[i];
+    for (const auto& [name, line, body] : node.members) {
       Component component;
       component.name = name;
-      component.where = {reader_.file(), node.member_lines[i]};
+      component.where = {reader_.file(), line};
       if (acceptable_name(component, path, into))
         this->component(std::move(component), body, path + "." + name, kinds, common, into);
     }
@@ -166,8 +164,8 @@ class Loader {
   // Without a kind there is no table to check the other keys against, but for this one.
   static std::string mistyped_kind(const Node& body) {
     constexpr std::array<std::string_view, 1> kind{"kind"};
-    for (const auto& [key, value] : body.members) {
-      if (nearest(key, kind)) return " (there is " + key + ": did you mean kind?)";
+    for (const yaml::Member& member : body.members) {
+      if (nearest(member.key, kind)) return " (there is " + member.key + ": did you mean kind?)";
     }
     return {};
   }

@@ -155,15 +155,14 @@ Settings ConfigReader::read(OptionTable table, const Node& map, const std::strin
     return builder.finish();
   }
   std::set<std::string_view> seen;
-  for (size_t i = 0; i < map.members.size(); ++i) {
-    const auto& [key, node] = map.members[i];
+  for (const auto& [key, line, node] : map.members) {
     const std::string inner = path.empty() ? key : path + "." + key;
     if (const Option* option = find_option(table, key)) {
       seen.insert(key);
       read_option(builder, *option, node, inner);
     } else {
       const auto names = names_of(table);
-      wrong(map.member_lines[i], inner + ": unknown key" + did_you_mean(key, names) + "; allowed are " + listed(names));
+      wrong(line, inner + ": unknown key" + did_you_mean(key, names) + "; allowed are " + listed(names));
     }
   }
   for (std::string_view name : builder.missing()) {

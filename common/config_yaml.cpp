@@ -81,14 +81,13 @@ class Copier {
   void add_member(Node& map, const YAML::Node& key, const YAML::Node& value, int level) {
     const int line = line_of(key, map.line);
     if (!key.IsScalar()) return wrong(line, "a key must be a plain text");
-    const std::string name = key.Scalar();
-    for (size_t i = 0; i < map.members.size(); ++i) {
-      if (map.members[i].first != name) continue;
+    const std::string& name = key.Scalar();
+    for (const Member& member : map.members) {
+      if (member.key != name) continue;
       return wrong(line, "the key " + name + " stands here a second time (first in line " +
-                             std::to_string(map.member_lines[i]) + "); remove one");
+                             std::to_string(member.line) + "); remove one");
     }
-    map.members.emplace_back(name, copy(value, level + 1, line));
-    map.member_lines.push_back(line);
+    map.members.push_back({name, line, copy(value, level + 1, line)});
   }
 
   bool within_bounds(int level, int line) {
@@ -110,8 +109,8 @@ class Copier {
 }  // namespace
 
 const Node* Node::find(std::string_view key) const {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
-  return found == members.end() ? nullptr : &found->second;
+  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+  return found == members.end() ? nullptr : &found->value;
 }
 
 std::optional<Node> parse(const std::string& text, const std::string& file, std::vector<Problem>& problems) {

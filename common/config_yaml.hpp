@@ -15,16 +15,23 @@
 
 namespace muskrat::yaml {
 
+struct Member;
+
 struct Node {
   enum class Kind { null, scalar, list, map } kind = Kind::null;
   std::string text;     // of a scalar; "null" where a null is spelt so
   bool quoted = false;  // "12" is a text, 12 a number
   int line = 1;
-  std::vector<Node> items;                            // of a list
-  std::vector<std::pair<std::string, Node>> members;  // of a map, in file order, each key once
-  std::vector<int> member_lines;                      // of the keys
+  std::vector<Node> items;      // of a list
+  std::vector<Member> members;  // of a map, in file order, each key once
 
   const Node* find(std::string_view key) const;
+};
+
+struct Member {
+  std::string key;
+  int line = 1;  // of the key
+  Node value;
 };
 
 // One document. nullopt when it is not YAML at all; repeated keys, keys that are no plain text, more than one document

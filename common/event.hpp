@@ -30,17 +30,17 @@ std::optional<Op> op_from_name(std::string_view name);
 std::optional<Op> op_from_char(char c);
 
 struct Event {
-  std::string routing_key;   // <Source>.<Object>.<Action>
-  std::string message_id;    // UUID text, fixed at capture
-  std::string key;           // ordering key: "<Source>.<Object>:<canonical JSON>", may be empty (no order asked for)
-  std::string source;        // x-muskrat-source: the source's name in the configuration
+  std::string routing_key;  // <Source>.<Object>.<Action>
+  std::string message_id;   // UUID text, fixed at capture
+  std::string key;          // ordering key: "<Source>.<Object>:<canonical JSON>", may be empty (no order asked for)
+  std::string source;       // x-muskrat-source: the source's name in the configuration
   Op op = Op::emit;
-  int64_t epoch = 0;         // history epoch
-  int64_t seq = 0;           // outbox id
-  int64_t captured_us = 0;   // wall time of capture, microseconds since 1970 UTC
-  std::string omitted;       // JSON array of body paths left out at capture ("" = none)
-  std::string traceparent;   // W3C trace context ("" = none)
-  std::string body;          // JSON, UTF-8
+  int64_t epoch = 0;        // history epoch
+  int64_t seq = 0;          // outbox id
+  int64_t captured_us = 0;  // wall time of capture, microseconds since 1970 UTC
+  std::string omitted;      // JSON array of body paths left out at capture ("" = none)
+  std::string traceparent;  // W3C trace context ("" = none)
+  std::string body;         // JSON, UTF-8
 };
 
 // The words of a routing key; each view points into the key.

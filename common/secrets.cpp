@@ -11,7 +11,7 @@
 namespace muskrat {
 namespace {
 
-constexpr size_t max_secret_bytes = 64 * 1024;
+constexpr size_t max_secret_bytes = 65536;
 constexpr int max_nesting = 4;  // ${file:${CREDENTIALS_DIRECTORY}/password} is two
 
 bool name_char(char c, bool first) {

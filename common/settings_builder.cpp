@@ -192,11 +192,11 @@ std::string SettingsBuilder::set(const Option& option, const ScalarText& scalar)
   return {};
 }
 
-void SettingsBuilder::set_texts(const Option& option, std::vector<std::string> texts, Where where) {
+void SettingsBuilder::set_texts(const Option& option, std::vector<std::string> texts, const Where& where) {
   fresh(option, where).texts = std::move(texts);
 }
 
-void SettingsBuilder::set_records(const Option& option, std::vector<Settings> records, Where where) {
+void SettingsBuilder::set_records(const Option& option, std::vector<Settings> records, const Where& where) {
   fresh(option, where).records = std::move(records);
 }
 

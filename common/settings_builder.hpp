@@ -43,8 +43,8 @@ class SettingsBuilder {
 
   // Each returns what is wrong, in words that fit after "<option>: "; "" when all is well.
   std::string set(const Option& option, const ScalarText& scalar);
-  void set_texts(const Option& option, std::vector<std::string> texts, Where where);
-  void set_records(const Option& option, std::vector<Settings> records, Where where);
+  void set_texts(const Option& option, std::vector<std::string> texts, const Where& where);
+  void set_records(const Option& option, std::vector<Settings> records, const Where& where);
 
   // The required options that were not given.
   std::vector<std::string_view> missing() const;

@@ -50,7 +50,7 @@ Schema test_schema() {
 struct Folder {
   std::filesystem::path path;
   std::string write(const std::string& name, const std::string& text) const {
-    const std::string file = (path / name).string();
+    std::string file = (path / name).string();
     std::ofstream(file) << text;
     ::chmod(file.c_str(), 0600);
     return file;

@@ -164,7 +164,7 @@ void test_object_is_written_in_order_with_every_kind(void**) {
   json::Object inner, outer;
   inner.add("k", "v");
   std::vector<json::Object> list;
-  list.push_back(json::Object());
+  list.emplace_back();
   outer.add("b", 1).add("a", "x\xff").add("t", true).add("d", 0.5).add_null("n").add("o", inner);
   outer.add("l", list).add("s", std::vector<std::string>{"p", "q"}).add("big", int64_t{9223372036854775807});
   assert_text(outer.text(),
