@@ -172,6 +172,7 @@ class Loader {
 
   const Kind* kind_of(const Node& body, int line, const std::string& path, const std::vector<const Kind*>& kinds) {
     std::vector<std::string_view> names;
+    names.reserve(kinds.size());
     for (const Kind* kind : kinds) names.push_back(kind->name);
     const Node* node = body.find("kind");
     if (!node) {
