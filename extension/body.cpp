@@ -108,15 +108,21 @@ void put_path(Json& json, const char* path) {
   json_string(json, path, static_cast<int>(strlen(path)));
 }
 
+bool anything_omitted(const Fitting& fitting) {
+  bool any = fitting.plan.missing_count > 0;
+  for (int i = 0; i < fitting.plan.step_count; i++) any |= fitting.left_out[i];
+  return any;
+}
+
 const char* omitted_paths(const Fitting& fitting) {
+  if (!anything_omitted(fitting)) return nullptr;
   Json json = json_buffer(MaxAllocSize / 2);
   json_byte(json, '[');
   for (int i = 0; i < fitting.plan.missing_count; i++) put_path(json, fitting.plan.missing[i]);
   for (int i = 0; i < fitting.plan.step_count; i++)
     if (fitting.left_out[i]) put_path(json, fitting.plan.steps[i].path);
-  bool none = json.length == 1;
   json_raw(json, "]\0", 2);
-  return none ? nullptr : json.data;
+  return json.data;
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ bool find_relations() {
   all &= OidIsValid(found.outbox_id = get_relname_relid("outbox_id", schema));
   all &= OidIsValid(found.current_segment = get_relname_relid("current_segment", schema));
   all &= OidIsValid(found.doorbell = get_relname_relid("doorbell", schema));
+  found.generation = relations.generation + 1;
   if (all) relations = found;
   return all;
 }
@@ -57,26 +58,28 @@ struct SequencePage {
   Form_pg_sequence_data data;
 };
 
-bool lock_page(Oid sequence, LOCKMODE relation_lock, int buffer_lock, SequencePage* out) {
-  out->relation = try_relation_open(sequence, relation_lock);
-  if (out->relation == nullptr) return false;
-  if (out->relation->rd_rel->relkind != RELKIND_SEQUENCE) {
-    relation_close(out->relation, relation_lock);
-    return false;
-  }
-  out->buffer = ReadBuffer(out->relation, 0);
-  LockBuffer(out->buffer, buffer_lock);
-  out->page = BufferGetPage(out->buffer);
-  out->item = PageGetItemId(out->page, FirstOffsetNumber);
-  out->tuple = reinterpret_cast<HeapTupleHeader>(PageGetItem(out->page, out->item));
-  out->data = reinterpret_cast<Form_pg_sequence_data>(reinterpret_cast<char*>(out->tuple) + out->tuple->t_hoff);
-  return true;
+// Where the page was last time (`hint`) it mostly still is: asking there spares the shared table of buffers.
+Buffer read_page(Relation sequence, Buffer* hint) {
+#if PG_VERSION_NUM >= 160000
+  const RelFileLocator& file = sequence->rd_locator;
+#else
+  const RelFileNode& file = sequence->rd_node;
+#endif
+  bool there = BufferIsValid(*hint) && ReadRecentBuffer(file, MAIN_FORKNUM, 0, *hint);
+  if (!there) *hint = ReadBuffer(sequence, 0);
+  return *hint;
 }
 
-// The relation's lock stays to the end of the transaction: taking it again then costs a look into a local table.
-void release(const SequencePage& locked) {
-  UnlockReleaseBuffer(locked.buffer);
-  relation_close(locked.relation, NoLock);
+SequencePage lock_page(Relation sequence, int buffer_lock, Buffer* hint) {
+  SequencePage locked;
+  locked.relation = sequence;
+  locked.buffer = read_page(sequence, hint);
+  LockBuffer(locked.buffer, buffer_lock);
+  locked.page = BufferGetPage(locked.buffer);
+  locked.item = PageGetItemId(locked.page, FirstOffsetNumber);
+  locked.tuple = reinterpret_cast<HeapTupleHeader>(PageGetItem(locked.page, locked.item));
+  locked.data = reinterpret_cast<Form_pg_sequence_data>(reinterpret_cast<char*>(locked.tuple) + locked.tuple->t_hoff);
+  return locked;
 }
 
 void log_page(const SequencePage& locked) {
@@ -104,16 +107,26 @@ const OutboxRelations* outbox_relations() {
 }
 
 bool cell_read(Oid sequence, int64* value) {
-  SequencePage locked;
-  if (!lock_page(sequence, AccessShareLock, BUFFER_LOCK_SHARE, &locked)) return false;
-  *value = locked.data->last_value;
-  release(locked);
-  return true;
+  Relation relation = try_relation_open(sequence, AccessShareLock);
+  if (relation == nullptr) return false;
+  bool is_sequence = relation->rd_rel->relkind == RELKIND_SEQUENCE;
+  Buffer hint = InvalidBuffer;
+  if (is_sequence) *value = cell_read_again(relation, &hint);
+  // The lock stays to the end of the transaction: taking it again then costs a look into a local table.
+  relation_close(relation, is_sequence ? NoLock : AccessShareLock);
+  return is_sequence;
 }
 
-bool id_draw(Oid sequence, int64* id) {
-  SequencePage locked;
-  if (!lock_page(sequence, RowExclusiveLock, BUFFER_LOCK_EXCLUSIVE, &locked)) return false;
+int64 cell_read_again(Relation sequence, Buffer* hint) {
+  SequencePage locked = lock_page(sequence, BUFFER_LOCK_SHARE, hint);
+  int64 value = locked.data->last_value;
+  UnlockReleaseBuffer(locked.buffer);
+  return value;
+}
+
+int64 id_draw(Relation sequence) {
+  static Buffer hint = InvalidBuffer;
+  SequencePage locked = lock_page(sequence, BUFFER_LOCK_EXCLUSIVE, &hint);
   Form_pg_sequence_data data = locked.data;
   int64 next = data->is_called ? data->last_value + 1 : data->last_value;
   // After a checkpoint replay starts behind the last record, which must therefore be written again.
@@ -123,7 +136,7 @@ bool id_draw(Oid sequence, int64* id) {
   START_CRIT_SECTION();
   MarkBufferDirty(locked.buffer);
   data->is_called = true;
-  if (log && RelationNeedsWAL(locked.relation)) {
+  if (log && RelationNeedsWAL(sequence)) {
     data->last_value = next + ids_logged_ahead;
     data->log_cnt = 0;
     log_page(locked);
@@ -132,7 +145,6 @@ bool id_draw(Oid sequence, int64* id) {
   data->log_cnt = still_logged;
   END_CRIT_SECTION();
 
-  release(locked);
-  *id = next;
-  return true;
+  UnlockReleaseBuffer(locked.buffer);
+  return next;
 }

@@ -10,12 +10,14 @@
 extern "C" {
 #include "postgres.h"
 
-#include "utils/relcache.h"
+#include "storage/buf.h"
+#include "utils/rel.h"
 }
 
 constexpr int segment_count = 3;
 
 struct OutboxRelations {
+  uint64 generation;  // another one each time they are looked up
   Oid segments[segment_count];
   Oid outbox_id;
   Oid current_segment;
@@ -31,6 +33,9 @@ const OutboxRelations* outbox_relations();
 // The cell's value. False when the sequence is gone; never raises for that, so PRE_COMMIT may call it.
 bool cell_read(Oid sequence, int64* value);
 
+// The same for a transaction that holds the sequence's lock; `hint` is where the caller found its page last time.
+int64 cell_read_again(Relation sequence, Buffer* hint);
+
 // The next id, logged as nextval logs it: 32 ahead, so that a crash skips ids and never repeats one. The transaction
-// must have its xid. False when the sequence is gone.
-bool id_draw(Oid sequence, int64* id);
+// must have its xid and the sequence's lock.
+int64 id_draw(Relation sequence);

@@ -16,7 +16,7 @@ static void grow(Json& json, int needed) {
   json.capacity = static_cast<int>(capacity);
 }
 
-void json_raw(Json& json, const char* bytes, int count) {
+void json_raw_beyond_capacity(Json& json, const char* bytes, int count) {
   if (json.overflowed || count > json.limit - json.length) {
     json.overflowed = true;
     return;
@@ -25,10 +25,6 @@ void json_raw(Json& json, const char* bytes, int count) {
   memcpy(json.data + json.length, bytes, count);
   json.length += count;
 }
-
-void json_raw(Json& json, const char* text) { json_raw(json, text, static_cast<int>(strlen(text))); }
-
-void json_byte(Json& json, char byte) { json_raw(json, &byte, 1); }
 
 void json_separate(Json& json) {
   char last = json.length ? json.data[json.length - 1] : '{';

@@ -12,6 +12,24 @@ namespace {
 
 bool needs_escape(unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; }
 
+// ASCII without anything to escape, which most text is: eight bytes at a time. A byte of `has_zero(x)` is set at least
+// at the lowest zero byte of x, and only if there is one.
+bool is_plain(const char* text, int count) {
+  constexpr uint64 ones = UINT64CONST(0x0101010101010101), highs = UINT64CONST(0x8080808080808080);
+  auto has_zero = [](uint64 x) { return (x - ones) & ~x & highs; };
+  auto has_less_than_space = [](uint64 x) { return (x - ones * 0x20) & ~x & highs; };
+  int i = 0;
+  for (; i + 8 <= count; i += 8) {
+    uint64 bytes;
+    memcpy(&bytes, text + i, sizeof bytes);
+    if ((bytes & highs) | has_less_than_space(bytes) | has_zero(bytes ^ ones * '"') | has_zero(bytes ^ ones * '\\'))
+      return false;
+  }
+  for (; i < count; i++)
+    if (static_cast<unsigned char>(text[i]) >= 0x80 || needs_escape(text[i])) return false;
+  return true;
+}
+
 void escape(Json& json, unsigned char c) {
   static const char hex[] = "0123456789abcdef";
   switch (c) {
@@ -128,6 +146,11 @@ void json_string(Json& json, const char* text, int count) {
   if (count > json.limit - json.length) {
     json.overflowed = true;  // before the work of checking it
     return;
+  }
+  if (is_plain(text, count)) {
+    json_byte(json, '"');
+    json_raw(json, text, count);
+    return json_byte(json, '"');
   }
   int utf8_count;
   bool ascii_only;

@@ -24,9 +24,19 @@ void put(Text& text, const char* s) {
   while (*s) put(text, *s++);
 }
 
+// As %0*lld, which costs more than the rest of a timestamp; intervals have negative numbers.
 void put_number(Text& text, int64 value, int width) {
-  text.length +=
-      snprintf(text.data + text.length, sizeof text.data - text.length, "%0*lld", width, static_cast<long long>(value));
+  constexpr int most_digits = 20;
+  char digits[most_digits];
+  int count = 0;
+  uint64 rest = value < 0 ? 0 - static_cast<uint64>(value) : static_cast<uint64>(value);
+  for (; rest != 0 || count == 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
+  if (value < 0) {
+    put(text, '-');
+    width--;
+  }
+  for (int i = count; i < width; i++) put(text, '0');
+  while (count > 0) put(text, digits[--count]);
 }
 
 void put_two(Text& text, int value) {

@@ -1,0 +1,185 @@
+#include "extension/segment.hpp"
+
+#include <cstring>
+
+#include "extension/cells.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+}
+
+namespace {
+
+struct Field {
+  const char* name;
+  Oid type;
+};
+
+// In the order of OutboxField. A segment may have more columns, and never fewer.
+constexpr Field fields[] = {
+    {"id", INT8OID},           {"xid", XID8OID},  {"captured_at", TIMESTAMPTZOID},
+    {"message_id", UUIDOID},   {"op", CHAROID},   {"routing_key", TEXTOID},
+    {"ordering_key", TEXTOID}, {"body", TEXTOID}, {"headers", TEXTOID},
+};
+static_assert(lengthof(fields) == FIELD_COUNT);
+
+Segment held;
+bool is_held = false;
+uint64 held_since;  // generation of the outbox's relations
+
+void forget_at_end(XactEvent event, void*) {
+  if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) is_held = false;
+}
+
+void forget_at_rollback(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  if (event == SUBXACT_EVENT_ABORT_SUB) is_held = false;
+}
+
+[[noreturn]] void report_not_installed() {
+  ereport(ERROR,
+          (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the outbox of the extension muskrat is not in this database"),
+           errhint("Run CREATE EXTENSION muskrat, or drop the triggers that call it.")));
+  pg_unreachable();
+}
+
+int checked(int64 segment) {
+  if (segment < 1 || segment > segment_count)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the sequence muskrat.current_segment was altered: its value is %lld",
+                           static_cast<long long>(segment)),
+                    errhint("Run SELECT setval('muskrat.current_segment', 1).")));
+  return static_cast<int>(segment);
+}
+
+// 0: the cell is gone.
+int current_segment(const OutboxRelations& relations) {
+  int64 segment;
+  return cell_read(relations.current_segment, &segment) ? checked(segment) : 0;
+}
+
+// Opens the segment that is current once its lock is held. The number is read again behind the lock, for the relay's
+// TRUNCATE may have come in between. Null: a relation is gone.
+Relation try_open_current(const OutboxRelations& relations) {
+  held.number = current_segment(relations);
+  while (held.number != 0) {
+    Relation segment = try_table_open(relations.segments[held.number - 1], RowExclusiveLock);
+    if (segment == nullptr) return nullptr;
+    int now = current_segment(relations);
+    if (now == held.number) return segment;
+    table_close(segment, RowExclusiveLock);
+    held.number = now;
+  }
+  return nullptr;
+}
+
+bool is_still_current() {
+  static Buffer hint = InvalidBuffer;
+  Relation cell = relation_open(held.cell, NoLock);
+  int64 now = cell_read_again(cell, &hint);
+  relation_close(cell, NoLock);
+  return now == held.number;
+}
+
+bool lock_ids(Oid sequence) {
+  Relation ids = try_relation_open(sequence, RowExclusiveLock);
+  if (ids == nullptr) return false;
+  bool is_sequence = ids->rd_rel->relkind == RELKIND_SEQUENCE;
+  relation_close(ids, is_sequence ? NoLock : RowExclusiveLock);
+  return is_sequence;
+}
+
+int field_of(const FormData_pg_attribute* attribute) {
+  if (attribute->attisdropped) return -1;
+  for (int field = 0; field < FIELD_COUNT; field++)
+    if (strcmp(NameStr(attribute->attname), fields[field].name) == 0)
+      return attribute->atttypid == fields[field].type ? field : -1;
+  return -1;
+}
+
+// By name: the table may be of an older or newer version than this library.
+void examine_columns(Relation segment) {
+  TupleDesc descriptor = RelationGetDescr(segment);
+  int found = 0;
+  for (int i = 0; i < descriptor->natts; i++) {
+    held.field_of[i] = static_cast<int8>(field_of(TupleDescAttr(descriptor, i)));
+    if (held.field_of[i] >= 0) found++;
+  }
+  held.column_count = descriptor->natts;
+  if (found != FIELD_COUNT || segment->rd_rel->relam != HEAP_TABLE_AM_OID)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the table muskrat.%s was altered: the extension cannot write to it",
+                           RelationGetRelationName(segment)),
+                    errhint("Restore its columns, or drop and create the extension again.")));
+}
+
+void examine_index(Oid index_oid) {
+  Relation index = index_open(index_oid, RowExclusiveLock);
+  if (index->rd_rel->relam != BTREE_AM_OID || RelationGetIndexExpressions(index) != NIL ||
+      RelationGetIndexPredicate(index) != NIL)
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("the index %s on the outbox is not a plain btree index", RelationGetRelationName(index)),
+                    errhint("Drop it: the outbox's segments take no other kind.")));
+  if (held.index_count == most_segment_indexes)
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+             errmsg("a segment of the outbox has more than %d indexes", most_segment_indexes),
+             errhint("Drop the index %s: each index costs every captured row.", RelationGetRelationName(index))));
+  held.indexes[held.index_count++] = index_oid;
+  index_close(index, NoLock);
+}
+
+void examine_indexes(Relation segment) {
+  held.index_count = 0;
+  List* indexes = RelationGetIndexList(segment);
+  ListCell* cell;
+  foreach (cell, indexes) examine_index(lfirst_oid(cell));
+  list_free(indexes);
+}
+
+// An invalidation that comes in while we look leaves an old generation, so the next event looks again.
+bool try_hold(const OutboxRelations& relations) {
+  is_held = false;
+  Relation segment = try_open_current(relations);
+  if (segment == nullptr) return false;
+  bool complete = lock_ids(relations.outbox_id);
+  if (complete) {
+    held.table = RelationGetRelid(segment);
+    held.cell = relations.current_segment;
+    held.ids = relations.outbox_id;
+    examine_columns(segment);
+    examine_indexes(segment);
+    held_since = relations.generation;
+    is_held = true;
+  }
+  table_close(segment, complete ? NoLock : RowExclusiveLock);
+  return complete;
+}
+
+}  // namespace
+
+void segment_init() {
+  RegisterXactCallback(forget_at_end, nullptr);
+  RegisterSubXactCallback(forget_at_rollback, nullptr);
+}
+
+const Segment& segment_held() {
+  // The OIDs may be those of an extension that was dropped and created again since: the second look is fresh, for
+  // taking the locks has processed the invalidations.
+  for (int attempt = 0; attempt < 2; attempt++) {
+    const OutboxRelations* found = outbox_relations();
+    if (found == nullptr) break;
+    if (is_held && held_since == found->generation && is_still_current()) return held;
+    OutboxRelations relations = *found;
+    if (try_hold(relations)) return held;
+    AcceptInvalidationMessages();
+  }
+  report_not_installed();
+}
