@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 }
@@ -31,16 +32,22 @@ constexpr Field fields[] = {
 };
 static_assert(lengthof(fields) == FIELD_COUNT);
 
-Segment held;
-bool is_held = false;
-uint64 held_since;  // generation of the outbox's relations
+// What was found out about a segment holds until the relcache says otherwise, over transactions; that it is locked, for
+// one transaction at most.
+struct Examined {
+  Segment segment;
+  uint64 generation;  // of the outbox's relations; 0: never
+};
+
+Examined examined[segment_count];
+Examined* held = nullptr;
 
 void forget_at_end(XactEvent event, void*) {
-  if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) is_held = false;
+  if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) held = nullptr;
 }
 
 void forget_at_rollback(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
-  if (event == SUBXACT_EVENT_ABORT_SUB) is_held = false;
+  if (event == SUBXACT_EVENT_ABORT_SUB) held = nullptr;
 }
 
 [[noreturn]] void report_not_installed() {
@@ -67,25 +74,25 @@ int current_segment(const OutboxRelations& relations) {
 
 // Opens the segment that is current once its lock is held. The number is read again behind the lock, for the relay's
 // TRUNCATE may have come in between. Null: a relation is gone.
-Relation try_open_current(const OutboxRelations& relations) {
-  held.number = current_segment(relations);
-  while (held.number != 0) {
-    Relation segment = try_table_open(relations.segments[held.number - 1], RowExclusiveLock);
+Relation try_open_current(const OutboxRelations& relations, int* number) {
+  *number = current_segment(relations);
+  while (*number != 0) {
+    Relation segment = try_table_open(relations.segments[*number - 1], RowExclusiveLock);
     if (segment == nullptr) return nullptr;
     int now = current_segment(relations);
-    if (now == held.number) return segment;
+    if (now == *number) return segment;
     table_close(segment, RowExclusiveLock);
-    held.number = now;
+    *number = now;
   }
   return nullptr;
 }
 
 bool is_still_current() {
   static Buffer hint = InvalidBuffer;
-  Relation cell = relation_open(held.cell, NoLock);
+  Relation cell = relation_open(held->segment.cell, NoLock);
   int64 now = cell_read_again(cell, &hint);
   relation_close(cell, NoLock);
-  return now == held.number;
+  return now == held->segment.number;
 }
 
 bool lock_ids(Oid sequence) {
@@ -105,14 +112,14 @@ int field_of(const FormData_pg_attribute* attribute) {
 }
 
 // By name: the table may be of an older or newer version than this library.
-void examine_columns(Relation segment) {
+void examine_columns(Relation segment, Segment* out) {
   TupleDesc descriptor = RelationGetDescr(segment);
   int found = 0;
   for (int i = 0; i < descriptor->natts; i++) {
-    held.field_of[i] = static_cast<int8>(field_of(TupleDescAttr(descriptor, i)));
-    if (held.field_of[i] >= 0) found++;
+    out->field_of[i] = static_cast<int8>(field_of(TupleDescAttr(descriptor, i)));
+    if (out->field_of[i] >= 0) found++;
   }
-  held.column_count = descriptor->natts;
+  out->column_count = descriptor->natts;
   if (found != FIELD_COUNT || segment->rd_rel->relam != HEAP_TABLE_AM_OID)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("the table muskrat.%s was altered: the extension cannot write to it",
@@ -120,44 +127,59 @@ void examine_columns(Relation segment) {
                     errhint("Restore its columns, or drop and create the extension again.")));
 }
 
-void examine_index(Oid index_oid) {
+void examine_index(Oid index_oid, Segment* out) {
   Relation index = index_open(index_oid, RowExclusiveLock);
   if (index->rd_rel->relam != BTREE_AM_OID || RelationGetIndexExpressions(index) != NIL ||
       RelationGetIndexPredicate(index) != NIL)
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("the index %s on the outbox is not a plain btree index", RelationGetRelationName(index)),
                     errhint("Drop it: the outbox's segments take no other kind.")));
-  if (held.index_count == most_segment_indexes)
+  if (out->index_count == most_segment_indexes)
     ereport(ERROR,
             (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
              errmsg("a segment of the outbox has more than %d indexes", most_segment_indexes),
              errhint("Drop the index %s: each index costs every captured row.", RelationGetRelationName(index))));
-  held.indexes[held.index_count++] = index_oid;
+  out->indexes[out->index_count++] = index_oid;
   index_close(index, NoLock);
 }
 
-void examine_indexes(Relation segment) {
-  held.index_count = 0;
+void examine_indexes(Relation segment, Segment* out) {
+  out->index_count = 0;
   List* indexes = RelationGetIndexList(segment);
   ListCell* cell;
-  foreach (cell, indexes) examine_index(lfirst_oid(cell));
+  foreach (cell, indexes) examine_index(lfirst_oid(cell), out);
   list_free(indexes);
 }
 
-// An invalidation that comes in while we look leaves an old generation, so the next event looks again.
+void lock_indexes(const Segment& segment) {
+  for (int i = 0; i < segment.index_count; i++) LockRelationOid(segment.indexes[i], RowExclusiveLock);
+}
+
+// Examines the segment, or, when nothing has changed since it was, only locks its indexes: taking the table's lock has
+// let in what others did before. An invalidation that comes in while we look leaves an old generation, so that the next
+// event looks again.
+void examine(Relation segment, const OutboxRelations& relations, Examined* out) {
+  const OutboxRelations* now = outbox_relations();
+  if (now != nullptr && now->generation == out->generation) return lock_indexes(out->segment);
+  out->generation = 0;
+  out->segment.cell = relations.current_segment;
+  out->segment.table = RelationGetRelid(segment);
+  out->segment.ids = relations.outbox_id;
+  examine_columns(segment, &out->segment);
+  examine_indexes(segment, &out->segment);
+  out->generation = relations.generation;
+}
+
 bool try_hold(const OutboxRelations& relations) {
-  is_held = false;
-  Relation segment = try_open_current(relations);
+  held = nullptr;
+  int number;
+  Relation segment = try_open_current(relations, &number);
   if (segment == nullptr) return false;
   bool complete = lock_ids(relations.outbox_id);
   if (complete) {
-    held.table = RelationGetRelid(segment);
-    held.cell = relations.current_segment;
-    held.ids = relations.outbox_id;
-    examine_columns(segment);
-    examine_indexes(segment);
-    held_since = relations.generation;
-    is_held = true;
+    examine(segment, relations, &examined[number - 1]);
+    examined[number - 1].segment.number = number;
+    held = &examined[number - 1];
   }
   table_close(segment, complete ? NoLock : RowExclusiveLock);
   return complete;
@@ -176,9 +198,9 @@ const Segment& segment_held() {
   for (int attempt = 0; attempt < 2; attempt++) {
     const OutboxRelations* found = outbox_relations();
     if (found == nullptr) break;
-    if (is_held && held_since == found->generation && is_still_current()) return held;
+    if (held != nullptr && held->generation == found->generation && is_still_current()) return held->segment;
     OutboxRelations relations = *found;
-    if (try_hold(relations)) return held;
+    if (try_hold(relations)) return held->segment;
     AcceptInvalidationMessages();
   }
   report_not_installed();

@@ -5,9 +5,9 @@
 // a segment under ROW EXCLUSIVE cannot be truncated, and ADR 8 why it need not be looked at again for each event.
 //
 // What is remembered is OIDs and numbers, never an open relation: nothing can dangle when a savepoint is rolled back,
-// the extension dropped or the table altered. It is forgotten at the end of the transaction, when any savepoint is
-// rolled back (which may have released the lock), and when the relcache says that one of the outbox's relations
-// changed.
+// the extension dropped or the table altered. That the lock is held is forgotten at the end of the transaction and when
+// any savepoint is rolled back (which may have released it); what was found out, when the relcache says that one of the
+// outbox's relations changed.
 //
 // Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
 #pragma once
