@@ -1,10 +1,18 @@
 #!/bin/sh
 # Installs the Debian packages that Muskrat's build, tests and demo need. Prints what it does; does nothing when all are
 # there. No service that was not running before is running afterwards: packages that would start one are told not to.
-#   deps.sh [--quiet]   --quiet: say nothing when nothing is missing
+#   deps.sh [--quiet] [--bench]   --quiet: say nothing when nothing is missing; --bench: the peers that are measured, too
 set -eu
 
-quiet=${1:-}
+quiet=
+bench=
+for option in "$@"; do
+    case $option in
+    --quiet) quiet=--quiet ;;
+    --bench) bench=1 ;;
+    *) echo "deps: there is no option $option" >&2; exit 2 ;;
+    esac
+done
 major=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sed 's|.*/postgresql/\([0-9]*\)/.*|\1|' | sort -n | tail -1)
 if [ -z "$major" ]; then
     # shellcheck disable=SC1091
@@ -22,6 +30,7 @@ packages="g++ make pkg-config ccache
  libjansson-dev rapidjson-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libssl-dev openssl
  libcmocka-dev python3 python3-pika python3-psycopg2 python3-pytest python3-yaml strace
  clang-format clang-tidy git"
+[ -z "$bench" ] || packages="$packages postgresql-$major-pgq3 postgresql-$major-tablelog"
 
 missing=
 for p in $packages; do

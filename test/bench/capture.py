@@ -1,0 +1,224 @@
+"""What capture costs the application: every comparison against the same write without a trigger, and against peers."""
+import os
+import shutil
+import statistics
+
+import psycopg2
+
+from harness.clients import connect
+from harness.postgres import Postgres
+
+import customers
+from measure import Figure, cpu_ms, in_turn, ratio_figure, ratios, say
+from pgbench import pgbench
+
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "autovacuum": "off",
+            "max_connections": "120"}
+
+PLPGSQL_OUTBOX = """
+CREATE TABLE {table}_outbox (id bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), op text, body json);
+CREATE FUNCTION {table}_capture() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {table}_outbox (op, body) VALUES (TG_OP, row_to_json(NEW));
+    {notify}
+    RETURN NULL;
+END $$;
+CREATE TRIGGER capture AFTER INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_capture()
+"""
+
+
+class Stage:
+    """One server; a table for each way of capturing, all alike."""
+
+    def __init__(self, bench):
+        folder = os.path.join(bench.folder, "capture")
+        shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
+        self.pg = Postgres(folder, build=bench.build, fsync=True, settings=SETTINGS).start()
+        self.connection = connect(self.pg.dsn())
+        self.sql("CREATE EXTENSION muskrat")
+        self.tables = {}  # variant → what to empty before each run
+        self.add("plain")
+        self.add("capture", customers.attach("capture"), "muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
+        self.add("plpgsql", PLPGSQL_OUTBOX.format(table="plpgsql", notify=""), "plpgsql_outbox")
+        self.add("plpgsql_notify", PLPGSQL_OUTBOX.format(table="plpgsql_notify",
+                                                         notify="PERFORM pg_notify('outbox', NEW.id::text);"), "plpgsql_notify_outbox")
+        self.add_pgq()
+        self.add_table_log()
+
+    def sql(self, *statements):
+        with self.connection.cursor() as cursor:
+            for s in statements:
+                cursor.execute(s)
+            return cursor.fetchall() if cursor.description else None
+
+    def add(self, variant, trigger="", also=""):
+        self.sql(customers.TABLE.format(table=variant))
+        if trigger:
+            self.sql(trigger)
+        self.tables[variant] = ", ".join(filter(None, [variant, also]))
+
+    def create_peer(self, extension, package):
+        try:
+            self.sql(f"CREATE EXTENSION {extension}")
+            return True
+        except psycopg2.Error:
+            say(f"    {extension}: not installed: skipped; `packaging/deps.sh --bench` installs {package}")
+            return False
+
+    def add_pgq(self):
+        if self.create_peer("pgq", f"postgresql-{self.pg.major}-pgq3"):
+            self.sql("SELECT pgq.create_queue('bench')")
+            self.add("pgq", "CREATE TRIGGER capture AFTER INSERT OR UPDATE ON pgq FOR EACH ROW"
+                            " EXECUTE FUNCTION pgq.jsontriga('bench')", "pgq.event_1_0, pgq.event_1_1, pgq.event_1_2")
+
+    def add_table_log(self):
+        if self.create_peer("table_log", f"postgresql-{self.pg.major}-tablelog"):
+            self.add("table_log")
+            self.sql("SELECT table_log_init(4, 'table_log')")
+            self.tables["table_log"] += ", table_log_log"
+
+    def empty(self, variant):
+        self.sql(f"TRUNCATE {self.tables[variant]}", "CHECKPOINT")
+
+    def body_bytes(self):
+        return self.sql("SELECT avg(octet_length(body))::int, min(octet_length(body)), max(octet_length(body)) FROM muskrat.outbox"
+                        " WHERE op = 'i'")[0]
+
+    def close(self):
+        self.connection.close()
+        self.pg.remove()
+
+
+def stage_of(bench):
+    if "capture" not in bench.stages:
+        bench.stages["capture"] = Stage(bench)
+    return bench.stages["capture"]
+
+
+# ---- one statement, many rows
+
+def bulk(bench):
+    stage, rows = stage_of(bench), 100_000
+    pid = stage.connection.get_backend_pid()
+    cpu = {v: [] for v in stage.tables}
+
+    def run(variant):
+        stage.empty(variant)
+        stage.sql(customers.bulk_insert(variant, 1, 100))  # pages, plans and the relcache are warm
+        before, began = cpu_ms(pid), bench.clock()
+        stage.sql(customers.bulk_insert(variant, 101, rows + 100))
+        took = (bench.clock() - began) * 1000
+        cpu[variant].append(cpu_ms(pid) - before)
+        return took
+
+    results = in_turn({v: lambda v=v: run(v) for v in stage.tables}, bench.rounds(5, 9), "ms")
+    average, least, most = stage.body_bytes()
+    if not 300 <= average <= 400:
+        raise RuntimeError(f"the rows make bodies of {average} bytes, not 300 to 400")
+    ms = {v: statistics.median(r) for v, r in results.items()}
+    cpu_ratio = statistics.median(ratios(cpu, "capture", "plain"))
+    yield ratio_figure("capture_bulk_ratio", results, "capture", "plain", goal="≤ 2.2", against="the same INSERT without trigger",
+                       note=f"{rows} rows, {ms['capture']:.0f} ms / {ms['plain']:.0f} ms; bodies {least}–{most} B; "
+                            f"processor time alone {cpu_ratio:.2f}")
+    for peer in list(stage.tables)[2:]:
+        yield ratio_figure(f"capture_bulk_ratio.{peer}", results, peer, "plain", against="the same INSERT without trigger",
+                           note=f"peer: {peer}; {ms[peer]:.0f} ms")
+
+
+# ---- many clients, one row each
+
+def transactions(bench, stage, variants, script, clients, seconds, setting, rounds):
+    def run(variant):
+        stage.empty(variant)
+        return pgbench(stage.pg, script(variant), clients, seconds, {"synchronous_commit": setting}, bench.folder)
+    return in_turn({v: lambda v=v: run(v) for v in variants}, rounds, "commits/s")
+
+
+def rates(results):
+    return ", ".join(f"{v} {statistics.median(r):.0f}/s" for v, r in results.items())
+
+
+def oltp(bench):
+    stage = stage_of(bench)
+    seconds = bench.size(3, 10)
+    results = transactions(bench, stage, list(stage.tables), customers.one_insert, 8, seconds, "off", bench.rounds(5, 7))
+    yield ratio_figure("capture_oltp_ratio", results, "capture", "plain", goal="≥ 0.90", against="commits/s without trigger",
+                       note=f"8 clients, {seconds} s a run, synchronous_commit=off; {rates(results)}")
+    for peer in list(stage.tables)[2:]:
+        yield ratio_figure(f"capture_oltp_ratio.{peer}", results, peer, "plain", against="commits/s without trigger", note=f"peer: {peer}")
+
+
+def group_commit(bench):
+    stage = stage_of(bench)
+    seconds = bench.size(3, 10)
+    variants = ["plain", "capture", "plpgsql_notify"]
+    results = transactions(bench, stage, variants, customers.one_insert, 64, seconds, "on", bench.rounds(5, 7))
+    yield ratio_figure("capture_group_commit_ratio", results, "capture", "plain", goal="≥ 0.97", against="commits/s without trigger",
+                       note=f"64 clients, {seconds} s a run, synchronous_commit=on, fsync on; {rates(results)}")
+    yield ratio_figure("capture_group_commit_ratio.plpgsql_notify", results, "plpgsql_notify", "plain",
+                       against="commits/s without trigger", note="peer: PL/pgSQL outbox, NOTIFY per row")
+
+
+def updates(bench):
+    stage = stage_of(bench)
+    rows, seconds = 50_000, bench.size(3, 10)
+    names = [step for step in customers.COLUMNS.split(", ") if step != "updated_at"]
+    quoted = ", ".join(f'"{n}"' for n in ["id", *names])
+    if "part" not in stage.tables:
+        stage.add("part", customers.attach("part", f"[{quoted}]"), "muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
+
+    def compare(what):
+        def run(variant):
+            stage.empty(variant)
+            stage.sql(customers.bulk_insert(variant, 1, rows), f"VACUUM ANALYZE {variant}", "CHECKPOINT")
+            text = f"\\set n random(1, {rows})\nUPDATE {variant} SET {what} WHERE id = :n;\n"
+            return pgbench(stage.pg, text, 8, seconds, {"synchronous_commit": "off"}, bench.folder)
+        return in_turn({v: lambda v=v: run(v) for v in ("plain", "part")}, bench.rounds(5, 7), "commits/s")
+
+    size = f"8 clients, {seconds} s a run, synchronous_commit=off, {rows} rows"
+    one = compare("phone = '(555)555-' || (:n % 10000)")
+    yield ratio_figure("capture_update_ratio", one, "part", "plain", goal="≥ 0.90", against="commits/s without trigger",
+                       note=f"one captured column changes; {size}; {rates(one)}")
+    none = compare("updated_at = now()")
+    yield ratio_figure("capture_update_ratio.none_captured", none, "part", "plain", goal="≥ 0.98", against="commits/s without trigger",
+                       note=f"no captured column changes; {size}; {rates(none)}")
+
+
+# ---- many tables
+
+def tables(bench):
+    """Processor time that capture adds to 1,000 statements of 100 rows: each into a table of its own, and all into one."""
+    stage, count, rows = stage_of(bench), 1000, 100
+    if "many_0" not in stage.tables:
+        for kind in ("bare", "many"):
+            for n in range(count):
+                stage.sql(f"CREATE TABLE {kind}_{n} (LIKE plain INCLUDING ALL)")
+        for n in range(count):
+            stage.sql(f"SELECT muskrat.attach('many_{n}', 'Frontend.Many{n}', columns => '\"*\"')")
+        stage.tables["many_0"] = ""
+
+    def run(spread, kind):
+        connection = connect(stage.pg.dsn())
+        pid, spent = connection.get_backend_pid(), 0
+        with connection.cursor() as cursor:
+            for turn in range(2):  # the first fills caches
+                before = cpu_ms(pid)
+                for n in range(count):
+                    target = f"{kind}_{n if spread else 0}"
+                    first = (turn * count + n) * rows
+                    cursor.execute(customers.bulk_insert(target, first, first + rows - 1))
+                spent = cpu_ms(pid) - before
+            names = [f"{kind}_{n}" for n in (range(count) if spread else [0])]
+            cursor.execute(f"TRUNCATE {', '.join(names)}, muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
+        connection.close()
+        return spent
+
+    variants = {f"{kind} {where}": lambda s=where == "in 1,000", k=kind: run(s, k)
+                for where in ("in 1", "in 1,000") for kind in ("bare", "many")}
+    results = in_turn(variants, bench.rounds(5, 7), "ms of processor")
+    cost = {w: [a - b for a, b in zip(results[f"many {w}"], results[f"bare {w}"])] for w in ("in 1", "in 1,000")}
+    runs = ratios(cost, "in 1,000", "in 1")
+    yield Figure("tables_scaling", statistics.median(runs), "ratio", runs, goal="≤ 1.05",
+                 against="what capture adds with all rows in one table",
+                 note=f"processor time that capture adds to {count} statements of {rows} rows, caches warm: "
+                      + ", ".join(f"{w} {statistics.median(c):.0f} ms" for w, c in cost.items()))

@@ -1,0 +1,333 @@
+"""From the outbox to the endpoint: the relay against a bare publisher, the host against a bare consumer, and how long it takes."""
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+from harness.clients import Broker, query, value
+from harness.postgres import Postgres
+from harness.processes import wait_until
+from harness.program import Program
+from harness.rabbitmq import RabbitMQ
+
+import customers
+from measure import Figure, in_turn, percentile, process_cpu_ms, ratio_figure
+from pgbench import command
+
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "track_commit_timestamp": "on"}
+WINDOW = 1000
+BODY_BYTES = 315
+TARGET = """
+CREATE TABLE customers (id bigint PRIMARY KEY, email text, phone text, subdomain text, company text, username text, volume int,
+                        retention int, rate numeric(12,2), updated_at timestamptz,
+                        arrived_at timestamptz NOT NULL DEFAULT clock_timestamp())
+"""
+
+
+class Stage:
+    """A PostgreSQL with source and target, a RabbitMQ, and the program between them."""
+
+    def __init__(self, bench):
+        self.folder = os.path.join(bench.folder, "delivery")
+        for sub in ("pg/data", "rabbitmq"):
+            shutil.rmtree(os.path.join(self.folder, sub), ignore_errors=True)
+        self.pg = Postgres(os.path.join(self.folder, "pg"), build=bench.build, fsync=True, settings=SETTINGS).start()
+        self.rabbitmq = RabbitMQ(os.path.join(self.folder, "rabbitmq")).start()
+        self.build, self.number = bench.build, 0
+
+    def close(self):
+        self.rabbitmq.remove()
+        self.pg.remove()
+
+    def world(self, endpoints=None, **source):
+        self.number += 1
+        return World(self, self.number, endpoints, source)
+
+
+class World:
+    """A database, a vhost and a configuration that no other run has touched."""
+
+    def __init__(self, stage, number, endpoints, source):
+        self.stage, self.pg, self.rabbitmq = stage, stage.pg, stage.rabbitmq
+        self.name, self.target_name = f"source_{number}", f"target_{number}"
+        for db in (self.name, self.target_name):
+            self.pg.create_database(db, "template0")
+        self.dsn, self.target = self.pg.dsn(self.name), self.pg.dsn(self.target_name)
+        self.vhost = self.rabbitmq.create_vhost(f"bench{number}")
+        self.broker = Broker(self.rabbitmq, self.vhost)
+        self.program = Program(os.path.join(stage.folder, "run"), stage.build)
+        self.written = 0
+        query(self.dsn, "CREATE EXTENSION muskrat")
+        query(self.dsn, customers.TABLE.format(table="customers"))
+        query(self.dsn, customers.attach("customers"))
+        query(self.target, TARGET)
+        if endpoints is None:
+            endpoints = {"analytics": self.postgres_endpoint()}
+        self.program.configure(self.broker.url, endpoints=endpoints,
+                               sources={"frontend": {"kind": "postgres", "dsn": self.dsn, "window": WINDOW, **source}})
+        if endpoints:
+            self.program.setup()
+        else:  # an exchange with one queue that nobody reads
+            self.program.config["endpoints"] = {"waiting": {"kind": "null", "subscribe": "Frontend.*"}}
+            self.program.save()
+            self.program.setup()
+        # a quorum queue that was declared a moment ago may still be choosing its leader
+        time.sleep(1)
+
+    def postgres_endpoint(self):
+        names = ["id", *customers.COLUMNS.split(", ")]
+        return {"kind": "postgres", "subscribe": "Frontend.*", "dsn": self.target,
+                "routes": [{"table": "public.customers", "key": ["id"], "columns": names}]}
+
+    def write(self, rows):
+        """Rows in transactions of 10,000, as a backlog has many."""
+        for first in range(0, rows, 10_000):
+            low = self.written + first
+            query(self.dsn, customers.bulk_insert("customers", low + 1, low + min(10_000, rows - first)))
+        self.written += rows
+
+    def drain(self, timeout=3600):
+        """Starts the relay; returns (events a second, its peak memory in MB). From the moment it leads to the last confirm."""
+        relay = self.program.relay(wait=False)
+        try:
+            def confirmed():
+                return relay.metric("muskrat_relay_events_confirmed_total") or 0
+
+            def leads():
+                if not relay.running():
+                    raise RuntimeError(f"the relay ended; its log:\n{relay.log()}")
+                return relay.metric("muskrat_relay_leader")
+            wait_until(leads, 30, "the relay to lead", 0.005)
+            began = time.monotonic()
+            wait_until(lambda: confirmed() >= self.written, timeout, f"{self.written} confirms", 0.02)
+            took = time.monotonic() - began
+            return self.written / took, relay.rss_kib("VmHWM") / 1024
+        finally:
+            relay.stop()
+
+    def close(self):
+        self.program.stop()
+        self.rabbitmq.delete_vhost(self.vhost)
+        for db in (self.name, self.target_name):
+            self.pg.drop_database(db)
+
+
+def stage_of(bench):
+    if "delivery" not in bench.stages:
+        bench.stages["delivery"] = Stage(bench)
+    return bench.stages["delivery"]
+
+
+# ---- the relay
+
+def bare_publish_rate(bench, stage, events):
+    world = stage.world(endpoints={})
+    try:
+        seconds = bench.bare.run("bare_publish", stage.rabbitmq.port, world.vhost, "muskrat", "Frontend.Customer.insert", events,
+                                 BODY_BYTES, WINDOW)
+        return events / seconds
+    finally:
+        world.close()
+
+
+def relay_rate(stage, events, peaks):
+    world = stage.world(endpoints={})
+    try:
+        world.write(events)
+        rate, peak = world.drain()
+        peaks.append(peak)
+        return rate
+    finally:
+        world.close()
+
+
+def publish(bench):
+    stage, events, peaks = stage_of(bench), bench.size(60_000, 500_000), []
+    results = in_turn({"bare": lambda: bare_publish_rate(bench, stage, events), "relay": lambda: relay_rate(stage, events, peaks)},
+                      5, "events/s")
+    middle = {v: statistics.median(r) for v, r in results.items()}
+    yield ratio_figure("relay_publish_ratio", results, "relay", "bare", goal="≥ 0.95", against="a bare publisher, window 1,000",
+                       note=f"{events} events, one quorum queue; relay {middle['relay']:.0f}/s, bare {middle['bare']:.0f}/s")
+    if bench.full:
+        peaks = []
+        relay_rate(stage, 5_000_000, peaks)
+        events = 5_000_000
+    yield Figure("relay_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak while draining {events} events")
+
+
+# ---- the host
+
+def consume(bench):
+    stage, events, peaks = stage_of(bench), bench.size(60_000, 500_000), []
+
+    def host(world):
+        consumer = world.program.consume(wait=False)
+        try:
+            def done():
+                if not consumer.running():
+                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
+                return consumer.metric("muskrat_endpoint_delivered_total") or 0
+            wait_until(done, 30, "the first delivery", 0.005)
+            began, already = time.monotonic(), done()
+            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
+            took = time.monotonic() - began
+            peaks.append(consumer.rss_kib("VmHWM") / 1024)
+            arrived = value(world.target, "SELECT count(*) FROM customers")
+            if arrived != events:
+                raise RuntimeError(f"{arrived} rows arrived, not {events}")
+            return (events - already) / took
+        finally:
+            consumer.stop()
+
+    def bare(world):
+        return events / bench.bare.run("bare_consume", stage.rabbitmq.port, world.vhost, "bare", events, 4000, 100)
+
+    def one(which):
+        world = stage.world()
+        try:
+            if which == "bare":
+                world.broker.queue("bare", patterns=["Frontend.#"])
+                world.broker.delete_queue("muskrat.analytics")
+            world.write(events)
+            world.drain()
+            return bare(world) if which == "bare" else host(world)
+        finally:
+            world.close()
+
+    results = in_turn({"bare": lambda: one("bare"), "host": lambda: one("host")}, 5, "events/s")
+    middle = {v: statistics.median(r) for v, r in results.items()}
+    yield ratio_figure("consume_postgres_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare consumer that acks",
+                       note=f"{events} events into one table, every one a new row; host {middle['host']:.0f}/s, bare {middle['bare']:.0f}/s")
+    yield Figure("consume_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak with {events} events waiting")
+
+
+# ---- time from commit to endpoint
+
+def arrivals_ms(world, first_id):
+    """Milliseconds from each row's commit record to its upsert in the target; both by the clock of this machine."""
+    committed = dict(query(world.dsn, "SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin)) FROM customers WHERE id > %s",
+                           (first_id,)))
+    arrived = dict(query(world.target, "SELECT id, extract(epoch FROM arrived_at) FROM customers WHERE id > %s", (first_id,)))
+    if set(committed) != set(arrived):
+        raise RuntimeError(f"{len(committed)} committed, {len(arrived)} arrived")
+    return [float(arrived[i] - committed[i]) * 1000 for i in committed]
+
+
+def running(stage):
+    world = stage.world()
+    world.program.relay()
+    world.program.consume()
+    return world
+
+
+def wait_equal(world):
+    def counts():
+        return [value(dsn, "SELECT count(*) FROM customers") for dsn in (world.dsn, world.target)]
+    wait_until(lambda: len(set(counts())) == 1, 60, "source and target to be equal", 0.2)
+
+
+def one_run_at_rate(bench, stage, seconds):
+    world = running(stage)
+    try:
+        warm = 2
+        argv, env = command(world.pg, customers.one_insert("customers"), 4, seconds + warm, {"synchronous_commit": "on"},
+                            bench.folder, ["--rate", "1000"])
+        argv[-1] = world.dsn
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+        if done.returncode != 0:
+            raise RuntimeError(f"pgbench: {done.stderr[-300:]}")
+        wait_equal(world)
+        return arrivals_ms(world, 1000 * warm)
+    finally:
+        world.close()
+
+
+def latency(bench):
+    stage, seconds = stage_of(bench), bench.size(10, 30)
+    p50, p99, count = [], [], 0
+    for _ in range(bench.size(3, 5)):
+        took = one_run_at_rate(bench, stage, seconds)
+        count = len(took)
+        p50.append(percentile(took, 0.5))
+        p99.append(percentile(took, 0.99))
+    note = f"1,000 events/s for {seconds} s ({count} events a run), from the commit record to the upsert in the target"
+    yield Figure("latency_p50_ms", statistics.median(p50), "ms", p50, goal="≤ 2.0", note=note)
+    yield Figure("latency_p99_ms", statistics.median(p99), "ms", p99, goal="≤ 10", note=note)
+
+
+def latency_idle(bench):
+    stage, events = stage_of(bench), bench.size(10, 40)
+    world = running(stage)
+    try:
+        time.sleep(3)
+        for n in range(1, events + 1):
+            query(world.dsn, customers.bulk_insert("customers", n, n))
+            time.sleep(2)
+        wait_equal(world)
+        took = arrivals_ms(world, 0)
+    finally:
+        world.close()
+    yield Figure("latency_idle_p50_ms", statistics.median(took), "ms", took, goal="≤ 3.0", note=f"{events} events, one every 2 s")
+
+
+def idle(bench):
+    stage, seconds = stage_of(bench), bench.size(20, 60)
+    world = running(stage)
+    try:
+        time.sleep(5)
+        daemons = [d for d in world.program.daemons if d.running()]
+        before = [process_cpu_ms(d.pid) for d in daemons]
+        time.sleep(seconds)
+        spent = [(process_cpu_ms(d.pid) - b) / (seconds * 10) for d, b in zip(daemons, before)]
+    finally:
+        world.close()
+    yield Figure("relay_idle_cpu", sum(spent), "%", spent, goal="≤ 0.5", note=f"relay and host together, {seconds} s; runs are the two")
+
+
+# ---- large backlogs, old transactions
+
+def backlog(bench):
+    stage, many, few = stage_of(bench), bench.size(300_000, 5_000_000), 50_000
+    rounds = 2 if bench.full else 3
+    results = in_turn({"few": lambda: relay_rate(stage, few, []), "many": lambda: relay_rate(stage, many, [])}, rounds, "events/s")
+    yield ratio_figure("backlog_scaling", results, "many", "few", goal="≥ 0.95", against=f"{few} events waiting",
+                       note=f"{many} events waiting")
+
+
+def held_xmin(bench):
+    """Drain rate after a transaction was held open under load, the cursor moving all the while, against none."""
+    stage, seconds, events = stage_of(bench), bench.size(30, 1800), 60_000
+    dead = []
+
+    def one(held):
+        world = stage.world(endpoints={})
+        holder = None
+        try:
+            from harness.clients import connect
+            world.program.relay()
+            if held:
+                holder = connect(world.dsn, autocommit=False)
+                with holder.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    cursor.execute("SELECT pg_current_xact_id()")
+            argv, env = command(world.pg, customers.one_insert("customers"), 4, seconds, {"synchronous_commit": "off"}, bench.folder,
+                                ["--rate", "2000"])
+            argv[-1] = world.dsn
+            subprocess.run(argv, capture_output=True, check=True, env=env)
+            world.program.stop()
+            if held:
+                dead.append(value(world.dsn, "SELECT sum(pg_stat_get_dead_tuples(format('muskrat.outbox_%s', n)::regclass))"
+                                             " FROM generate_series(1, 3) AS n"))
+            before = value(world.dsn, "SELECT max(id) FROM customers")
+            query(world.dsn, customers.bulk_insert("customers", before + 1, before + events))
+            world.written = events
+            return world.drain()[0]
+        finally:
+            if holder:
+                holder.close()
+            world.close()
+
+    results = in_turn({"none": lambda: one(False), "held": lambda: one(True)}, 2 if bench.full else 3, "events/s")
+    yield ratio_figure("held_xmin_ratio", results, "held", "none", goal="≥ 0.97", against="no transaction held open",
+                       note=f"drain of {events} events after {seconds} s at 2,000 events/s; dead tuples in the segments: {max(dead)}")
