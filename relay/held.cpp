@@ -15,10 +15,19 @@ void Held::add(Item item, SteadyTime now) {
   if (has(item.id)) return;
   item.next_try = now + retry_;
   item.trying = false;
+  auto place = place_for(item);
+  if (place != items_.end()) item.next_try = std::min(item.next_try, place->next_try);
   if (!item.key.empty()) keys_[item.key]++;
   int64_t id = item.id;
-  by_id_[id] = items_.insert(items_.end(), std::move(item));
+  by_id_[id] = items_.insert(place, std::move(item));
   version_++;
+}
+
+// Before the first of its key that is younger; nobody overtakes one that is being tried.
+std::list<Held::Item>::iterator Held::place_for(const Item& item) {
+  if (!holds_key(item.key)) return items_.end();
+  return std::find_if(items_.begin(), items_.end(),
+                      [&](const Item& i) { return i.key == item.key && i.id > item.id && !i.trying; });
 }
 
 void Held::release(int64_t id, SteadyTime now) {
@@ -56,12 +65,12 @@ std::vector<int64_t> Held::ids() const {
   return ids;
 }
 
-std::vector<Held::Item> Held::take_due(SteadyTime now, size_t most) {
+std::vector<Held::Item> Held::take_due(SteadyTime now, size_t most, int64_t up_to) {
   std::vector<Item> due;
   std::unordered_set<std::string> seen;
   for (Item& item : items_) {
     bool head = item.key.empty() || seen.insert(item.key).second;
-    if (!head || item.trying || item.next_try > now) continue;
+    if (!head || item.trying || item.next_try > now || item.id > up_to) continue;
     item.trying = true;
     due.push_back(item);
     if (due.size() >= most) break;
@@ -69,11 +78,11 @@ std::vector<Held::Item> Held::take_due(SteadyTime now, size_t most) {
   return due;
 }
 
-bool Held::due(SteadyTime now) const {
+bool Held::due(SteadyTime now, int64_t up_to) const {
   std::unordered_set<std::string> seen;
   return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
     bool head = item.key.empty() || seen.insert(item.key).second;
-    return head && !item.trying && item.next_try <= now;
+    return head && !item.trying && item.next_try <= now && item.id <= up_to;
   });
 }
 

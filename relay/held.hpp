@@ -38,7 +38,8 @@ class Held {
   bool holds_key(const std::string& key) const { return !key.empty() && keys_.contains(key); }
   const Item* find(int64_t id) const;
 
-  // At the end of its key's line; first tried again after the retry interval.
+  // In its key's line, which is in order of id: an event that is read again after a restart comes before one of its key
+  // that was held already. First tried again after the retry interval, or when the one whose place it takes would be.
   void add(Item item, SteadyTime now);
   // Confirmed after all: the next one of its key is due at once.
   void release(int64_t id, SteadyTime now);
@@ -46,9 +47,10 @@ class Held {
 
   // Ids in the order in which they are to be tried: what the cursor row keeps.
   std::vector<int64_t> ids() const;
-  // The first of each key (each one without a key) whose time has come, marked as being tried; `most` at a time.
-  std::vector<Item> take_due(SteadyTime now, size_t most);
-  bool due(SteadyTime now) const;
+  // The first of each key (each one without a key) whose time has come, marked as being tried; `most` at a time, of
+  // those with ids up to `up_to`.
+  std::vector<Item> take_due(SteadyTime now, size_t most, int64_t up_to = INT64_MAX);
+  bool due(SteadyTime now, int64_t up_to = INT64_MAX) const;
   // Rises with every change of ids().
   uint64_t version() const { return version_; }
   // Items in order, for status.
@@ -56,6 +58,7 @@ class Held {
 
  private:
   Item* first_of(const std::string& key);
+  std::list<Item>::iterator place_for(const Item& item);
 
   size_t most_;
   milliseconds retry_;

@@ -73,6 +73,7 @@ void Publisher::guarded(Act act) {
 }
 
 void Publisher::publish(const std::function<bool()>& permitted) {
+  full_ = false;
   guarded([&] {
     while (connection_ && permitted()) {
       const Outgoing* out = window_.next(now());
@@ -94,7 +95,8 @@ bool Publisher::send_next(const Outgoing& out) {
   message.mandatory = false;
 #endif
   Deadline deadline = Deadline::in(settings_.publish_limit);
-  if (connection_->publish(message, deadline) == amqp::Sent::would_block) return false;
+  full_ = connection_->publish(message, deadline) == amqp::Sent::would_block;
+  if (full_) return false;
   window_.sent(connection_->last_tag());
   meters_.published->add();
   unpumped_bytes_ += body_bytes + 512;
@@ -143,6 +145,7 @@ void Publisher::on_unblocked() {
 
 void Publisher::lost(const std::string& why) {
   connection_.reset();
+  full_ = false;
   window_.connection_lost(now());
   meters_.blocked->set(0);
   meters_.reconnects->add();

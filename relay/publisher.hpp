@@ -38,6 +38,8 @@ class Publisher : private amqp::Handler {
 
   bool connected() const { return connection_.has_value(); }
   bool blocked() const { return connection_ && connection_->blocked(); }
+  // The socket had no room for the last publish: wait() ends when it has.
+  bool full() const { return full_; }
   // Why it is not connected, or what blocks it; "" when all is well.
   const std::string& trouble() const { return trouble_; }
 
@@ -76,6 +78,7 @@ class Publisher : private amqp::Handler {
   SteadyTime next_attempt_{};
   std::string trouble_;
   int64_t unpumped_bytes_ = 0;
+  bool full_ = false;
 };
 
 }  // namespace muskrat

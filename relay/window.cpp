@@ -28,7 +28,7 @@ void Window::add(uint64_t read, Outgoing&& out, SteadyTime now) {
   if (parked_.empty()) {
     admit(slot, now);
   } else {
-    parked_.push_back(slot);  // behind those that came before it
+    parked_.insert(slot);  // behind those that came before it
   }
   advance();
 }
@@ -41,7 +41,7 @@ void Window::admit(Slot slot, SteadyTime now) {
     settle(it);
   } else if (held_.holds_key(key)) {
     if (held_.full()) {
-      parked_.push_back(slot);
+      parked_.insert(slot);
     } else {
       put_into_held(it, "waits behind a held event of its ordering key", now);
     }
@@ -54,10 +54,10 @@ void Window::admit(Slot slot, SteadyTime now) {
 
 void Window::admit_parked(SteadyTime now) {
   while (!parked_.empty()) {
-    Slot slot = parked_.front();
+    Slot slot = *parked_.begin();
     Item& it = item(slot);
     if (held_.full() && held_.holds_key(it.out.event.key)) return;
-    parked_.pop_front();
+    parked_.erase(parked_.begin());
     admit(slot, now);
   }
 }
@@ -113,6 +113,7 @@ void Window::sent(uint64_t tag) {
   ready_.pop();
   Item& it = item(slot);
   it.state = State::in_flight;
+  it.returned = false;  // of an earlier try, which the held list had no room for
   if (!is_retry(slot)) in_flight_items_++;
   tags_.emplace_hint(tags_.end(), tag, slot);
 }

@@ -23,6 +23,7 @@
 #include <map>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -153,7 +154,7 @@ class Window {
   std::map<Slot, Item> retries_;
   Slot next_retry_ = first_retry;
   std::unordered_map<std::string, std::deque<Slot>> keys_;  // busy keys and who waits behind
-  std::deque<Slot> parked_;                                 // of held keys, while the held list is full
+  std::set<Slot> parked_;                                   // of held keys, while the held list is full; oldest first
   Heap<Slot> ready_;
   Heap<Delayed> delayed_;
   std::map<uint64_t, Slot> tags_;

@@ -97,11 +97,14 @@ void Leader::read_page(SteadyTime at) {
   bool polled = !reader_.in_read();
   Reader::Page page = reader_.next(window_.room(), window_.room_bytes());
   bool any = !page.events.empty();
+  int64_t last_id = any ? page.events.back().event.seq : 0;
   for (Outgoing& out : page.events) window_.add(page.read, std::move(out), at);
   if (page.end) window_.close_read(page.read);
 #ifdef MUSKRAT_BUG_cursor_before_confirm
   if (any) save(at, true);
 #endif
+  if (any && !page.end) read_up_to_ = std::max(read_up_to_, last_id);
+  if (page.end) read_up_to_ = INT64_MAX;
   if (any) {
     if (pace_.found(at)) db_.doze(term_, false);
   } else if (polled && pace_.empty(at)) {
@@ -111,8 +114,11 @@ void Leader::read_page(SteadyTime at) {
 
 void Leader::retry_held(SteadyTime at) {
   if (held_.size() == 0 || !publisher_.connected() || publisher_.blocked() || draining_) return;
-  if (!held_.due(at)) return;
-  std::vector<Held::Item> due = held_.take_due(at, 100);
+  // What came before a held event may have been confirmed without the cursor's having moved: it is read and published
+  // again, and must not come after it.
+  int64_t up_to = held_.full() ? INT64_MAX : read_up_to_;
+  if (!held_.due(at, up_to)) return;
+  std::vector<Held::Item> due = held_.take_due(at, 100, up_to);
   std::vector<Outgoing> events = reader_.fetch(due);
   for (const Held::Item& item : due) {
     auto found = std::find_if(events.begin(), events.end(), [&](const Outgoing& o) { return o.event.seq == item.id; });
@@ -239,7 +245,8 @@ void Leader::report_when_due(SteadyTime at) {
 // ---- waiting ----
 
 Deadline Leader::wake_up(SteadyTime at) {
-  bool can_send = publisher_.connected() && !publisher_.blocked() && lease_.may_publish(boottime());
+  bool can_send =
+      publisher_.connected() && !publisher_.blocked() && !publisher_.full() && lease_.may_publish(boottime());
   if (can_send && window_.next(at) != nullptr) return Deadline::at(at);
   if (may_read() && reader_.in_read()) return Deadline::at(at);
   SteadyTime wake = std::min(next_tend_, at + std::max(lease_.due_in(boottime()), milliseconds(0)));

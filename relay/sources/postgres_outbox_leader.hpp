@@ -74,7 +74,8 @@ class Leader {
   uint64_t saved_held_ = 0;
   SteadyTime saved_at_{}, next_save_{}, next_tend_{}, next_report_{};
   bool draining_ = false, full_logged_ = false;
-  std::string stuck_;  // who keeps the outbox from rotating
+  int64_t read_up_to_ = 0;  // ids that the first read, which repeats what was not saved, has passed
+  std::string stuck_;       // who keeps the outbox from rotating
   int64_t confirmed_ = 0, confirmed_before_ = 0;
 };
 

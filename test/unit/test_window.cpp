@@ -336,6 +336,58 @@ void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void*
   }
 }
 
+void test_window_followers_parked_late_keep_their_place(void**) {
+  Bench b({}, 1);
+  b.held.add({100, "j", "", "", 0, {}, false}, start);  // the list is full
+  b.add(1, "k");
+  expect_ids(b.send_all(), {1});
+  b.add(2, "k");
+  b.add(3, "j");  // parked
+  b.add(4, "k");  // parked behind it
+  b.held.release(100, start);
+  b.window.returned("m1", "no route");
+  b.ack(1);  // 1 fills the list again, so 2 is parked too
+  assert_int_equal(b.held.ids().front(), 1);
+  b.held.release(1, start);
+  expect_ids(b.send_all(), {2, 3});
+  b.ack(2);
+  expect_ids(b.send_all(), {4});
+}
+
+void test_window_returned_without_room_to_hold_is_taken_when_routed_later(void**) {
+  Bench b({}, 1);
+  b.held.add({100, "j", "", "", 0, {}, false}, start);
+  b.add(1, "k");
+  b.send();
+  b.window.returned("m1", "no route");
+  b.ack(1);  // no room to hold it: sent again later
+  assert_int_equal(b.send(after(10'000)), 1);
+  b.ack(2, false, after(10'000));  // and routed this time
+  assert_int_equal(b.window.position().id, 1);
+  assert_true(b.window.empty());
+}
+
+// Confirmed, but the cursor had not moved before a restart: 1 is read again while 2, which came after it, is held.
+void test_window_event_read_again_goes_before_a_held_one_of_its_key(void**) {
+  Bench b;
+  b.held.add({2, "k", "", "", 0, {}, false}, start);
+  assert_false(b.held.due(after(30'000), 1));  // 2 waits until what comes before it was read
+  assert_int_equal(b.held.take_due(after(30'000), 10, 1).size(), 0);
+  b.add(1, "k");
+  expect_ids(b.held.ids(), {1, 2});
+  auto due = b.held.take_due(after(30'000), 10, 2);
+  assert_int_equal(due.size(), 1);
+  assert_int_equal(due.front().id, 1);
+}
+
+void test_window_nothing_goes_before_a_held_event_that_is_being_tried(void**) {
+  Bench b;
+  b.held.add({2, "k", "", "", 0, {}, false}, start);
+  assert_int_equal(b.held.take_due(after(30'000), 10).size(), 1);
+  b.add(1, "k");
+  expect_ids(b.held.ids(), {2, 1});
+}
+
 }  // namespace
 
 int main() {
@@ -356,6 +408,10 @@ int main() {
       checked(test_window_retry_confirmed_leaves_the_list_and_frees_the_key),
       checked(test_window_room_counts_from_the_first_unsettled),
       checked(test_window_stop_holds_what_backs_off),
+      checked(test_window_followers_parked_late_keep_their_place),
+      checked(test_window_returned_without_room_to_hold_is_taken_when_routed_later),
+      checked(test_window_event_read_again_goes_before_a_held_one_of_its_key),
+      checked(test_window_nothing_goes_before_a_held_event_that_is_being_tried),
       checked(test_window_random_schedules_keep_every_key_in_order_and_lose_nothing),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
