@@ -296,6 +296,67 @@ void test_postgres_quoted_names_and_columns_of_two_keys(void** state) {
   unit::assert_text(bench.look("SELECT * FROM mk_test.\"Odd \"\"name\""), "EU|1|c");
 }
 
+// Rows of different ordering keys come in no order: the one that gives the value up may come later.
+void test_postgres_unique_value_still_held_by_another_row_may_become_free(void** state) {
+  Bench& bench = bench_of(state);
+  bench.run("CREATE UNIQUE INDEX ON mk_test.c (email)");
+  bench.open(mirror);
+  bench.fates({event(1, 1, row(1, "a", 1))});
+  unit::assert_text(bench.fates({event(2, 3, row(2, "a", 1))}), "t");
+  unit::assert_holds(bench.reasons, "23505 constraint c_email_idx");
+  bench.fates({event(1, 2, row(1, "a", 1), Op::remove)});
+  unit::assert_text(bench.fates({event(2, 3, row(2, "a", 1))}), "d");
+  unit::assert_text(bench.look(all), "2|a|1");
+}
+
+void test_postgres_numeric_keys_that_are_equal_have_one_guard(void** state) {
+  Bench& bench = bench_of(state);
+  bench.run("CREATE TABLE mk_test.rate (k numeric PRIMARY KEY, v text)");
+  bench.open("[{table: mk_test.rate, key: [k], columns: [k, v]}]");
+  unit::assert_text(bench.fates({event(1, 2, R"({"k":1.00,"v":"newer"})")}), "d");
+  unit::assert_text(bench.fates({event(1, 1, R"({"k":1.0,"v":"older"})")}), "s");
+  unit::assert_text(bench.fates({event(1, 1, R"({"k":1,"v":"older"})")}), "s");
+  unit::assert_text(bench.fates({event(10, 1, R"({"k":10,"v":"ten"})"), event(100, 1, R"({"k":100.50,"v":"x"})")}),
+                    "dd");
+  unit::assert_text(bench.look("SELECT v FROM mk_test.rate ORDER BY k"), "newer;ten;x");
+}
+
+void test_postgres_truncate_counts_for_every_route_of_the_table(void** state) {
+  Bench& bench = bench_of(state);
+  bench.open(
+      "[{name: signup, on: ['Frontend.Customer.Signup'], table: mk_test.c, key: [id], columns: [id, email]}, "
+      "{name: plan, on: ['Frontend.Customer.Truncate'], table: mk_test.c, key: [id], columns: [id, email, volume]}]");
+  bench.fates({event(1, 1, row(1, "a", 1))});
+  unit::assert_text(bench.fates({event(0, 5, "{}", Op::truncate)}), "d");
+  unit::assert_text(bench.fates({event(1, 4, row(1, "late", 1))}), "s");
+  bench.fates({event(1, 9, row(1, "newer", 1))});
+  unit::assert_text(bench.fates({event(0, 8, "{}", Op::truncate)}), "x");
+  unit::assert_text(bench.look("SELECT id, email FROM mk_test.c"), "1|newer");
+}
+
+void test_postgres_ranges_and_arrays_reach_columns_of_their_type(void** state) {
+  Bench& bench = bench_of(state);
+  bench.run(
+      "CREATE DOMAIN mk_test.raw AS bytea; CREATE DOMAIN mk_test.raw2 AS mk_test.raw; CREATE TABLE mk_test.odd (id int "
+      "PRIMARY KEY, r int4range, tr tstzrange, e int4range, mr int4multirange, ra numrange[], ba bytea[], dom "
+      "mk_test.raw2, ja jsonb[], grid int[])");
+  bench.open("[{table: mk_test.odd, key: [id], columns: [id, r, tr, e, mr, ra, ba, dom, ja, grid]}]");
+  const std::string body =
+      R"j({"id":1,"r":{"lower":1,"upper":10,"bounds":"[)"},)j"
+      R"j("tr":{"lower":"2026-01-02T03:04:05Z","upper":null,"bounds":"(]"},"e":"empty",)j"
+      R"j("mr":[{"lower":1,"upper":3,"bounds":"[)"},{"lower":5,"upper":null,"bounds":"[)"}],)j"
+      R"j("ra":[{"lower":0.10,"upper":2,"bounds":"(]"},null,"empty"],"ba":["AP8Q",null,""],"dom":"3q2+7w==",)j"
+      R"j("ja":["12",{"a":1},3],"grid":[[1,null],[3,4]]})j";
+  unit::assert_text(bench.fates({event(1, 1, body)}), "d");
+  unit::assert_text(
+      bench.look("SELECT r, lower(tr) = '2026-01-02 03:04:05Z' AND upper_inf(tr), e, mr, ra, ba, dom, ja, "
+                 "grid FROM mk_test.odd"),
+      R"j([1,10)|t|empty|{[1,3),[5,)}|{"(0.10,2]",NULL,empty}|{"\\x00ff10",NULL,"\\x"}|\xdeadbeef|)j"
+      R"j({"\"12\"","{\"a\": 1}",3}|{{1,NULL},{3,4}})j");
+  unit::assert_text(bench.fates({event(2, 2, R"({"id":2,"ba":["no base64!"]})")}), "x");
+  unit::assert_holds(bench.reasons, "column ba: an element is not base64");
+}
+
 // ---- trouble is the endpoint's ----
 
 std::string failure_of(const std::function<void()>& action) {
@@ -364,6 +425,10 @@ int main() {
       checked_with(test_postgres_foreign_event_without_sequence_is_upserted_unguarded, setup, teardown),
       checked_with(test_postgres_values_reach_columns_of_every_type, setup, teardown),
       checked_with(test_postgres_quoted_names_and_columns_of_two_keys, setup, teardown),
+      checked_with(test_postgres_unique_value_still_held_by_another_row_may_become_free, setup, teardown),
+      checked_with(test_postgres_numeric_keys_that_are_equal_have_one_guard, setup, teardown),
+      checked_with(test_postgres_truncate_counts_for_every_route_of_the_table, setup, teardown),
+      checked_with(test_postgres_ranges_and_arrays_reach_columns_of_their_type, setup, teardown),
       checked_with(test_postgres_missing_table_column_and_index_are_explained, setup, teardown),
       checked_with(test_postgres_table_that_goes_away_is_the_endpoints_trouble, setup, teardown),
       checked_with(test_postgres_state_tables_that_may_not_be_made_are_spelled_out, setup, teardown),

@@ -22,7 +22,7 @@ std::string source_object(const Event& event) { return event.routing_key.substr(
 
 }  // namespace
 
-// The upsert routes of the same table: a delete is a delete for all of them.
+// The upsert routes of the same table: a delete or a TRUNCATE is one for all of them.
 std::vector<size_t> Applier::siblings_of(size_t route) const {
   std::vector<size_t> siblings;
   for (size_t i = 0; i < routes_.size(); ++i)
@@ -115,8 +115,9 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
   std::map<size_t, int> scopes;
   for (size_t i = 0; i < routes_.size(); ++i)
     if (routes_[i].mode == Route::Mode::upsert && routes_[i].takes(event.routing_key))
-      scopes[i] = state_.scope(connection_, targets_[i].identity, event.source, source_object(event), routes_[i].name,
-                               deadline);
+      for (const size_t sibling : siblings_of(i))
+        scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source, source_object(event),
+                                       routes_[sibling].name, deadline);
   Outcome outcome{Outcome::Fate::repeated, "", milliseconds(0)};
   connection_.exec("BEGIN", deadline);
   try {

@@ -5,8 +5,8 @@
 // transaction), state (guard and seen). docs/endpoints.md says what is promised.
 //
 // How a refusal is judged: what the server says of one row (classes 22, 23, 44, P0 …) is that event's fate, and the
-// batch is halved until it stands alone; a foreign key that is not there yet may come; a table, column or right that is
-// missing is the endpoint's trouble and no event's.
+// batch is halved until it stands alone; a foreign key that is not there yet may come, a unique value may become free;
+// a table, column or right that is missing is the endpoint's trouble and no event's.
 #include <array>
 
 #include "common/log.hpp"
@@ -27,7 +27,8 @@ Verdict verdict_of(const pg::SqlError& error) {
   const std::string& state = error.sqlstate();
   const std::string group = state.substr(0, 2);
   if (state == "40001" || state == "40P01" || state == "55P03") return Verdict::collision;
-  if (state == "23503") return Verdict::event_later;
+  // a parent not there yet; a value that a row of another ordering key is about to give up
+  if (state == "23503" || state == "23505" || state == "23P01") return Verdict::event_later;
   if (error.transient() || group == "42" || group == "3F" || group == "3D" || group == "28" || group == "25")
     return Verdict::endpoint;
   return Verdict::event;
@@ -94,7 +95,8 @@ class PostgresEndpoint : public Endpoint {
     const std::string timeout = std::to_string(settings_.duration("timeout").count());
     // What is acknowledged must be durable; a late commit of a call that we gave up on must not happen.
     connection_->exec(
-        "SET jit = off; SET default_transaction_isolation = 'read committed'; SET DateStyle = 'ISO, YMD'; SET "
+        "SET jit = off; SET default_transaction_isolation = 'read committed'; SET DateStyle = 'ISO, YMD'; "
+        "SET lc_monetary = 'C'; SET "
         "statement_timeout = " +
             timeout + "; SET idle_in_transaction_session_timeout = " + timeout +
             "; SELECT pg_catalog.set_config('synchronous_commit', 'on', false) WHERE "

@@ -27,7 +27,14 @@ bool take_values(const MappedRecord& record, const Target& target, const Route& 
   return true;
 }
 
-bool take_key(const Route& route, Row& row, std::string& why) {
+// 1.0 and 1.00 are one key, as they are in the ordering key.
+std::string key_text(const std::string& text, bool number) {
+  if (!number || text.find('.') == std::string::npos || text.find_first_of("eE") != std::string::npos) return text;
+  const size_t last = text.find_last_not_of('0');
+  return text.substr(0, text[last] == '.' ? last : last + 1);
+}
+
+bool take_key(const MappedRecord& record, const Route& route, Row& row, std::string& why) {
   std::string identity(1, '[');
   for (const size_t column : route.key) {
     if (!row.values[column]) {
@@ -35,7 +42,7 @@ bool take_key(const Route& route, Row& row, std::string& why) {
       return false;
     }
     if (identity.size() > 1) identity.push_back(',');
-    identity.append(json::quote(*row.values[column]));
+    identity.append(json::quote(key_text(*row.values[column], record.fields[column].number)));
   }
   identity.push_back(']');
   row.identity = std::move(identity);
@@ -57,7 +64,7 @@ std::optional<Row> row_of(const Event& event, const json::Value& body, const Rou
     return row;
   }
   row.guarded = event.epoch != 0 || event.seq != 0;
-  if (!take_key(route, row, why)) return std::nullopt;
+  if (!take_key(*record, route, row, why)) return std::nullopt;
   return row;
 }
 

@@ -31,27 +31,34 @@ Found find_table(pg::Connection& connection, const Route& route, Deadline deadli
   return {std::string(rows.text(0, 0)), std::string(rows.text(0, 1)), std::string(rows.text(0, 2))};
 }
 
-Column::Form form_of(std::string_view type, std::string_view category) {
+Column::Form form_of(std::string_view type, std::string_view kind) {
   if (type == "json" || type == "jsonb") return Column::Form::json;
   if (type == "bytea") return Column::Form::bytes;
-  return category == "A" ? Column::Form::array : Column::Form::plain;
+  if (kind == "r") return Column::Form::range;
+  return kind == "m" ? Column::Form::multirange : Column::Form::plain;
 }
 
 std::map<std::string, Column> columns_of(pg::Connection& connection, const Found& table, Deadline deadline) {
   const std::vector<pg::Param> params{table.oid};
-  // typmod -1 and not NULL: "bpchar" and not "character", which would mean one character
+  // typmod -1 and not NULL: "bpchar" and not "character", which would mean one character.
+  // A domain stands for its base type and an array for its elements, down to a type that is neither.
   const auto rows = connection.exec(
-      "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), b.typname, t.typcategory FROM pg_catalog.pg_attribute "
-      "a "
-      "JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' "
-      "THEN "
-      "t.typbasetype ELSE t.oid END WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
+      "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), leaf.typname, leaf.typtype, leaf.is_array FROM "
+      "pg_catalog.pg_attribute a CROSS JOIN LATERAL (WITH RECURSIVE part (oid, depth, is_array) AS (SELECT a.atttypid, "
+      "0, false UNION ALL SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END, p.depth + 1, "
+      "p.is_array OR t.typtype <> 'd' FROM part p JOIN pg_catalog.pg_type t ON t.oid = p.oid WHERE t.typtype = 'd' OR "
+      "(t.typcategory = 'A' AND t.typelem <> 0)) SELECT t.typname, t.typtype, p.is_array FROM part p JOIN "
+      "pg_catalog.pg_type t ON t.oid = p.oid ORDER BY p.depth DESC LIMIT 1) leaf WHERE a.attrelid = $1::oid AND "
+      "a.attnum > 0 AND NOT a.attisdropped",
       params, deadline);
   std::map<std::string, Column> columns;
   for (int i = 0; i < rows.rows(); ++i) {
     const std::string name(rows.text(i, 0));
-    columns[name] = {connection.quote_identifier(name), std::string(rows.text(i, 1)),
-                     form_of(rows.text(i, 2), rows.text(i, 3))};
+    Column& column = columns[name];
+    column.quoted = connection.quote_identifier(name);
+    column.type = rows.text(i, 1);
+    column.form = form_of(rows.text(i, 2), rows.text(i, 3));
+    column.array = rows.boolean(i, 4);
   }
   return columns;
 }
@@ -79,7 +86,7 @@ void check_unique_index(pg::Connection& connection, const Route& route, const Fo
 }  // namespace
 
 std::string Column::from_text(const std::string& expression) const {
-  if (form == Form::bytes) return "pg_catalog.decode(" + expression + ", 'base64')";
+  if (form == Form::bytes && !array) return "pg_catalog.decode(" + expression + ", 'base64')";
   return expression + "::" + type;
 }
 
@@ -89,13 +96,46 @@ std::optional<std::string> Column::text_of(const FieldValue& field, std::string&
     return std::nullopt;
   }
   const bool structured = field.json || field.number || field.boolean;
-  if (form == Form::json) return structured ? field.text : json::quote(field.text);
-  if (form != Form::array || !field.json) return field.text;
+  if (form == Form::json && !array) return structured ? field.text : json::quote(field.text);
+  const bool as_it_is = !array && (form == Form::plain || form == Form::bytes);
+  if (!field.json || as_it_is) return field.text;
   const auto document = json::Document::parse(field.text, why);
   if (!document) return std::nullopt;
-  if (document->root().type() == json::Type::array) return array_literal(document->root());
-  why = "a JSON object where the column is an array";
+  return structured_text(document->root(), why);
+}
+
+std::optional<std::string> Column::structured_text(const json::Value& value, std::string& why) const {
+  if (array && value.type() != json::Type::array) {
+    why = "a JSON object where the column is an array";
+    return std::nullopt;
+  }
+  const auto each = [this](const json::Value& element) { return element_text(element); };
+  auto text = array ? array_literal(value, each) : element_text(value);
+  if (!text) why = array ? "an element is not " + kind() : "not " + kind();
+  if (!text || text->find('\0') == std::string::npos) return text;
+  why = "a NUL character, which PostgreSQL cannot hold";
   return std::nullopt;
+}
+
+std::optional<std::string> Column::element_text(const json::Value& value) const {
+  switch (form) {
+    case Form::json:
+      return value.dump();
+    case Form::bytes:
+      return bytes_literal(value);
+    case Form::range:
+      return range_literal(value);
+    case Form::multirange:
+      return multirange_literal(value);
+    case Form::plain:
+      break;
+  }
+  return value.scalar_text();
+}
+
+std::string Column::kind() const {
+  if (form == Form::bytes) return "base64";
+  return form == Form::range ? "a range" : "a multirange";
 }
 
 Target discover(pg::Connection& connection, const Route& route, Deadline deadline) {

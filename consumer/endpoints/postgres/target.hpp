@@ -15,15 +15,21 @@
 namespace muskrat::postgres {
 
 struct Column {
-  enum class Form { plain, json, array, bytes };
-  std::string quoted;  // identifier
-  std::string type;    // castable: without a length, so that too long a text is refused and not cut
-  Form form = Form::plain;
+  enum class Form { plain, json, bytes, range, multirange };
+  std::string quoted;       // identifier
+  std::string type;         // castable: without a length, so that too long a text is refused and not cut
+  Form form = Form::plain;  // of an array: its elements'; of a domain: its base type's
+  bool array = false;
 
   // "i.c3::integer", "decode(i.c3, 'base64')": an expression that turns a text into the column's type.
   std::string from_text(const std::string& expression) const;
   // The text to send. `why` and nullopt when this field cannot go into any such column.
   std::optional<std::string> text_of(const FieldValue& field, std::string& why) const;
+
+ private:
+  std::optional<std::string> structured_text(const json::Value& value, std::string& why) const;
+  std::optional<std::string> element_text(const json::Value& value) const;
+  std::string kind() const;
 };
 
 struct Target {
