@@ -5,8 +5,9 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -15,6 +16,7 @@ extern "C" {
 }
 
 #include "extension/body.hpp"
+#include "extension/cells.hpp"
 #include "extension/changes.hpp"
 #include "extension/key.hpp"
 #include "extension/newest.hpp"
@@ -23,10 +25,15 @@ extern "C" {
 namespace {
 
 // Events that a later write of the same transaction made void are counted for the curious in a sequence: it needs no
-// row and survives a rollback, which a count of rare events may.
+// row and survives a rollback, which a count of rare events may. Not by nextval(): the application's lastval() is its
+// own.
 void count_dropped() {
-  Oid sequence = get_relname_relid("capture_dropped", get_namespace_oid("muskrat", true));
-  if (OidIsValid(sequence)) nextval_internal(sequence, false);
+  Oid oid = get_relname_relid("capture_dropped", get_namespace_oid("muskrat", true));
+  Relation sequence = OidIsValid(oid) ? try_relation_open(oid, RowExclusiveLock) : nullptr;
+  if (!sequence) return;
+  GetTopTransactionId();
+  id_draw(sequence);
+  relation_close(sequence, NoLock);
 }
 
 void tell(const CapturePlan& plan, char op, const RoutingKeyText& routing_key, TupleTableSlot* row) {

@@ -70,10 +70,17 @@ Node* only_expression(List* statements) {
   return target->val;
 }
 
+// Within our parentheses `a) OR (b` is one expression; by itself, as PostgreSQL will see it beside others, it is none.
+void require_balance(const char* query) {
+  const char* condition = query + strlen(before_condition);
+  raw_parser(psprintf("SELECT %.*s", static_cast<int>(strlen(condition) - 1), condition), RAW_PARSE_DEFAULT);
+}
+
 // Column references of the condition, in the order in which they stand; locations count from `query`.
 References* references_of(const char* query) {
   auto* references = static_cast<References*>(palloc0(sizeof(References)));
   walk(only_expression(raw_parser(query, RAW_PARSE_DEFAULT)), references);
+  require_balance(query);
   qsort(references->items, references->count, sizeof(ColumnRef*), [](const void* a, const void* b) {
     return (*static_cast<ColumnRef* const*>(a))->location - (*static_cast<ColumnRef* const*>(b))->location;
   });

@@ -63,6 +63,7 @@ SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size > 5, true');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'true) EXECUTE FUNCTION other.evil(); SELECT (1');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'true) FROM other (b');
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size > 5) OR (size < 2');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size > (SELECT 1)');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'no_such_function(size)');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'address = 5');

@@ -39,6 +39,12 @@ SELECT last_value, is_called FROM muskrat.capture_dropped;
 INSERT INTO fleeting VALUES (1, 0);
 SELECT op, ordering_key, body FROM events();
 SELECT last_value, is_called FROM muskrat.capture_dropped;
+-- counting it is not what the application's lastval() speaks of
+CREATE SEQUENCE own_numbers START 500;
+SELECT nextval('own_numbers');
+INSERT INTO fleeting VALUES (2, 0);
+SELECT lastval();
+SELECT op, ordering_key, body FROM events();
 
 -- 4: the row is put back again: its delete is void
 CREATE TABLE undying (id int PRIMARY KEY, total int);
