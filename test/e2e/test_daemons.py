@@ -34,8 +34,7 @@ def test_daemons_blocked_broker_is_a_visible_state(world):
     try:
         world.customers(*range(2, 60))
         wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 1, 20, "the relay to show that it is blocked")
-        status, text = world.relay.get("/readyz")
-        assert "blocked" in text
+        wait_until(lambda: "blocked" in world.relay.get("/readyz")[1], 10, "/readyz to say so")
         assert world.relay.get("/healthz")[0] == 200, "blocked is no reason to be restarted"
         began = time.monotonic()
         assert world.relay.stop() == 0
