@@ -14,9 +14,9 @@ namespace muskrat {
 struct Topology {
   std::string prefix = "muskrat";
 
-  std::string exchange() const { return prefix; }                       // topic, durable, alternate-exchange = unrouted()
-  std::string unrouted() const { return prefix + ".unrouted"; }         // fanout exchange and its queue
-  std::string dead_exchange() const { return prefix + ".dead"; }        // direct; routing key = endpoint
+  std::string exchange() const { return prefix; }                 // topic, durable, alternate-exchange = unrouted()
+  std::string unrouted() const { return prefix + ".unrouted"; }   // fanout exchange and its queue
+  std::string dead_exchange() const { return prefix + ".dead"; }  // direct; routing key = endpoint
   std::string queue(const std::string& endpoint) const { return prefix + "." + endpoint; }
   std::string dead_queue(const std::string& endpoint) const { return queue(endpoint) + ".dead"; }
 };

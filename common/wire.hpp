@@ -34,8 +34,8 @@ inline constexpr std::string_view header_routing_key = "x-muskrat-routing-key";
 amqp::Message message_of(const Event& event, std::string_view exchange);
 
 // An event from a message of ours. A foreign message (no x-muskrat headers) becomes an event too: what is missing stays
-// empty or 0, op emit; false + why only when the routing key is not ours. Body, message_id and routing key move into the
-// event; the other properties and all headers stay in `delivery`, which a dead letter repeats.
+// empty or 0, op emit; false + why only when the routing key is not ours. Body, message_id and routing key move into
+// the event; the other properties and all headers stay in `delivery`, which a dead letter repeats.
 bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why);
 
 }  // namespace muskrat::wire
