@@ -62,7 +62,7 @@ class Postgres:
         def answers():
             if not self.child.running():
                 raise RuntimeError(f"PostgreSQL did not start; its log {self.log_path} ends:\n{self.child.log(15)}")
-            return subprocess.run([self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)],
+            return subprocess.run([self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"],
                                   check=False, env=self._env()).returncode == 0
         wait_until(answers, timeout, f"PostgreSQL on port {self.port} (log: {self.log_path})")
 

@@ -110,6 +110,7 @@ class Load:
             try:
                 if connection is None or connection.closed:
                     connection = connect(self.dsn, autocommit=False)
+                    self._end_prepared(f"load-{self.seed}-w{number}-")
                     if self.async_commit:
                         with connection.cursor() as cursor:
                             cursor.execute("SET synchronous_commit = off")
@@ -169,10 +170,8 @@ class Load:
         cursor.execute("SELECT ledger_step(%s, %s, %s, %s)", (tag, pks, self.delete_share, "x" * rng.randrange(200)))
         return len(set(pks))
 
-    def _end_prepared(self):
-        """Two-phase commits that a crash interrupted hold row locks until somebody decides."""
-        for (gid,) in query(self.dsn, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
-            try:
-                execute(self.dsn, f"COMMIT PREPARED '{gid}'")
-            except psycopg2.Error:
-                pass
+    def _end_prepared(self, prefix="load-"):
+        """Two-phase commits that a crash interrupted hold row locks until their coordinator, that is us, decides."""
+        for (gid,) in query(self.dsn, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() AND"
+                                      " starts_with(gid, %s)", (prefix,)):
+            execute(self.dsn, f"COMMIT PREPARED '{gid}'")

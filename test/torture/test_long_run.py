@@ -12,10 +12,11 @@ KILL_EVERY_SECONDS = 5
 def run(rig, events, broker_at, postgres_at):
     rig.start()
     began = time.monotonic()
-    load = rig.start_load(writers=4, events=events, keys=3000, per_transaction=8, odd_share=0.05)
+    load = rig.start_load(writers=4, events=events, keys=3000, per_transaction=8, odd_share=0.05, pause=0.008)
     next_kill, turn = KILL_EVERY_SECONDS, 0
     broker_killed = postgres_killed = False
     while not load.done() or not (broker_killed and postgres_killed):
+        assert not load.errors and time.monotonic() - began < 1200, f"the load wrote only {load.written} events: {load.errors}"
         time.sleep(0.1)
         if not broker_killed and load.written >= events * broker_at:
             rig.rabbitmq.kill9()
