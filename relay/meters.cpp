@@ -37,4 +37,8 @@ Meters::Meters(const std::string& source) {
   latency = &metrics::histogram("muskrat_relay_latency_seconds", "From capture to the broker's confirm.", labels);
 }
 
+void Meters::rest() {
+  for (metrics::Gauge* each : {held, lag, waiting, in_flight, blocked, leader, segments_stuck}) each->set(0);
+}
+
 }  // namespace muskrat

@@ -13,6 +13,8 @@ namespace muskrat {
 
 struct Meters {
   explicit Meters(const std::string& source);
+  // Leads no longer: what the gauges said is another relay's to say now.
+  void rest();
 
   metrics::Counter *published, *confirmed, *returned, *nacked, *reconnects, *source_reconnects, *connected;
   metrics::Counter *cursor_saves, *barriers_forced;

@@ -216,7 +216,7 @@ CREATE VIEW muskrat.attached AS
                FILTER (WHERE t.tgname::text ~ '_(insert|delete)$') AS condition,
            min(t.changes_of) AS changes_of, bool_and(t.tgenabled = 'A') AS always,
            array_agg(t.tgname::text ORDER BY t.tgname) AS triggers,
-           muskrat.attachment_problem(t.tgrelid, array_agg(t.tgenabled), min(t.columns_used), min(t.key)) AS problem
+           muskrat.attachment_problem(t.tgrelid, array_agg(t.tgenabled), min(t.columns_used) || min(t.changes_of), min(t.key)) AS problem
       FROM muskrat.attachment_triggers AS t
      GROUP BY t.tgrelid, t.name;
 COMMENT ON VIEW muskrat.attached IS 'the attachments of this database, and what is wrong with them';

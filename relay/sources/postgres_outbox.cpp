@@ -74,7 +74,7 @@ void PostgresOutbox::run(const Stop& stop) {
   context_.board.set(board_name_, false, "connecting", "");
   while (!stop.requested()) {
     attempt(stop);
-    meters_.leader->set(0);
+    meters_.rest();
   }
   if (!stopped_why_.empty()) throw Failure(Remedy::stop, stopped_why_);
 }

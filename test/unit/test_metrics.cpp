@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/metrics.hpp"
+#include "relay/meters.hpp"
 #include "test/unit/unit.hpp"
 
 using namespace muskrat;
@@ -54,14 +55,27 @@ void test_counter_from_many_threads_loses_nothing(void**) {
   assert_holds(metrics::render(), "muskrat_test_threads_total 4000\n");
 }
 
+// A relay that lost its lease while the broker blocked it must not go on saying so.
+void test_meters_at_rest_say_nothing_of_before(void**) {
+  Meters meters("resting");
+  meters.blocked->set(1);
+  meters.held->set(3);
+  meters.leader->set(1);
+  meters.published->add(5);
+  meters.rest();
+  assert_true(meters.blocked->value() == 0);
+  assert_true(meters.held->value() == 0);
+  assert_true(meters.leader->value() == 0);
+  assert_holds(metrics::render(), "muskrat_relay_events_published_total{source=\"resting\"} 5\n");
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
-      checked(test_counter_asked_for_twice_is_one_series),
-      checked(test_gauge_keeps_the_last_value),
-      checked(test_histogram_counts_into_its_buckets),
-      checked(test_counter_from_many_threads_loses_nothing),
+      checked(test_counter_asked_for_twice_is_one_series), checked(test_gauge_keeps_the_last_value),
+      checked(test_histogram_counts_into_its_buckets),     checked(test_counter_from_many_threads_loses_nothing),
+      checked(test_meters_at_rest_say_nothing_of_before),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

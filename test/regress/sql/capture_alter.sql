@@ -70,6 +70,13 @@ INSERT INTO holder VALUES (2, (2, 'z'));
 UPDATE holder SET p.z = 'now' WHERE id = 1;
 SELECT body FROM events();
 
+-- nor is a watched column that is gone
+CREATE TABLE watched (id int PRIMARY KEY, a int, b int);
+SELECT muskrat.attach('watched', 'Frontend.Watched', '["id", "b"]', changes_of => '{a}', on_truncate => NULL);
+ALTER TABLE watched DROP COLUMN a;
+SELECT name, problem FROM muskrat.attached WHERE problem IS NOT NULL;
+DROP TABLE watched;
+
 -- a disabled trigger is no secret
 ALTER TABLE holder DISABLE TRIGGER USER;
 INSERT INTO holder VALUES (3, NULL);
