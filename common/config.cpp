@@ -201,11 +201,18 @@ class Loader {
       component.kind = kind->name;
       const size_t before = error_count();
       component.settings = reader_.read(table, body, path);
+      if (path.starts_with("endpoints.")) check_lanes(*kind, component.settings, path);
       // A rule across options has nothing to go by where an option is wrong.
       if (kind->validate && error_count() == before) validate(*kind, component.settings, path);
     }
     if (const Node* patterns = body.find("subscribe")) subscriptions(*patterns, path + ".subscribe");
     into.push_back(std::move(component));
+  }
+
+  void check_lanes(const Kind& kind, const Settings& settings, const std::string& path) {
+    if (!settings.given("lanes") || settings.integer("lanes") <= kind.most_lanes) return;
+    reader_.wrong(settings.where("lanes").line, path + ".lanes: the kind " + std::string(kind.name) +
+                                                    " works with at most " + std::to_string(kind.most_lanes));
   }
 
   void validate(const Kind& kind, const Settings& settings, const std::string& path) {

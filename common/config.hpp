@@ -29,6 +29,7 @@ struct Kind {
   OptionTable options;
   // Rules across options; appends what it finds. May be null.
   void (*validate)(const Settings& settings, std::vector<Problem>& problems) = nullptr;
+  unsigned most_lanes = 64;  // of endpoints; 1: instances cannot share what they write to
 };
 
 struct Component {

@@ -17,7 +17,6 @@ struct EndpointKind : Kind {
   // Makes one instance per lane. Throws Failure{stop} for what configuration alone shows to be wrong.
   std::unique_ptr<Endpoint> (*make)(const Component& component) = nullptr;
   unsigned default_lanes = 1;
-  unsigned most_lanes = 64;  // 1: instances cannot share what they write to
 };
 
 std::span<const EndpointKind> endpoint_kinds();

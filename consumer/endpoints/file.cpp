@@ -134,7 +134,7 @@ std::unique_ptr<Endpoint> make(const Component& component) {
 
 const EndpointKind& file_endpoint() {
   static const EndpointKind kind{
-      {"file", "appends each event as one JSON line to a file, rotated by size and age", options}, make, 1, 1};
+      {"file", "appends each event as one JSON line to a file, rotated by size and age", options, nullptr, 1}, make, 1};
   return kind;
 }
 

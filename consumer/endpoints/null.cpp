@@ -37,8 +37,7 @@ const EndpointKind& null_endpoint() {
   static const EndpointKind kind{
       {"null", "takes every event and keeps none, for measuring and for draining a queue on purpose", options},
       make,
-      1,
-      64};
+      1};
   return kind;
 }
 

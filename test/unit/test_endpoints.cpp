@@ -65,6 +65,21 @@ void test_endpoints_every_kind_refuses_an_unknown_option(void**) {
   }
 }
 
+void test_endpoints_more_lanes_than_the_kind_works_with_are_refused(void**) {
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    const unit::Folder folder;
+    const std::string least = minimal(std::string(kind.name), folder) + "    lanes: ";
+    assert_true(
+        unit::load_endpoint(folder, std::string(kind.name), least + std::to_string(kind.most_lanes) + "\n").ok());
+    const Loaded loaded =
+        unit::load_endpoint(folder, std::string(kind.name), least + std::to_string(kind.most_lanes + 1) + "\n");
+    assert_false(loaded.ok());
+    if (kind.most_lanes == 1)
+      unit::assert_holds(loaded.problems.front().text,
+                         "endpoints.it.lanes: the kind " + std::string(kind.name) + " works with at most 1");
+  }
+}
+
 // One outcome per event in the order given, and a bad event never fails its neighbours: for each kind that needs no
 // server (test/integration has postgres).
 void test_endpoints_bad_event_fails_alone(void**) {
@@ -221,6 +236,7 @@ int main() {
       checked(test_endpoints_every_kind_has_name_help_and_helped_options),
       checked(test_endpoints_every_kind_loads_with_what_it_requires_alone),
       checked(test_endpoints_every_kind_refuses_an_unknown_option),
+      checked(test_endpoints_more_lanes_than_the_kind_works_with_are_refused),
       checked(test_endpoints_bad_event_fails_alone),
       checked(test_endpoints_postgres_route_without_key_is_refused),
       checked(test_endpoints_postgres_key_outside_the_columns_is_refused),

@@ -228,8 +228,7 @@ const EndpointKind& postgres_endpoint() {
        "appends each event once",
        postgres::endpoint_options(), postgres::validate},
       postgres::make,
-      4,
-      64};
+      4};
   return kind;
 }
 
