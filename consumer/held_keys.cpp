@@ -25,7 +25,7 @@ struct Look : amqp::Handler {
     ++seen;
     const std::string reason = text_header(letter.headers, dead::header_reason);
     const std::string holder = reason.starts_with(behind) ? reason.substr(behind.size()) : letter.message_id;
-    keys.hold(text_header(letter.headers, wire::header_key), holder);
+    keys.hold(text_header(letter.headers, wire::header_key), holder, letter.message_id);
   }
 };
 
@@ -53,18 +53,18 @@ void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_que
   connection.open_channel(deadline);
 }
 
-void HeldKeys::hold(const std::string& key, const std::string& message_id) {
-  if (!key.empty()) keys_.try_emplace(key, message_id);
+void HeldKeys::hold(const std::string& key, const std::string& message_id, const std::string& first) {
+  if (!key.empty()) keys_.try_emplace(key, Hold{message_id, first});
 }
 
 void HeldKeys::release(const std::string& key, const std::string& message_id) {
   const auto found = keys_.find(key);
-  if (found != keys_.end() && found->second == message_id) keys_.erase(found);
+  if (found != keys_.end() && found->second.passes(message_id)) keys_.erase(found);
 }
 
 const std::string* HeldKeys::blocker(const std::string& key, const std::string& message_id) const {
   const auto found = keys_.find(key);
-  return found == keys_.end() || found->second == message_id ? nullptr : &found->second;
+  return found == keys_.end() || found->second.passes(message_id) ? nullptr : &found->second.message_id;
 }
 
 }  // namespace muskrat

@@ -84,6 +84,20 @@ def test_host_held_key_is_free_when_its_first_letter_succeeds(world):
     world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
 
 
+def test_host_event_held_behind_one_that_is_dealt_with_may_pass_after_a_restart(world):
+    bench = Bench(world, on_dead="hold")
+    world.tsql("ALTER TABLE c ADD CONSTRAINT bad CHECK (volume <> 13)")
+    bench.start()
+    second = str(uuid.uuid4())
+    bench.send({"id": 1, "volume": 13}, {"id": 1, "op": "update", "message_id": second})
+    bench.letters(2)
+    assert world.consumer.stop() == 0
+    world.broker.call(lambda c: c.basic_get("muskrat.it.dead", auto_ack=True))
+    bench.start()
+    newest = bench.send({"id": 1, "op": "update", "message_id": second})
+    world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
+
+
 def test_host_attempts_are_counted_across_giving_back(world):
     bench = Bench(world, give_back_after="700ms", retry_first="300ms", retry_most="300ms", retry_attempts=8)
     world.tsql("ALTER TABLE c ADD FOREIGN KEY (volume) REFERENCES c (id)")
