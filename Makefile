@@ -98,7 +98,7 @@ torture: ## The long fault tests: whole sweeps, seeded bugs, 200,000 events unde
 bench: ## Measure, as ratios within one run (FULL=1 for the long sizes); writes build/bench.json
 	@packaging/deps.sh --quiet
 	@$(MAKE) -s all
-	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
+	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
 
 golden: all unit-programs ## Write the golden files anew from what the program does now; read the diff before you commit
 	@$(PYTHON) test/run.py --build $(BUILD) --bless

@@ -2,6 +2,7 @@
 
     make bench                                  quick sizes, about a quarter of an hour
     make bench FULL=1                           the sizes that the goals speak of
+    make bench ONLY="relay_publish_ratio …"     some of them
     test/bench/bench.py --only capture_bulk_ratio relay_publish_ratio
     test/bench/bench.py --list
 
@@ -9,6 +10,7 @@ Prints a table and writes build/bench.json: {"name": {"value", "unit", "runs", "
 not be measured is absent from both, and said. docs/benchmarks.md says how each is measured; measure.py is the method.
 """
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -48,6 +50,11 @@ class Bench:
         self.build, self.full = os.path.abspath(build), full
         self.folder = os.path.join(self.build, "bench")
         os.makedirs(self.folder, exist_ok=True)
+        self.lock = open(os.path.join(self.folder, "lock"), "w", encoding="ascii")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another run measures in {self.folder}")
         self.stages = {}  # servers, shared between comparisons
         self.bare = Bare(self.folder)
         self.clock = time.monotonic

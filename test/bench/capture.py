@@ -77,6 +77,10 @@ class Stage:
             self.sql("SELECT table_log_init(4, 'table_log')")
             self.tables["table_log"] += ", table_log_log"
 
+    def peers(self):
+        """The variants that are compared: plain, capture, and whoever is installed."""
+        return [v for v in ("plain", "capture", "plpgsql", "plpgsql_notify", "pgq", "table_log") if v in self.tables]
+
     def empty(self, variant):
         self.sql(f"TRUNCATE {self.tables[variant]}", "CHECKPOINT")
 
@@ -100,7 +104,7 @@ def stage_of(bench):
 def bulk(bench):
     stage, rows = stage_of(bench), 100_000
     pid = stage.connection.get_backend_pid()
-    cpu = {v: [] for v in stage.tables}
+    cpu = {v: [] for v in stage.peers()}
 
     def run(variant):
         stage.empty(variant)
@@ -111,7 +115,7 @@ def bulk(bench):
         cpu[variant].append(cpu_ms(pid) - before)
         return took
 
-    results = in_turn({v: lambda v=v: run(v) for v in stage.tables}, bench.rounds(5, 9), "ms")
+    results = in_turn({v: lambda v=v: run(v) for v in stage.peers()}, bench.rounds(5, 9), "ms")
     average, least, most = stage.body_bytes()
     if not 300 <= average <= 400:
         raise RuntimeError(f"the rows make bodies of {average} bytes, not 300 to 400")
@@ -120,68 +124,75 @@ def bulk(bench):
     yield ratio_figure("capture_bulk_ratio", results, "capture", "plain", goal="≤ 2.2", against="the same INSERT without trigger",
                        note=f"{rows} rows, {ms['capture']:.0f} ms / {ms['plain']:.0f} ms; bodies {least}–{most} B; "
                             f"processor time alone {cpu_ratio:.2f}")
-    for peer in list(stage.tables)[2:]:
+    for peer in stage.peers()[2:]:
         yield ratio_figure(f"capture_bulk_ratio.{peer}", results, peer, "plain", against="the same INSERT without trigger",
                            note=f"peer: {peer}; {ms[peer]:.0f} ms")
 
 
 # ---- many clients, one row each
 
-def transactions(bench, stage, variants, script, clients, seconds, setting, rounds):
-    def run(variant):
-        stage.empty(variant)
-        return pgbench(stage.pg, script(variant), clients, seconds, {"synchronous_commit": setting}, bench.folder)
-    return in_turn({v: lambda v=v: run(v) for v in variants}, rounds, "commits/s")
+class Transactions:
+    """Commits a second of each variant, and, as the steadier witness on a busy machine, processor time by commit."""
 
+    def __init__(self, bench, stage, setting, clients, rows=0):
+        self.bench, self.stage, self.setting, self.clients, self.rows = bench, stage, setting, clients, rows
+        self.seconds, self.cpu = bench.size(3, 10), {}
 
-def rates(results):
-    return ", ".join(f"{v} {statistics.median(r):.0f}/s" for v, r in results.items())
+    def run(self, variant, text):
+        self.stage.empty(variant)
+        if self.rows:
+            self.stage.sql(customers.bulk_insert(variant, 1, self.rows), f"VACUUM ANALYZE {variant}", "CHECKPOINT")
+        rate, cpu = pgbench(self.stage.pg, text, self.clients, self.seconds, {"synchronous_commit": self.setting}, self.bench.folder)
+        self.cpu.setdefault(variant, []).append(cpu)
+        return rate
+
+    def compare(self, variants, script):
+        self.results = in_turn({v: lambda v=v: self.run(v, script(v)) for v in variants}, self.bench.rounds(5, 7), "commits/s")
+        return self.results
+
+    def note(self, captured):
+        ratio = statistics.median(ratios(self.cpu, "plain", captured))
+        return (f"{self.clients} clients, {self.seconds} s a run, synchronous_commit={self.setting}; "
+                + ", ".join(f"{v} {statistics.median(r):.0f}/s" for v, r in self.results.items())
+                + f"; by processor time a commit {ratio:.2f}")
 
 
 def oltp(bench):
     stage = stage_of(bench)
-    seconds = bench.size(3, 10)
-    results = transactions(bench, stage, list(stage.tables), customers.one_insert, 8, seconds, "off", bench.rounds(5, 7))
+    runs = Transactions(bench, stage, "off", 8)
+    results = runs.compare(stage.peers(), customers.one_insert)
     yield ratio_figure("capture_oltp_ratio", results, "capture", "plain", goal="≥ 0.90", against="commits/s without trigger",
-                       note=f"8 clients, {seconds} s a run, synchronous_commit=off; {rates(results)}")
-    for peer in list(stage.tables)[2:]:
+                       note=runs.note("capture"))
+    for peer in stage.peers()[2:]:
         yield ratio_figure(f"capture_oltp_ratio.{peer}", results, peer, "plain", against="commits/s without trigger", note=f"peer: {peer}")
 
 
 def group_commit(bench):
-    stage = stage_of(bench)
-    seconds = bench.size(3, 10)
-    variants = ["plain", "capture", "plpgsql_notify"]
-    results = transactions(bench, stage, variants, customers.one_insert, 64, seconds, "on", bench.rounds(5, 7))
+    runs = Transactions(bench, stage_of(bench), "on", 64)
+    results = runs.compare(["plain", "capture", "plpgsql_notify"], customers.one_insert)
     yield ratio_figure("capture_group_commit_ratio", results, "capture", "plain", goal="≥ 0.97", against="commits/s without trigger",
-                       note=f"64 clients, {seconds} s a run, synchronous_commit=on, fsync on; {rates(results)}")
+                       note=f"fsync on; {runs.note('capture')}")
     yield ratio_figure("capture_group_commit_ratio.plpgsql_notify", results, "plpgsql_notify", "plain",
                        against="commits/s without trigger", note="peer: PL/pgSQL outbox, NOTIFY per row")
 
 
 def updates(bench):
-    stage = stage_of(bench)
-    rows, seconds = 50_000, bench.size(3, 10)
-    names = [step for step in customers.COLUMNS.split(", ") if step != "updated_at"]
-    quoted = ", ".join(f'"{n}"' for n in ["id", *names])
+    stage, rows = stage_of(bench), 50_000
+    names = ["id", *customers.COLUMNS.split(", ")[:-1]]  # all but updated_at
     if "part" not in stage.tables:
+        quoted = ", ".join(f'"{n}"' for n in names)
         stage.add("part", customers.attach("part", f"[{quoted}]"), "muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
 
     def compare(what):
-        def run(variant):
-            stage.empty(variant)
-            stage.sql(customers.bulk_insert(variant, 1, rows), f"VACUUM ANALYZE {variant}", "CHECKPOINT")
-            text = f"\\set n random(1, {rows})\nUPDATE {variant} SET {what} WHERE id = :n;\n"
-            return pgbench(stage.pg, text, 8, seconds, {"synchronous_commit": "off"}, bench.folder)
-        return in_turn({v: lambda v=v: run(v) for v in ("plain", "part")}, bench.rounds(5, 7), "commits/s")
+        runs = Transactions(bench, stage, "off", 8, rows)
+        return runs, runs.compare(["plain", "part"], lambda v: f"\\set n random(1, {rows})\nUPDATE {v} SET {what} WHERE id = :n;\n")
 
-    size = f"8 clients, {seconds} s a run, synchronous_commit=off, {rows} rows"
-    one = compare("phone = '(555)555-' || (:n % 10000)")
+    runs, one = compare("phone = '(555)555-' || (:n % 10000)")
     yield ratio_figure("capture_update_ratio", one, "part", "plain", goal="≥ 0.90", against="commits/s without trigger",
-                       note=f"one captured column changes; {size}; {rates(one)}")
-    none = compare("updated_at = now()")
+                       note=f"one captured column changes; {rows} rows; {runs.note('part')}")
+    runs, none = compare("updated_at = now()")
     yield ratio_figure("capture_update_ratio.none_captured", none, "part", "plain", goal="≥ 0.98", against="commits/s without trigger",
-                       note=f"no captured column changes; {size}; {rates(none)}")
+                       note=f"no captured column changes; {rows} rows; {runs.note('part')}")
 
 
 # ---- many tables
