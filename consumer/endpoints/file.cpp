@@ -54,6 +54,14 @@ void append_body(std::string& line, const Event& event, const json::Value& body)
   }
 }
 
+// The header is not ours where a foreign program published: whatever stands in it, the line stays one line of JSON.
+void append_omitted(std::string& line, const std::string& omitted) {
+  if (omitted.empty()) return;
+  std::string ignored;
+  const auto list = json::Document::parse(omitted, ignored);
+  line.append(",\"omitted\":").append(list ? list->root().dump() : json::quote(omitted));
+}
+
 std::string line_of(const Event& event, const json::Value& body) {
   std::string line = "{\"routing_key\":" + json::quote(event.routing_key);
   append_member(line, "message_id", event.message_id);
@@ -62,7 +70,7 @@ std::string line_of(const Event& event, const json::Value& body) {
   line.append(",\"epoch\":").append(std::to_string(event.epoch)).append(",\"seq\":").append(std::to_string(event.seq));
   append_member(line, "source", event.source);
   if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
-  if (!event.omitted.empty()) line.append(",\"omitted\":").append(event.omitted);
+  append_omitted(line, event.omitted);
   append_body(line, event, body);
   line.append("}\n");
   return line;

@@ -145,6 +145,18 @@ void test_file_body_over_several_lines_becomes_one(void** state) {
   unit::assert_holds(text, "\"body\":{\"id\":1}}");
 }
 
+void test_file_header_that_is_no_json_tears_no_line(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  Event foreign = event(1, 1, "{\"id\":1}");
+  foreign.omitted = "no\njson";
+  made.deliver({foreign});
+  const std::string line = unit::read_file(made.folder / "out.jsonl");
+  assert_true(line.find('\n') == line.size() - 1);
+  std::string why;
+  assert_true(json::Document::parse(line, why).has_value());
+}
+
 void test_file_torn_last_line_is_cut_and_its_event_written_again(void** state) {
   Made& made = made_of(state);
   make_file(made);
@@ -244,6 +256,7 @@ int main() {
       checked(test_endpoints_postgres_bad_pattern_is_refused),
       checked_with(test_file_line_holds_event_and_body_as_it_was, setup, teardown),
       checked_with(test_file_body_over_several_lines_becomes_one, setup, teardown),
+      checked_with(test_file_header_that_is_no_json_tears_no_line, setup, teardown),
       checked_with(test_file_torn_last_line_is_cut_and_its_event_written_again, setup, teardown),
       checked_with(test_file_that_holds_one_torn_line_becomes_empty, setup, teardown),
       checked_with(test_file_rotates_by_size_and_knows_events_of_the_file_before, setup, teardown),
