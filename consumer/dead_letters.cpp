@@ -1,5 +1,7 @@
 #include "consumer/dead_letters.hpp"
 
+#include <exception>
+
 #include "common/backoff.hpp"
 #include "common/log.hpp"
 #include "common/wire.hpp"
@@ -82,7 +84,7 @@ void DeadLetterOffice::run() {
         continue;
       }
       report_trouble(refusal_);
-    } catch (const Failure& failure) {
+    } catch (const std::exception& failure) {  // whatever it was: the letters wait, the host lives
       connection_.reset();
       report_trouble(failure.what());
     }
