@@ -73,9 +73,10 @@ class Run:
         return self._rabbitmq
 
     def stop_servers(self):
-        for server in (self._pg, self._rabbitmq):
-            if server:
-                server.stop()
+        if self._pg:
+            self._pg.leave()
+        if self._rabbitmq:
+            self._rabbitmq.stop()
         self._pg = self._rabbitmq = None
 
     # ---- sections ----

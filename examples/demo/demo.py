@@ -40,8 +40,7 @@ class Demo:
         self.build, self.keep, self.seconds = build, keep, seconds
         self.folder = os.path.join(build, "demo")
         self.show = Display()
-        self.program = None
-        self.tail = None
+        self.pg = self.rabbitmq = self.program = self.tail = None
         self.applied_before = 0  # by consumers that have ended
 
     # ---- the stage ----
@@ -195,9 +194,10 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
             self.tail.stop()
         if self.program:
             self.program.stop()
-        for server in ("rabbitmq", "pg"):
-            if hasattr(self, server):
-                getattr(self, server).stop()
+        if self.rabbitmq:
+            self.rabbitmq.stop()
+        if self.pg:
+            self.pg.leave()
 
     def run(self):
         equal = kept = False

@@ -88,6 +88,11 @@ class Postgres:
         with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as f:
             return int(f.readline())
 
+    def leave(self):
+        """Stops; nothing stays outside the folder."""
+        self.stop()
+        self._remove_elsewhere()
+
     def remove(self):
         """Stops and deletes everything."""
         self.stop("immediate")
