@@ -106,7 +106,7 @@ class Demo:
         customers = Customers(self.frontend)
         customers.start()
         began = time.monotonic()
-        kill_at, restart_at = self.seconds * 0.4, self.seconds * 0.4 + 2.5
+        kill_at, restart_at = self.seconds * 0.4, min(self.seconds * 0.4 + 2.5, self.seconds * 0.7)
         stage = "running"
         try:
             while (elapsed := time.monotonic() - began) < self.seconds:
@@ -116,15 +116,20 @@ class Demo:
                     stage = "killed"
                     self.show.say("kill -9 of the consumer; its queue waits in RabbitMQ")
                 elif stage == "killed" and elapsed >= restart_at:
-                    self.consumer = self.program.consume(wait=False, keep=self.keep)
+                    self.restart_consumer()
                     stage = "restarted"
-                    self.show.say("the consumer is started again and goes on where the other one was")
                 self.draw(elapsed, customers, "down" if stage == "killed" else "up")
                 time.sleep(0.25 if self.show.tty else 1.0)
         finally:
             customers.stop()
+        if stage == "killed":
+            self.restart_consumer()
         self.catch_up(began, customers)
         return customers
+
+    def restart_consumer(self):
+        self.consumer = self.program.consume(wait=False, keep=self.keep)
+        self.show.say("the consumer is started again and goes on where the other one was")
 
     def catch_up(self, began, customers):
         self.show.say("the application rests; waiting until the last event has arrived …")
