@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import time
 
-from harness.clients import Broker, query, value
+from harness.clients import Broker, connect, query, value
 from harness.postgres import Postgres
 from harness.processes import wait_until
 from harness.program import Program
@@ -198,7 +198,8 @@ def consume(bench):
     results = in_turn({"bare": lambda: one("bare"), "host": lambda: one("host")}, 5, "events/s")
     middle = {v: statistics.median(r) for v, r in results.items()}
     yield ratio_figure("consume_postgres_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare consumer that acks",
-                       note=f"{events} events into one table, every one a new row; host {middle['host']:.0f}/s, bare {middle['bare']:.0f}/s")
+                       note=f"{events} events into one table, every one a new row; host {middle['host']:.0f}/s, "
+                            f"bare {middle['bare']:.0f}/s")
     yield Figure("consume_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak with {events} events waiting")
 
 
@@ -304,7 +305,6 @@ def held_xmin(bench):
         world = stage.world(endpoints={})
         holder = None
         try:
-            from harness.clients import connect
             world.program.relay()
             if held:
                 holder = connect(world.dsn, autocommit=False)
