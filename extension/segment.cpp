@@ -116,7 +116,7 @@ void examine_columns(Relation segment, Segment* out) {
   TupleDesc descriptor = RelationGetDescr(segment);
   int found = 0;
   for (int i = 0; i < descriptor->natts; i++) {
-    out->field_of[i] = static_cast<int8>(field_of(TupleDescAttr(descriptor, i)));
+    out->field_of[i] = static_cast<int16>(field_of(TupleDescAttr(descriptor, i)));
     if (out->field_of[i] >= 0) found++;
   }
   out->column_count = descriptor->natts;

@@ -42,7 +42,7 @@ struct Segment {
   Oid indexes[most_segment_indexes];
   int index_count;
   int column_count;
-  int8 field_of[MaxHeapAttributeNumber];  // OutboxField by column; -1: not one of ours, gets NULL
+  int16 field_of[MaxHeapAttributeNumber];  // OutboxField by column; -1: not one of ours, gets NULL
 };
 
 // Registers the callbacks that forget; called once from outbox_init.
