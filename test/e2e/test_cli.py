@@ -157,7 +157,8 @@ def test_cli_check_shows_each_binding_and_never_a_secret(program):
                   'endpoints:\n  a: {kind: "null", subscribe: ["Frontend.*", "Frontend.Customer.*", "*", "#.Signup"]}\n')
     done = program.run("check", env={"PW": "hunter2"})
     assert done.returncode == 0
-    for pattern, binding in {"Frontend.*": "Frontend.#", "Frontend.Customer.*": "Frontend.Customer.*", "*": "#", "#.Signup": "#.Signup"}.items():
+    bindings = {"Frontend.*": "Frontend.#", "Frontend.Customer.*": "Frontend.Customer.*", "*": "#", "#.Signup": "#.Signup"}
+    for pattern, binding in bindings.items():
         assert re.search(rf"  {re.escape(pattern)} +{re.escape(binding)}$", done.stdout, re.M)
     assert "hunter2" not in done.stdout + done.stderr
 

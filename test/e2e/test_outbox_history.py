@@ -126,7 +126,8 @@ def test_history_dump_restored_into_another_database_asks_for_a_decision(server)
     copy = dump_and_restore(server, "restored")
     same, problem, _, _ = hello(copy)
     assert same is False and "muskrat accept" in problem
-    for statement in ("SELECT muskrat.lease_take(term, beat, 'b') FROM muskrat.cursor", "SELECT muskrat.lease_beat(term) FROM muskrat.cursor"):
+    for statement in ("SELECT muskrat.lease_take(term, beat, 'b') FROM muskrat.cursor",
+                      "SELECT muskrat.lease_beat(term) FROM muskrat.cursor"):
         assert refused(copy, statement, "MK002")
     # Attachments work there; what waited on the old server is not here, and what is captured here is read, and no id again.
     clients.query(copy, "INSERT INTO customers VALUES (1, 'x')")
