@@ -116,9 +116,10 @@ class Reader:
         self.cursor.execute("SELECT muskrat.cursor_save(1, %s, %s, %s, '{}')", (last, current, current_id))
 
     def window(self):
-        """One read, confirmed in one or two parts; True when it had rows."""
+        """One read, confirmed in one or two parts; False when there was nothing to read, nor a rest of a read to finish."""
         [(last, current, current_id)] = self.ask("SELECT last::text, current::text, current_id FROM muskrat.cursor")
-        if current is None:
+        fresh = current is None
+        if fresh:
             current, rows = self.read(NEW, {"last": last})
             self.windows += 1
         else:
@@ -134,7 +135,7 @@ class Reader:
             return True
         self.save(current, None, None)
         self.delivered += [event for _, event in rows]
-        return bool(rows)
+        return bool(rows) or not fresh  # behind a rest that was empty there may be newer events
 
     def resume(self, last, current, current_id):
         return self.read(f"{NEW} AND pg_visible_in_snapshot(xid, %(current)s) AND id > %(id)s",

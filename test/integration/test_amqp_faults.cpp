@@ -1,4 +1,8 @@
 // The rabbitmq-c wrapper while the broker misbehaves: alarms, stalls, silence, hang-ups.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <thread>
 
 #include <netinet/in.h>
@@ -106,7 +110,25 @@ void test_alarm_makes_a_request_fail_at_its_deadline(void**) {
 
 // ---- a broker that stands still ----
 
-void stop_broker(int signal) { ::kill(std::stoi(setting("MUSKRAT_TEST_BROKER_PID")), signal); }
+// kill() returns before every thread has stopped: one that still runs may answer.
+bool stands_still(const std::string& pid) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + pid + "/task")) {
+    std::ifstream file(task.path() / "stat");
+    std::string stat((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    auto state = stat.rfind(") ");
+    if (state != std::string::npos && stat[state + 2] != 'T') return false;
+  }
+  return true;
+}
+
+void stop_broker(int signal) {
+  std::string pid = setting("MUSKRAT_TEST_BROKER_PID");
+  ::kill(std::stoi(pid), signal);
+  auto patience = Deadline::in(std::chrono::seconds(5));
+  while (signal == SIGSTOP && !stands_still(pid) && !patience.passed()) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+}
 
 int resume_broker(void**) {
   stop_broker(SIGCONT);
