@@ -3,18 +3,20 @@
 Used twice: by the tests of the faults (nothing may be found) and by test_seeded_bugs.py (a program with that bug built in
 must be found out by the schedule that is its trigger).
 """
+import os
 import random
 import signal
 import threading
 import time
 
 from harness import clients
-from harness.processes import kill_group, wait_until
+from harness.processes import Child, kill_group, wait_until
 from oracle import Violation
 
 # Where relay and host talk to PostgreSQL and RabbitMQ, or wait for them. When a process is killed on entering one of these,
-# everything before it has happened and nothing after it: with N swept, that is every distinguishable moment.
-SYSCALLS = "sendto,sendmsg,send,write,writev,recvfrom,recvmsg,read,poll,ppoll,epoll_wait"
+# everything before it has happened and nothing after it: with N swept, that is every distinguishable moment. Not `read`: the
+# loader makes dozens of those before main(), and an eventfd's is seen by nobody else.
+SYSCALLS = "sendto,sendmsg,write,writev,recvfrom,recvmsg,poll,ppoll,epoll_wait"
 SWEEP_LIMIT = 3000
 
 
@@ -102,24 +104,88 @@ def _end(daemon):
     daemon.wait()
 
 
-def consumer_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
-    """Row 27. The same for the host, between delivery, effect and acknowledgement."""
+def consumer_kill_sweep(rig, step=1, batch=(1, 2, 3, 1, 2)):
+    """Row 27. The same for the host, between delivery, effect and acknowledgement.
+
+    strace counts calls per thread, and lanes and host make about as many: so each thread that takes part is swept by itself, in
+    a host that is up and idle when the batch comes.
+    Returns (violations, kills, repeats): how many effects the next host found in place already, that is, how many of the kills
+    fell between an effect and its acknowledgement.
+    """
     rig.relay = rig.relay or rig.program.relay()
-    n, kills, through = first, 0, 0
-    while through < 2 and n < SWEEP_LIMIT:
-        if rig._arrived():
-            for pk in batch:
-                rig.write(pk, tag=f"n{n}", delete_share=0.2)
-        consumer = rig.program.consume(wait=False, trace=kill_at(n))
-        if _until_dead_or(consumer, rig._arrived, 60):
-            kills, through = kills + 1, 0
-        else:
-            _end(consumer)
-            through += 1
-        n += step
+    kills = repeats = 0
+    for index in _threads_at_work(rig, batch):
+        for n in range(1, SWEEP_LIMIT, step):
+            consumer = rig.program.consume()
+            tracer = _kill_thread_at(rig, consumer, _threads(consumer)[index], n)
+            _write_batch(rig, batch, f"t{index}-n{n}")
+            dead = _until_dead_or(consumer, rig._arrived, 60)
+            consumer.stop()
+            tracer.stop()
+            if not dead:
+                break
+            kills += 1
+            repeats += _catch_up(rig)
     rig.crashes = kills
     rig.heal()
-    return rig.verdict(), kills
+    return rig.verdict(), kills, repeats
+
+
+def _threads(daemon):
+    """In the order of their creation, which is the same in every host of one configuration."""
+    return sorted(int(tid) for tid in os.listdir(f"/proc/{daemon.pid}/task"))
+
+
+def _threads_at_work(rig, batch):
+    """The indices of the threads that do something for a batch."""
+    consumer = rig.program.consume()
+
+    def switches():
+        counts = []
+        for tid in _threads(consumer):
+            with open(f"/proc/{consumer.pid}/task/{tid}/status", encoding="ascii") as f:
+                counts.append(next(int(text.split()[1]) for text in f if text.startswith("voluntary_ctxt_switches")))
+        return counts
+
+    before = switches()
+    for _ in range(3):  # keys are hashed to lanes alike, but the batch may arrive in one piece or in several
+        _write_batch(rig, batch, "which threads work")
+        wait_until(rig._arrived, 30, "the batch")
+    found = [i for i, (a, b) in enumerate(zip(before, switches())) if b > a]
+    consumer.stop()
+    return found
+
+
+def _kill_thread_at(rig, daemon, tid, n):
+    """A tracer of this one thread, attached."""
+    tracer = Child(["strace", "-qq", "-o", "/dev/null", "-p", str(tid), "-e", f"trace={SYSCALLS}",
+                    "-e", f"inject={SYSCALLS}:signal=KILL:when={n}"], os.path.join(rig.folder, "strace.log"))
+
+    def attached():
+        with open(f"/proc/{daemon.pid}/task/{tid}/status", encoding="ascii") as f:
+            return any(text.split() == ["TracerPid:", str(tracer.pid)] for text in f)
+    try:
+        wait_until(attached, 10, f"strace to attach to thread {tid}", 0.01)
+    except (FileNotFoundError, ProcessLookupError):  # killed already: the thread was on its way into a call
+        pass
+    return tracer
+
+
+def _write_batch(rig, batch, tag):
+    for pk in batch:
+        rig.write(pk, tag=tag, delete_share=0.2)
+    wait_until(lambda: _all_published(rig), 30, "the batch to be published")
+
+
+def _catch_up(rig):
+    """An undisturbed host, until nothing is left in its queues: so that each N meets a whole batch. Returns its repeats."""
+    consumer = rig.program.consume()
+    wait_until(lambda: rig._arrived() and not rig.broker.depth("muskrat.mirror") and not rig.broker.depth("muskrat.effects"), 30,
+               "an undisturbed host to catch up")
+    time.sleep(0.1)  # what was handed over last is recognised or applied by now
+    repeats = int(consumer.metric("muskrat_endpoint_repeated_total") or 0)
+    consumer.stop()
+    return repeats
 
 
 SLOW = """
