@@ -8,7 +8,7 @@ from oracle import report
 
 
 def test_consumer_killed_at_every_call_has_each_effect_once(rig):
-    found, kills, repeats = schedules.consumer_kill_sweep(rig, step=1 if LONG else 5)
+    found, kills, repeats = schedules.consumer_kill_sweep(rig, step=1 if LONG else 2)
     print(f"{rig.figures()}, {repeats} effects were in place already when they came again")
     assert not found, report(found)
     if LONG:
