@@ -12,18 +12,19 @@ PG_MAJOR   = $(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*
 PYTHON    := /usr/bin/python3
 PREFIX    ?= /usr/local
 
-PKGS      := libpq librabbitmq jansson yaml-cpp spdlog fmt prometheus-cpp-core cpp-httplib openssl
+PKGS      := libpq libmariadb librabbitmq libcurl sqlite3 jansson yaml-cpp spdlog fmt prometheus-cpp-core cpp-httplib openssl
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror
 OPT       ?= -O2
 SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 BUG_FLAGS := $(if $(BUG),-DMUSKRAT_BUG_$(BUG))
 CPPFLAGS  += -I. -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
 CXXFLAGS  += -std=c++20 $(OPT) -g -pthread $(WARNINGS) $(SAN_FLAGS)
-LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
+# libjq has no .pc file in Debian 12
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -pthread
 # ccache where there is one: builds of the same source again cost nothing
 CCACHE    := $(shell command -v ccache 2>/dev/null)
 
-LIB_DIRS  := common relay relay/sources consumer consumer/endpoints consumer/endpoints/postgres
+LIB_DIRS  := $(shell find common relay consumer -type d)
 LIB_SRC   := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.cpp))
 CLI_SRC   := $(wildcard cli/*.cpp)
 UNIT_SRC  := $(wildcard test/unit/test_*.cpp)

@@ -54,6 +54,7 @@ class Run:
         os.makedirs(self.out, exist_ok=True)
         self.major = where.pg_major(self.build)
         self._pg = self._rabbitmq = None
+        self.reasons = []  # why pytest's tests failed, each reason once
 
     # ---- shared servers, started when a section first asks ----
 
@@ -200,6 +201,7 @@ class Run:
             tally.failed = 1
             return tally
         suite = ElementTree.parse(report).getroot().find("testsuite")
+        self.reasons += reasons_of(suite)
         count = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
         tally.failed = count["failures"] + count["errors"]
         tally.skipped = count["skipped"]
@@ -234,6 +236,17 @@ def cmocka_tally(text, code):
     if code != 0 and not tally.failed:
         tally.failed = 1
     return tally
+
+
+def reasons_of(suite, most=5, length=1500):
+    """Why tests failed, the commonest first: a server that did not start fails a hundred tests for one reason."""
+    tests = {}
+    for case in suite.iter("testcase"):
+        for trouble in [*case.findall("failure"), *case.findall("error")]:
+            tests.setdefault(trouble.get("message", "")[:length], []).append(case.get("name"))
+    ordered = sorted(tests.items(), key=lambda item: -len(item[1]))
+    found = [f"{len(names)} x {names[0]}{', …' if len(names) > 1 else ''}: {why}" for why, names in ordered[:most]]
+    return found + ([f"and {len(ordered) - most} further reasons"] if len(ordered) > most else [])
 
 
 def indent(text):
@@ -280,6 +293,8 @@ def main():
     finally:
         run.stop_servers()
 
+    for reason in run.reasons:
+        print(f"FAILED {reason}")
     print(f"\n{'section':<12} {'result':<40} time")
     for section, tally, seconds in summary:
         print(f"{section:<12} {tally!s:<40} {seconds:.0f} s")

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pwd
+import random
 import signal
 import socket
 import subprocess
@@ -21,13 +22,47 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _children = []
 _handlers_installed = False
+_used_up = []
+
+
+_block = {"claim": None, "ports": iter(())}
 
 
 def free_port():
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A loopback port that nobody listens on now, and that nobody else will be given while we live.
+
+    Not one of the kernel's choosing: from that range outgoing connections get theirs too, and one of them may sit on the
+    port by the time its server starts. Ours lie below it. Blocks of them are claimed by processes of this harness through
+    the name of an abstract socket, which the kernel frees with the process.
+    """
+    while True:
+        for port in _block["ports"]:
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+        _claim_block()
+
+
+def _claim_block(size=100, lowest=12000):
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        highest = int(f.read().split()[0])
+    starts = list(range(lowest, max(highest, lowest + 2 * size) - size, size))
+    random.shuffle(starts)
+    for start in starts:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0muskrat-test-ports-{start}")
+        except OSError:
+            claim.close()
+            continue
+        if _block["claim"]:
+            _used_up.append(_block["claim"])  # its servers may still run
+        _block.update(claim=claim, ports=iter(range(start, start + size)))
+        return
+    raise RuntimeError(f"no block of {size} ports between {lowest} and {highest} is free")
 
 
 def start_time(pid):
