@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/failure.hpp"
+#include "common/threads.hpp"
 
 namespace muskrat::amqp {
 
@@ -64,6 +65,7 @@ class Kennel {
 
  private:
   [[noreturn]] void run() {
+    name_this_thread("watchdog");
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [this] { return !entries_.empty(); });

@@ -12,6 +12,7 @@
 #include "common/health_page.hpp"
 #include "common/log.hpp"
 #include "common/metrics.hpp"
+#include "common/threads.hpp"
 
 namespace muskrat {
 
@@ -172,7 +173,10 @@ void HealthServer::Impl::bind(const Listen& listen) {
 }
 
 void HealthServer::Impl::start() {
-  thread = std::thread([this] { server.listen_after_bind(); });
+  thread = std::thread([this] {
+    name_this_thread("status page");
+    server.listen_after_bind();
+  });
   // stop() does nothing before the server runs, and the thread would then never end.
   auto deadline = Deadline::in(std::chrono::seconds(5));
   while (!server.is_running() && !deadline.passed()) std::this_thread::sleep_for(milliseconds(1));

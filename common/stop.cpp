@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/failure.hpp"
+#include "common/threads.hpp"
 
 namespace muskrat {
 
@@ -94,7 +95,10 @@ SignalThread::SignalThread(Stop& stop, Reload reload, void* context) {
   (void)signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not a death
   int fd = checked_descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "cannot receive signals");
   impl_ = std::make_unique<Impl>(stop, reload, context, fd);
-  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+  impl_->thread = std::thread([impl = impl_.get()] {
+    name_this_thread("signals");
+    impl->run();
+  });
 }
 
 SignalThread::~SignalThread() {

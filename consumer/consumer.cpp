@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "common/log.hpp"
+#include "common/threads.hpp"
 #include "consumer/host.hpp"
 
 namespace muskrat {
@@ -38,6 +39,7 @@ int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
   std::vector<std::thread> threads;
   for (const Component& component : config.endpoints)
     threads.emplace_back([&, endpoint = &component] {
+      name_this_thread("host " + endpoint->name);
       if (!host_endpoint(*endpoint, config, board, stop)) clean = false;
     });
   for (std::thread& thread : threads) thread.join();

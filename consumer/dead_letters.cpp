@@ -4,6 +4,7 @@
 
 #include "common/backoff.hpp"
 #include "common/log.hpp"
+#include "common/threads.hpp"
 #include "common/wire.hpp"
 
 namespace muskrat {
@@ -48,7 +49,10 @@ void add_headers(amqp::Message& message, const amqp::Table& headers) {
 DeadLetterOffice::DeadLetterOffice(std::function<amqp::Address()> broker, const Topology& topology,
                                    std::string endpoint, Mailbox& mailbox)
     : broker_(std::move(broker)), topology_(topology), endpoint_(std::move(endpoint)), mailbox_(mailbox) {
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] {
+    name_this_thread("dead " + endpoint_);
+    run();
+  });
 }
 
 DeadLetterOffice::~DeadLetterOffice() {

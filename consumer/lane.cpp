@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/threads.hpp"
+
 #include "common/log.hpp"
 
 namespace muskrat {
@@ -45,6 +47,7 @@ std::optional<Lane::Task> Lane::next_task() {
 }
 
 void Lane::run() {
+  name_this_thread("lane" + std::to_string(index_) + " " + component_.name);
   while (true) {
     const auto task = next_task();
     if (!task) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/log.hpp"
+#include "common/threads.hpp"
 #include "relay/sources.hpp"
 
 namespace muskrat {
@@ -49,6 +50,7 @@ int run_relay(const Config& config, StatusBoard& board, const Stop& stop) {
   std::vector<std::thread> threads;
   for (const Component& component : config.sources) {
     threads.emplace_back([&] {
+      name_this_thread("source " + component.name);
       if (!run_source(component, config, board, stop)) all_well = false;
     });
   }

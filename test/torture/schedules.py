@@ -115,11 +115,11 @@ def consumer_kill_sweep(rig, step=1, batch=(1, 2, 3, 1, 2)):
     """
     rig.relay = rig.relay or rig.program.relay()
     kills = repeats = 0
-    for index in _threads_at_work(rig, batch):
+    for name in _threads_at_work(rig, batch):
         for n in range(1, SWEEP_LIMIT, step):
             consumer = rig.program.consume()
-            tracer = _kill_thread_at(rig, consumer, _threads(consumer)[index], n)
-            _write_batch(rig, batch, f"t{index}-n{n}")
+            tracer = _kill_thread_at(rig, consumer, _threads(consumer)[name], n)
+            _write_batch(rig, batch, f"{name}-n{n}")
             dead = _until_dead_or(consumer, rig._arrived, 60)
             consumer.stop()
             tracer.stop()
@@ -133,27 +133,35 @@ def consumer_kill_sweep(rig, step=1, batch=(1, 2, 3, 1, 2)):
 
 
 def _threads(daemon):
-    """In the order of their creation, which is the same in every host of one configuration."""
-    return sorted(int(tid) for tid in os.listdir(f"/proc/{daemon.pid}/task"))
+    """{name: tid} of the threads that handle events: a host and its lanes have names of their own."""
+    found = {}
+    for tid in os.listdir(f"/proc/{daemon.pid}/task"):
+        with open(f"/proc/{daemon.pid}/task/{tid}/comm", encoding="utf-8") as f:
+            name = f.read().strip()
+        if name.startswith(("host ", "lane")):
+            found[name] = int(tid)
+    return found
 
 
 def _threads_at_work(rig, batch):
-    """The indices of the threads that do something for a batch."""
+    """The names of the threads that do something for a batch."""
     consumer = rig.program.consume()
 
     def switches():
-        counts = []
-        for tid in _threads(consumer):
+        counts = {}
+        for name, tid in _threads(consumer).items():
             with open(f"/proc/{consumer.pid}/task/{tid}/status", encoding="ascii") as f:
-                counts.append(next(int(text.split()[1]) for text in f if text.startswith("voluntary_ctxt_switches")))
+                counts[name] = next(int(text.split()[1]) for text in f if text.startswith("voluntary_ctxt_switches"))
         return counts
 
     before = switches()
     for _ in range(3):  # keys are hashed to lanes alike, but the batch may arrive in one piece or in several
         _write_batch(rig, batch, "which threads work")
         wait_until(rig._arrived, 30, "the batch")
-    found = [i for i, (a, b) in enumerate(zip(before, switches())) if b > a]
+    after = switches()
     consumer.stop()
+    found = sorted(name for name in before if after[name] > before[name])
+    assert any(name.startswith("lane") for name in found), f"no lane took part: {before}, {after}"
     return found
 
 
