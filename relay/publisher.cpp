@@ -11,6 +11,13 @@ namespace muskrat {
 namespace {
 
 constexpr int64_t pump_after_bytes = 65536;
+// AMQP has a message's properties and headers in one frame; ours hold 131,072 bytes. The rest is for what is short.
+constexpr size_t most_header_bytes = 120'000;
+
+// Those that can be long: the ordering key stands in two places.
+size_t header_bytes(const Event& event) {
+  return event.omitted.size() + event.traceparent.size() + 2 * event.key.size();
+}
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -88,6 +95,13 @@ bool Publisher::send_next(const Outgoing& out) {
   auto body_bytes = static_cast<int64_t>(out.event.body.size());
   if (body_bytes > settings_.max_body) {
     window_.refuse("its body of " + std::to_string(body_bytes) + " bytes is larger than max_body", now());
+    return true;
+  }
+  if (const size_t bytes = header_bytes(out.event); bytes > most_header_bytes) {
+    window_.refuse("its headers of " + std::to_string(bytes) +
+                       " bytes do not fit into a frame (most of it names the "
+                       "columns that muskrat.max_body left out)",
+                   now());
     return true;
   }
   amqp::Message message = wire::message_of(out.event, exchange_);

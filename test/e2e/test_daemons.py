@@ -97,6 +97,22 @@ def test_daemons_metric_names_are_the_golden_ones(world):
         assert found == f.read().splitlines()
 
 
+def test_daemons_event_whose_headers_fit_no_frame_is_held_and_others_go_on(world):
+    """Columns that capture left out are named in a header; a wide table's names can outgrow an AMQP frame."""
+    world.stand()
+    names = ", ".join('"' + '""' * 56 + f'{n:06d}" text' for n in range(1200))  # a quote takes two bytes in JSON
+    world.sql(f"CREATE TABLE wide (id bigint PRIMARY KEY, {names})")
+    world.sql("SELECT muskrat.attach('wide', 'Frontend.Wide', columns => '*')")
+    world.sql("SET muskrat.max_body = '1kB'; INSERT INTO wide (id) VALUES (1)")
+    world.customers(1, 2)
+    world.wait_equal()
+    wait_until(lambda: world.relay.metric("muskrat_relay_held", source="frontend") == 1, 10, "the event to be held")
+    world.wait_log(world.relay, "event held.*do not fit into a frame")
+    world.customers(3)
+    world.wait_equal()
+    assert world.relay.metric("muskrat_relay_reconnects_total", to="broker") in (None, 0)
+
+
 def test_daemons_no_payload_and_no_secret_in_logs(world):
     world.stand(endpoints={"analytics": world.mirror(password="Hush-hush-7")}, log={"level": "debug"})
     world.tsql("ALTER TABLE customers ADD CHECK (company_name <> 'Secret Ltd')")
