@@ -2,7 +2,7 @@
 #
 # The daemons are built here (objects and the program in build/); the extension by PGXS, out of tree, in
 # build/extension-<major>. Settings: PG_CONFIG (default: the newest installed), SANITIZE=address|undefined|thread,
-# BUG=<name> (a seeded bug for proving the torture tests; see test/torture/README.md), BUILD=<folder>.
+# BUG=<name> (a seeded bug for proving the torture tests; see test/torture/README.md), BUILD=<folder>, V=1 (show commands).
 
 VERSION   := 0.1.0
 BUILD     ?= build
@@ -32,14 +32,20 @@ UNIT_SRC  := $(wildcard test/unit/test_*.cpp)
 INTEGRATION_SRC := $(wildcard test/integration/test_*.cpp)
 LIB_OBJ   := $(LIB_SRC:%.cpp=$(BUILD)/obj/%.o)
 CLI_OBJ   := $(CLI_SRC:%.cpp=$(BUILD)/obj/%.o)
+TEST_OBJ  := $(UNIT_SRC:%.cpp=$(BUILD)/obj/%.o) $(INTEGRATION_SRC:%.cpp=$(BUILD)/obj/%.o)
 UNIT_BIN  := $(UNIT_SRC:test/unit/%.cpp=$(BUILD)/unit/%)
 INTEGRATION_BIN := $(INTEGRATION_SRC:test/integration/%.cpp=$(BUILD)/integration/%)
 LIB       := $(BUILD)/libmuskrat.a
 PROGRAM   := $(BUILD)/muskrat
 STAGE     := $(BUILD)/stage-$(PG_MAJOR)
 
+# One short line a file; V=1 shows the commands.
+Q         := $(if $(V),,@)
+say        = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY: $(TEST_OBJ)
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,19 +58,23 @@ all: program extension ## Build the program and the extension into build/
 program: $(PROGRAM)
 
 $(PROGRAM): $(CLI_OBJ) $(LIB)
-	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(LIB) $(LDLIBS)
+	$(call say,link,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $(CLI_OBJ) $(LIB) $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,archive,$@)
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,compile,$<)
+	$(Q)$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
-$(UNIT_BIN) $(INTEGRATION_BIN): $(BUILD)/%: test/%.cpp $(LIB)
+$(UNIT_BIN) $(INTEGRATION_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDLIBS) -lcmocka
+	$(call say,link,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
 
 # PGXS out of tree: the objects of one PostgreSQL major never meet those of another.
 extension: ## Build the extension for PG_CONFIG and stage it under build/stage-<major>
@@ -116,6 +126,6 @@ format: ## Format the sources in place
 clean: ## Remove build/
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:%=%.d) $(INTEGRATION_BIN:%=%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
 
 .PHONY: help deps all program extension install demo check unit-programs torture bench golden lint format clean
