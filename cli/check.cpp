@@ -5,6 +5,8 @@
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/event.hpp"
+#include "consumer/endpoints.hpp"
+#include "consumer/state/store.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -30,7 +32,9 @@ std::string endpoints_text(const Config& config) {
       name = kind = queue = "";
     }
   }
-  return table.empty() ? "no endpoints: a consumer has nothing to do with this file\n" : table.text();
+  if (table.empty()) return "no endpoints: a consumer has nothing to do with this file\n";
+  if (!needs_state(config.endpoints)) return table.text();
+  return table.text() + "\nthe host keeps state in the " + state::describe(config.consumer) + "\n";
 }
 
 class Check : public Command {

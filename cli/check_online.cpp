@@ -6,6 +6,7 @@
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
 #include "consumer/endpoints.hpp"
+#include "consumer/state/store.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -18,6 +19,7 @@ class Online {
     print("\n");
     attempt("broker", [&] { broker(); });
     for (const Component& source : config_.sources) attempt("source " + source.name, [&] { this->source(source); });
+    if (needs_state(config_.endpoints)) attempt("state", [&] { state(); });
     for (const Component& endpoint : config_.endpoints) {
       attempt("endpoint " + endpoint.name, [&] { this->endpoint(endpoint); });
     }
@@ -111,10 +113,12 @@ class Online {
     }
   }
 
+  void state() { good("state: " + state::open_store(config_.consumer, Deadline::in(connect_time))->place()); }
+
   void endpoint(const Component& component) {
     for (const EndpointKind& kind : endpoint_kinds()) {
       if (kind.name != component.kind) continue;
-      kind.make(component)->connect(Deadline::in(connect_time));
+      make_endpoint(kind, component, config_.consumer)->connect(Deadline::in(connect_time));
       good("endpoint " + component.name + ": reached");
     }
   }

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
 #include "common/log.hpp"
 #include "common/threads.hpp"
 #include "consumer/host.hpp"
+#include "consumer/state/store.hpp"
 
 namespace muskrat {
 namespace {
@@ -35,6 +37,9 @@ bool host_endpoint(const Component& component, const Config& config, StatusBoard
 int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
   if (config.endpoints.empty())
     throw Failure(Remedy::stop, config.file + " has no endpoints: there is nothing to consume for");
+  std::optional<state::HostLock> lock;
+  if (needs_state(config.endpoints) && !config.consumer.has("state_dsn"))
+    lock.emplace(state::sqlite_path(config.consumer));
   std::atomic<bool> clean = true;
   std::vector<std::thread> threads;
   for (const Component& component : config.endpoints)

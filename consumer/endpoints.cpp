@@ -1,6 +1,9 @@
 #include "consumer/endpoints.hpp"
 
+#include <algorithm>
 #include <array>
+
+#include "consumer/state/guarded.hpp"
 
 namespace muskrat {
 
@@ -12,6 +15,21 @@ const EndpointKind& null_endpoint();
 std::span<const EndpointKind> endpoint_kinds() {
   static const std::array kinds{postgres_endpoint(), file_endpoint(), null_endpoint()};
   return kinds;
+}
+
+std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component,
+                                        const Settings& consumer) {
+  auto endpoint = kind.make(component);
+  if (!kind.host_keeps_state) return endpoint;
+  return std::make_unique<state::Guarded>(std::move(endpoint), component, consumer);
+}
+
+bool needs_state(const std::vector<Component>& endpoints) {
+  return std::any_of(endpoints.begin(), endpoints.end(), [](const Component& component) {
+    const auto kinds = endpoint_kinds();
+    return std::any_of(kinds.begin(), kinds.end(),
+                       [&](const EndpointKind& kind) { return kind.host_keeps_state && kind.name == component.kind; });
+  });
 }
 
 }  // namespace muskrat

@@ -17,8 +17,18 @@ struct EndpointKind : Kind {
   // Makes one instance per lane. Throws Failure{stop} for what configuration alone shows to be wrong.
   std::unique_ptr<Endpoint> (*make)(const Component& component) = nullptr;
   unsigned default_lanes = 1;
+  // It has no transaction of its own: the host recognises repeats and guards newer state for it (consumer/state/).
+  // Its option table then holds guard, guard_key and seen_for of state/guarded.hpp.
+  bool host_keeps_state = false;
 };
 
 std::span<const EndpointKind> endpoint_kinds();
+
+// An instance as the host uses it, guarded where the kind asks for that. `consumer` is the section of that name and
+// outlives the endpoint.
+std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component, const Settings& consumer);
+
+// Whether the host has to keep state for one of these.
+bool needs_state(const std::vector<Component>& endpoints);
 
 }  // namespace muskrat

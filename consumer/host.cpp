@@ -38,7 +38,7 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       office_([&config] { return config.broker_now(); }, config.topology, component.name, mailbox_) {
   board_.set(row_, false, "connecting", "");
   for (unsigned i = 0; i < options_.lanes; ++i)
-    lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, options_.timeout, mailbox_);
+    lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, mailbox_);
 }
 
 void Host::run() {

@@ -3,9 +3,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "common/threads.hpp"
-
 #include "common/log.hpp"
+#include "common/threads.hpp"
 
 namespace muskrat {
 namespace {
@@ -18,8 +17,9 @@ milliseconds since(SteadyTime start) {
 
 }  // namespace
 
-Lane::Lane(unsigned index, const EndpointKind& kind, const Component& component, milliseconds timeout, Mailbox& mailbox)
-    : index_(index), kind_(kind), component_(component), timeout_(timeout), mailbox_(mailbox) {
+Lane::Lane(unsigned index, const EndpointKind& kind, const Component& component, const Settings& consumer,
+           milliseconds timeout, Mailbox& mailbox)
+    : index_(index), kind_(kind), component_(component), consumer_(consumer), timeout_(timeout), mailbox_(mailbox) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -63,7 +63,7 @@ void Lane::run() {
 }
 
 void Lane::ensure_connected(Deadline deadline) {
-  if (!endpoint_) endpoint_ = kind_.make(component_);
+  if (!endpoint_) endpoint_ = make_endpoint(kind_, component_, consumer_);
   if (!connected_) endpoint_->connect(deadline);
   connected_ = true;
 }

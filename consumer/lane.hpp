@@ -21,7 +21,8 @@ namespace muskrat {
 
 class Lane {
  public:
-  Lane(unsigned index, const EndpointKind& kind, const Component& component, milliseconds timeout, Mailbox& mailbox);
+  Lane(unsigned index, const EndpointKind& kind, const Component& component, const Settings& consumer,
+       milliseconds timeout, Mailbox& mailbox);
   ~Lane();  // waits for what is under way, then says goodbye to the endpoint
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -44,6 +45,7 @@ class Lane {
   const unsigned index_;
   const EndpointKind& kind_;
   const Component& component_;
+  const Settings& consumer_;
   const milliseconds timeout_;
   Mailbox& mailbox_;
   std::unique_ptr<Endpoint> endpoint_;

@@ -16,6 +16,14 @@ constexpr std::array consumer_table{
            "The bearer token that the status page and the metrics ask for; needed when listen is not loopback."},
     Option{"drain", OptionType::duration, "30s", "100ms..10m",
            "How long a stop (SIGTERM) waits for deliveries under way; what is unfinished then goes back to its queue."},
+    Option{"state", OptionType::text, "muskrat-state.sqlite", "",
+           "The SQLite file in which the host remembers what it did for endpoints without transactions of their own, "
+           "and which endpoints are paused; a relative path counts from $STATE_DIRECTORY (systemd sets it) or else "
+           "from the working directory."},
+    Option{"state_dsn", OptionType::text, "", "",
+           "A PostgreSQL database to keep that in instead (schema muskrat_host), as a libpq connection string: for "
+           "hosts on several machines that stand by for each other."},
+    Option{"state_password", OptionType::secret, "", "", "The password for state_dsn."},
 };
 
 constexpr std::array endpoint_table{
