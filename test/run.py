@@ -27,7 +27,7 @@ from harness import build as where  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
 from harness.processes import free_port  # noqa: E402
 from harness.processes import Child  # noqa: E402
-from harness.servers import Postgres, RabbitMQ  # noqa: E402
+from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 
 SECTIONS = ["unit", "integration", "regress", "isolation", "e2e", "torture"]
 
@@ -53,7 +53,7 @@ class Run:
         self.out = os.path.join(self.build, "check")
         os.makedirs(self.out, exist_ok=True)
         self.major = where.pg_major(self.build)
-        self._pg = self._rabbitmq = None
+        self._pg = self._rabbitmq = self._mariadb = None
         self.reasons = []  # why pytest's tests failed, each reason once
 
     # ---- shared servers, started when a section first asks ----
@@ -73,12 +73,24 @@ class Run:
             self._rabbitmq = RabbitMQ(folder, settings=self.certificates.rabbitmq_settings(self.tls_port)).start()
         return self._rabbitmq
 
+    def mariadb(self):
+        if not self._mariadb:
+            folder = os.path.join(self.out, "mariadb")
+            shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
+            self.rabbitmq()  # whose certificates it shows, too
+            tls = {"ssl-cert": self.certificates.certificate, "ssl-key": self.certificates.key, "ssl-ca": self.certificates.ca}
+            self._mariadb = MariaDB(folder, settings=tls).start()
+            self._mariadb.create_database("muskrat_test")
+        return self._mariadb
+
     def stop_servers(self):
+        if self._mariadb:
+            self._mariadb.leave()
         if self._pg:
             self._pg.leave()
         if self._rabbitmq:
             self._rabbitmq.stop()
-        self._pg = self._rabbitmq = None
+        self._pg = self._rabbitmq = self._mariadb = None
 
     # ---- sections ----
 
@@ -90,7 +102,8 @@ class Run:
             return Tally()
         env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url(),
                    MUSKRAT_TEST_BROKER_CTL=self.rabbitmq().ctl_command(), MUSKRAT_TEST_BROKER_PID=str(self.rabbitmq().child.pid),
-                   MUSKRAT_TEST_AMQPS_PORT=str(self.tls_port), MUSKRAT_TEST_CERTIFICATES=self.certificates.folder)
+                   MUSKRAT_TEST_AMQPS_PORT=str(self.tls_port), MUSKRAT_TEST_CERTIFICATES=self.certificates.folder,
+                   MUSKRAT_TEST_MYSQL_DSN=self.mariadb().dsn("muskrat_test"), MUSKRAT_TEST_MYSQL_PORT=str(self.mariadb().port))
         return self._programs("integration", env)
 
     def regress(self):
