@@ -15,8 +15,24 @@
 #include <string>
 
 #include "common/clock.hpp"
+#include "common/failure.hpp"
 
 namespace muskrat {
+
+// Another relay leads.
+class LeaseLost : public Failure {
+ public:
+  explicit LeaseLost(const std::string& what) : Failure(Remedy::reconnect, what) {}
+};
+
+// Nothing that trying again mends, until a person acts: no schema, no privilege, an altered sequence, another history.
+class Misconfigured : public Failure {
+ public:
+  // `at_start`: reason enough to refuse to start. A broken history is not: `muskrat accept` is run while the relay
+  // waits.
+  Misconfigured(const std::string& what, bool at_start) : Failure(Remedy::stop, what), fatal_at_start(at_start) {}
+  bool fatal_at_start;
+};
 
 // What the lease row shows.
 struct LeaseView {

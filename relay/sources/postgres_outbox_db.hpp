@@ -16,22 +16,6 @@
 
 namespace muskrat::postgres_outbox {
 
-// Another relay leads (MK001).
-class LeaseLost : public Failure {
- public:
-  explicit LeaseLost(const std::string& what) : Failure(Remedy::reconnect, what) {}
-};
-
-// Nothing that trying again mends, until a person acts: no extension, no privilege, an altered sequence, another
-// history.
-class Misconfigured : public Failure {
- public:
-  // `at_start`: reason enough to refuse to start. A broken history is not: `muskrat accept` is run while the relay
-  // waits.
-  Misconfigured(const std::string& what, bool at_start) : Failure(Remedy::stop, what), fatal_at_start(at_start) {}
-  bool fatal_at_start;
-};
-
 struct Hello {
   std::string version, server_encoding;
   bool in_recovery = false;

@@ -7,7 +7,7 @@
 // one commit's length. When the source is busy again the bell is put away, for a ring
 // in every commit is a lock in every commit.
 //
-// Used by the postgres source's leader. Pure: time comes in. Thread rule: one owner.
+// Used by OutboxLeader. Pure: time comes in. Thread rule: one owner.
 #pragma once
 
 #include <algorithm>

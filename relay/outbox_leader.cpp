@@ -1,0 +1,267 @@
+#include "relay/outbox_leader.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include "common/log.hpp"
+
+namespace muskrat {
+namespace {
+
+constexpr milliseconds save_interval{100};
+constexpr milliseconds tend_interval{1000};
+constexpr milliseconds report_interval{1000};
+constexpr milliseconds blocked_drain{3000};  // a stop under the broker's alarm takes 5 s at most
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+bool readable(int fd) {
+  pollfd entry{fd, POLLIN, 0};
+  return poll(&entry, 1, 0) > 0;
+}
+
+}  // namespace
+
+OutboxLeader::Options OutboxLeader::Options::of(const Settings& settings) {
+  Options o;
+  o.window = static_cast<size_t>(settings.integer("window"));
+  o.window_bytes = settings.bytes("window_bytes");
+  o.max_body = settings.bytes("max_body");
+  o.poll_interval = settings.duration("poll_interval");
+  o.lease_time = settings.duration("lease_time");
+  o.drain_timeout = settings.duration("drain_timeout");
+  o.held_retry = settings.duration("held_retry");
+  o.held_max = static_cast<size_t>(settings.integer("held_max"));
+  o.nack_tries = static_cast<int>(settings.integer("nack_tries"));
+  return o;
+}
+
+OutboxLeader::OutboxLeader(const SourceContext& context, const Options& options, milliseconds lease_asked,
+                           Meters& meters, const Stop& stop)
+    : meters_(meters),
+      name_(context.component.name),
+      board_name_("source " + context.component.name),
+      held_(options.held_max, options.held_retry),
+      window_({options.window, options.window_bytes, options.nack_tries, milliseconds(100), milliseconds(5000)}, held_),
+      pace_(options.poll_interval, options.bell),
+      context_(context),
+      options_(options),
+      stop_(stop),
+      lease_(options.lease_time),
+      publisher_(context.config, {name_, options.max_body, options.lease_time / 4, options.lease_time / 4}, window_,
+                 meters) {
+  lease_.renewed(lease_asked);
+}
+
+void OutboxLeader::load_held(std::vector<Held::Item>&& items) {
+  if (items.empty()) return;
+  // Due at once: what held them may be mended.
+  for (Held::Item& item : items) held_.add(std::move(item), now() - options_.held_retry);
+  log::warning("relay", "events are held", {{"source", name_}, {"count", static_cast<int64_t>(held_.size())}});
+}
+
+void OutboxLeader::run() {
+  meters_.leader->set(1);
+  while (!stop_.requested()) {
+    step();
+    wait(&stop_);
+  }
+  drain();
+}
+
+void OutboxLeader::step() {
+  context_.board.beat(board_name_);
+  save_when_due(now());
+  publisher_.connect(stop_);
+  publisher_.publish([this] { return lease_.may_publish(boottime()); });
+  settle_accounts();
+  fill(now());
+  publisher_.publish([this] { return lease_.may_publish(boottime()); });
+  settle_accounts();
+  tend_when_due(now());
+  report_when_due(now());
+}
+
+// ---- reading ----
+
+bool OutboxLeader::may_read() const {
+  // A quarter of the window at a time: fewer, larger pages.
+  size_t worth = window_.empty() ? 1 : std::max<size_t>(options_.window / 4, 1);
+  return !draining_ && !held_.full() && window_.room() >= worth && window_.room_bytes() > 0;
+}
+
+void OutboxLeader::fill(SteadyTime at) {
+  retry_held(at);
+  while (may_read() && (in_read() || pace_.due(now()))) {
+    read_page(now());
+    if (!in_read()) break;  // publish before the next poll
+  }
+}
+
+void OutboxLeader::retry_held(SteadyTime at) {
+  if (held_.size() == 0 || !publisher_.connected() || publisher_.blocked() || draining_) return;
+  // What came before a held event may have been confirmed without the cursor's having moved: it is read and published
+  // again, and must not come after it.
+  int64_t up_to = held_.full() ? INT64_MAX : read_up_to_;
+  if (!held_.due(at, up_to)) return;
+  std::vector<Held::Item> due = held_.take_due(at, 100, up_to);
+  std::vector<Outgoing> events = fetch_held(due);
+  for (const Held::Item& item : due) {
+    auto found = std::find_if(events.begin(), events.end(), [&](const Outgoing& o) { return o.event.seq == item.id; });
+    if (found == events.end()) held_.try_failed(item.id, "its row cannot be read", at);
+  }
+  for (Outgoing& out : events) window_.add_retry(std::move(out));
+}
+
+// ---- what the broker said ----
+
+void OutboxLeader::settle_accounts() {
+  for (const Window::Fate& fate : window_.take_fates()) {
+    using What = Window::Fate::Kind;
+    if (fate.kind == What::nacked) meters_.nacked->add();
+    if (fate.kind == What::returned) meters_.returned->add();
+    if (fate.kind == What::held) {
+      log::warning("relay", "event held",
+                   {{"source", name_}, {"id", fate.id}, {"routing_key", fate.routing_key}, {"why", fate.why}});
+    }
+    if (fate.kind == What::released) log::info("relay", "held event published", {{"source", name_}, {"id", fate.id}});
+    if (fate.kind != What::confirmed && fate.kind != What::released) continue;
+    confirmed_++;
+    settled(fate.id);
+    meters_.confirmed->add();
+    meters_.latency->observe(static_cast<double>(wall_clock_us() - fate.captured_us) / 1e6);
+  }
+}
+
+// ---- the mark and the lease ----
+
+void OutboxLeader::save_when_due(SteadyTime at) {
+  if (lease_.renewal_due(boottime()) || (unmarked() && at >= next_save_)) save(at, false);
+}
+
+void OutboxLeader::save(SteadyTime at, bool exact) {
+  milliseconds asked = boottime();
+  mark(exact);
+  lease_.renewed(asked);
+  meters_.cursor_saves->add();
+  // Under somebody's long transaction old versions of the row pile up and each save gets slower: so save less often.
+  auto took = std::chrono::duration_cast<milliseconds>(now() - at);
+  next_save_ = at + std::clamp(took * 20, save_interval, milliseconds(options_.lease_time / 6));
+}
+
+void OutboxLeader::beat() {
+  context_.board.beat(board_name_);
+  publisher_.wait(Deadline::in(milliseconds(0)), nullptr, -1);
+  if (!lease_.renewal_due(boottime())) return;
+  milliseconds asked = boottime();
+  renew();
+  lease_.renewed(asked);
+}
+
+void OutboxLeader::tend_when_due(SteadyTime at) {
+  if (at < next_tend_) return;
+  next_tend_ = at + tend_interval;
+  tend();
+}
+
+// ---- being seen ----
+
+std::string OutboxLeader::state() const {
+  if (draining_) return "draining";
+  if (publisher_.blocked()) return "blocked";
+  if (!publisher_.connected()) return "connecting";
+  return held_.full() ? "stopped" : "leading";
+}
+
+std::string OutboxLeader::trouble() const {
+  if (!publisher_.trouble().empty()) return publisher_.trouble();
+  if (held_.full()) {
+    return std::to_string(held_.size()) +
+           " events are held, as many as held_max allows: nothing more is read until the "
+           "broker takes them (the first: " +
+           held_.items().front().why + ")";
+  }
+  return "";
+}
+
+void OutboxLeader::report_when_due(SteadyTime at) {
+  if (at < next_report_) return;
+  next_report_ = at + report_interval;
+  std::string word = state();
+  context_.board.set(board_name_, word == "leading" || word == "draining", word, trouble());
+  if (held_.full() != full_logged_) {
+    full_logged_ = held_.full();
+    if (full_logged_) log::error("relay", "source stopped", {{"source", name_}, {"why", trouble()}});
+  }
+  int64_t oldest = window_.oldest_captured_us();
+  double lag = oldest == 0 ? 0 : std::max(0.0, static_cast<double>(wall_clock_us() - oldest) / 1e6);
+  auto waiting = window_.waiting() + listed();
+  meters_.lag->set(lag);
+  meters_.waiting->set(static_cast<double>(waiting));
+  meters_.in_flight->set(static_cast<double>(window_.in_flight()));
+  meters_.held->set(static_cast<double>(held_.size()));
+  Figures figures = {{"events_per_s", std::to_string(confirmed_ - std::exchange(confirmed_before_, confirmed_))},
+                     {"lag", fmt::format("{:.1f} s", lag)},
+                     {"confirmed", std::to_string(confirmed_)},
+                     {"in_flight", std::to_string(window_.in_flight())},
+                     {"waiting", std::to_string(waiting)},
+                     {"held", std::to_string(held_.size())}};
+  add_figures(figures);
+  if (held_.size() > 0) figures.emplace_back("first_held", std::to_string(held_.items().front().id));
+  context_.board.set_figures(board_name_, std::move(figures));
+}
+
+// ---- waiting ----
+
+Deadline OutboxLeader::wake_up(SteadyTime at) {
+  bool can_send =
+      publisher_.connected() && !publisher_.blocked() && !publisher_.full() && lease_.may_publish(boottime());
+  if (can_send && window_.next(at) != nullptr) return Deadline::at(at);
+  if (may_read() && in_read()) return Deadline::at(at);
+  SteadyTime wake = std::min(next_tend_, at + std::max(lease_.due_in(boottime()), milliseconds(0)));
+  if (may_read()) wake = std::min(wake, pace_.next());
+  if (!publisher_.connected()) wake = std::min(wake, publisher_.next_attempt());
+  if (unmarked()) wake = std::min(wake, next_save_);
+  if (auto due = window_.next_due(); due && can_send) wake = std::min(wake, *due);
+  return Deadline::at(wake);
+}
+
+void OutboxLeader::wait(const Stop* stop) {
+  publisher_.wait(wake_up(now()), stop, socket());
+  settle_accounts();
+  if (readable(socket())) heard();
+}
+
+// ---- the end ----
+
+bool OutboxLeader::drained() {
+  bool sendable = window_.next(now()) != nullptr;
+  return (window_.empty() || !sendable) && window_.in_flight() == 0;
+}
+
+// Sends what is read, so that nothing unsent lies before something confirmed; waits for the answers; saves.
+void OutboxLeader::drain() {
+  draining_ = true;
+  log::info("relay", "draining",
+            {{"source", name_}, {"unsettled", static_cast<int64_t>(window_.in_flight() + window_.waiting())}});
+  Deadline deadline = Deadline::in(options_.drain_timeout);
+  while (publisher_.connected() && !deadline.passed()) {
+    if (publisher_.blocked()) deadline = deadline.sooner(Deadline::in(blocked_drain));
+    window_.hold_backing_off(now());
+    publisher_.publish([this] { return lease_.may_publish(boottime()); });
+    if (drained()) break;
+    next_report_ = now();
+    report_when_due(now());
+    save_when_due(now());
+    wait(nullptr);
+  }
+  settle_accounts();
+  save(now(), true);
+  release();
+  publisher_.close(Deadline::in(milliseconds(1000)));
+  log::info("relay", "stopped", {{"source", name_}, {"confirmed", confirmed_}});
+}
+
+}  // namespace muskrat
