@@ -4,8 +4,8 @@
 #include <charconv>
 #include <unordered_map>
 
-#include "common/json.hpp"
 #include "common/log.hpp"
+#include "relay/outbox_row.hpp"
 #include "relay/sources/postgres_outbox_sql.hpp"
 
 namespace muskrat::postgres_outbox {
@@ -29,15 +29,6 @@ uint64_t segment_of(uint64_t place) { return place >> 48; }
 
 std::string ctid_of(uint64_t place) {
   return "\"(" + std::to_string(place >> 16 & 0xffffffff) + "," + std::to_string(place & 0xffff) + ")\"";
-}
-
-// headers: {"omitted": [...], "traceparent": "..."}, written by the extension.
-void read_headers(std::string_view headers, Event& event) {
-  std::string why;
-  auto document = json::Document::parse(headers, why);
-  if (!document) return;
-  if (auto omitted = document->root().find("omitted")) event.omitted = omitted->dump();
-  if (auto trace = document->root().find("traceparent")) event.traceparent = trace->string();
 }
 
 }  // namespace
@@ -134,7 +125,7 @@ Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t pl
   event.routing_key = rows.text(row, column + 4);
   event.key = rows.text(row, column + 5);
   event.body = rows.text(row, column + 6);
-  if (!rows.null(row, column + 7)) read_headers(rows.text(row, column + 7), event);
+  if (!rows.null(row, column + 7)) read_row_headers(rows.text(row, column + 7), event);
   event.source = settings_.source;
   event.epoch = settings_.epoch;
   return out;

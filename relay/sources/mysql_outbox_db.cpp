@@ -1,0 +1,244 @@
+#include "relay/sources/mysql_outbox_db.hpp"
+
+#include <charconv>
+#include <map>
+
+#include "common/log.hpp"
+
+namespace muskrat::mysql_outbox {
+namespace {
+
+// Leaders that vanish behind a half-open connection keep the lease row locked no longer than this.
+const char* const session_settings = "SET SESSION wait_timeout = 60, innodb_lock_wait_timeout = 2";
+constexpr int tries = 5;
+
+const char* const variables =
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'server_id', 'hostname', 'port', "
+    "'read_only', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog', 'binlog_format', "
+    "'auto_increment_increment', 'wsrep_on')";
+
+using Variables = std::map<std::string, std::string, std::less<>>;
+
+std::string value(const Variables& all, std::string_view name) {
+  auto found = all.find(name);
+  return found == all.end() ? "" : found->second;
+}
+
+bool on(const std::string& text) { return text == "ON" || text == "1"; }
+
+// MySQL's server_uuid and MariaDB's server_uid stay with the server's data and differ between machines; a MariaDB
+// without it is known by its address.
+std::string server_of(const Variables& all) {
+  for (const char* name : {"server_uuid", "server_uid"})
+    if (auto id = value(all, name); !id.empty()) return id + " #" + value(all, "server_id");
+  return value(all, "hostname") + ":" + value(all, "port") + " #" + value(all, "server_id");
+}
+
+std::string durability_of(const Variables& all) {
+  std::string what;
+  if (value(all, "innodb_flush_log_at_trx_commit") != "1")
+    what = "innodb_flush_log_at_trx_commit is " + value(all, "innodb_flush_log_at_trx_commit");
+  if (on(value(all, "log_bin")) && value(all, "sync_binlog") != "1")
+    what += (what.empty() ? "" : " and ") + std::string("sync_binlog is ") + value(all, "sync_binlog");
+  return what.empty() ? "" : what + ", not 1: a crash of the machine may undo changes that were published";
+}
+
+std::string warning_of(const Variables& all) {
+  if (on(value(all, "wsrep_on")) || value(all, "auto_increment_increment") != "1")
+    return "several servers may write here (auto_increment_increment " + value(all, "auto_increment_increment") +
+           "): the order of one row's events is kept only where one server alone writes it";
+  return "";
+}
+
+}  // namespace
+
+std::string id_list(std::span<const int64_t> ids) {
+  std::string text;
+  for (int64_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text;
+}
+
+std::vector<int64_t> parse_id_list(std::string_view text) {
+  std::vector<int64_t> ids;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (at < end) {
+    int64_t id = 0;
+    auto parsed = std::from_chars(at, end, id);
+    if (parsed.ec == std::errc()) ids.push_back(id);
+    at = parsed.ec == std::errc() ? parsed.ptr : at + 1;
+  }
+  return ids;
+}
+
+Db Db::open(const mysql::Address& address, milliseconds limit, const Stop* stop) {
+  auto connection = mysql::Connection::open(address, Deadline::in(limit), stop);
+  connection.exec(session_settings, Deadline::in(limit));
+  return {std::move(connection), limit};
+}
+
+void Db::explain(const mysql::SqlError& error) const {
+  const std::string& place = connection_.place();
+  switch (error.code()) {
+    case 1049:
+    case 1146:
+    case 1054:
+      throw Misconfigured("the schema muskrat is not on the server of " + place +
+                              ", or is of another version; run sql/mysql/outbox.sql there: " + error.what(),
+                          true);
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+    case 1370:
+      throw Misconfigured("the relay's user may not read and mark the outbox of " + place +
+                              "; grant it SELECT and DELETE on muskrat.outbox, SELECT and UPDATE on muskrat.relay, and "
+                              "SELECT, INSERT and DELETE on muskrat.history: " +
+                              error.what(),
+                          true);
+    case 1665:
+      throw Misconfigured(place +
+                              " logs statements (binlog_format STATEMENT), which cannot be combined with READ "
+                              "COMMITTED; set binlog_format to ROW or MIXED: " +
+                              error.what(),
+                          true);
+    default:
+      throw Failure(Remedy::reconnect, place + ": " + error.what());
+  }
+}
+
+// Deadlocks and lock waits are tried again, everything else is explained.
+template <typename Act>
+auto Db::guarded(Act act) {
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return act();
+    } catch (const mysql::SqlError& error) {
+      bool again = error.code() == 1213 || error.code() == 1205 || error.code() == 1020;
+      if (!again || attempt == tries) explain(error);
+      connection_.exec("ROLLBACK", deadline());
+    }
+  }
+}
+
+mysql::Result Db::ask(std::string_view sql, std::span<const mysql::Param> params) {
+  return guarded([&] { return connection_.exec(sql, params, deadline()); });
+}
+
+Hello Db::hello() {
+  mysql::Result rows = ask(variables);
+  Variables all;
+  for (int i = 0; i < rows.rows(); ++i) all.emplace(rows.text(i, 0), rows.text(i, 1));
+  mysql::Result row =
+      ask("SELECT version, epoch, term, beat, holder, held, server FROM muskrat.relay WHERE only_row = 1");
+  if (row.rows() != 1) {
+    throw Misconfigured("the row of muskrat.relay is gone on the server of " + connection_.place() +
+                            "; run sql/mysql/outbox.sql there, then muskrat accept",
+                        true);
+  }
+  Hello hello;
+  hello.version = row.int64(0, 0);
+  hello.epoch = row.int64(0, 1);
+  hello.lease = {row.int64(0, 2), row.int64(0, 3), std::string(row.text(0, 4))};
+  hello.held = parse_id_list(row.text(0, 5));
+  hello.read_only = on(value(all, "read_only"));
+  hello.server = server_of(all);
+  hello.durability = durability_of(all);
+  hello.warning = warning_of(all);
+  if (!row.null(0, 6) && row.text(0, 6) != hello.server) {
+    hello.history_problem =
+        "the relay published last on another server (" + std::string(row.text(0, 6)) + "; here " + hello.server +
+        "): this one was promoted, restored or copied, and published events may be missing here, or the other may "
+        "still publish. Check that, then run `muskrat accept SOURCE` to publish from here under a new epoch";
+  }
+  return hello;
+}
+
+std::optional<int64_t> Db::lease_take(const Hello& seen, const std::string& holder) {
+  mysql::Param params[] = {holder, seen.server, seen.lease.term, seen.lease.beat};
+  auto taken =
+      ask("UPDATE muskrat.relay SET term = term + 1, beat = beat + 1, holder = ?, server = COALESCE(server, ?) "
+          "WHERE only_row = 1 AND term = ? AND beat = ?",
+          params);
+  if (taken.affected() != 1) return std::nullopt;
+  return seen.lease.term + 1;
+}
+
+bool Db::beat(int64_t term, const std::string* held) {
+  if (held == nullptr) {
+    mysql::Param params[] = {term};
+    return connection_
+               .exec("UPDATE muskrat.relay SET beat = beat + 1 WHERE only_row = 1 AND term = ?", params, deadline())
+               .affected() == 1;
+  }
+  mysql::Param params[] = {*held, term};
+  return connection_
+             .exec("UPDATE muskrat.relay SET beat = beat + 1, held = ? WHERE only_row = 1 AND term = ?", params,
+                   deadline())
+             .affected() == 1;
+}
+
+void Db::lease_beat(int64_t term) {
+  if (!guarded([&] { return beat(term, nullptr); })) throw LeaseLost("another relay took the lease");
+}
+
+void Db::lease_release(int64_t term) {
+  mysql::Param params[] = {term};
+  ask("UPDATE muskrat.relay SET beat = beat + 1, holder = '' WHERE only_row = 1 AND term = ?", params);
+}
+
+void Db::mark(int64_t term, const Mark& mark) {
+  guarded([&] { mark_once(term, mark); });
+}
+
+void Db::mark_once(int64_t term, const Mark& mark) {
+  std::string held = id_list(mark.held);
+  connection_.exec("START TRANSACTION", deadline());
+  // The row stays locked until the commit: nobody takes the lease in between.
+  if (!beat(term, &held)) {
+    connection_.exec("ROLLBACK", deadline());
+    throw LeaseLost("another relay took the lease");
+  }
+  std::string statements;
+  if (!mark.confirmed.empty()) {
+    std::string which = " FROM muskrat.outbox WHERE id IN (" + id_list(mark.confirmed) + "); ";
+    const char* columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
+    if (mark.keep)
+      statements = std::string("REPLACE INTO muskrat.history (") + columns + ", epoch, published_at) SELECT " +
+                   columns + ", " + std::to_string(mark.epoch) + ", UTC_TIMESTAMP(6)" + which;
+    statements += "DELETE" + which;
+  }
+  connection_.exec(statements + "COMMIT", deadline());
+}
+
+// A row that an open transaction wrote is locked by it, which NOWAIT finds out; a single id locks nothing beside it.
+bool Db::nothing_in(int64_t first, int64_t last) {
+  mysql::Param params[] = {first, last};
+  const char* query = first == last
+                          ? "SELECT id FROM muskrat.outbox WHERE id = ? AND id <= ? FOR UPDATE NOWAIT"
+                          : "SELECT id FROM muskrat.outbox WHERE id BETWEEN ? AND ? LIMIT 1 FOR UPDATE NOWAIT";
+  try {
+    return connection_.exec(query, params, deadline()).rows() == 0;
+  } catch (const mysql::SqlError& error) {
+    if (error.code() != 1205 && error.code() != 3572 && error.code() != 1213) explain(error);
+    return false;
+  }
+}
+
+int64_t Db::history_trim(milliseconds retention, int64_t most) {
+  mysql::Param params[] = {retention.count() * 1000, most};
+  return ask("DELETE FROM muskrat.history WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND "
+             "ORDER BY published_at LIMIT ?",
+             params)
+      .affected();
+}
+
+int64_t Db::accept(const std::string& note) {
+  std::string server = hello().server;
+  mysql::Param params[] = {server, note};
+  ask("UPDATE muskrat.relay SET epoch = GREATEST(epoch + 1, UNIX_TIMESTAMP()), server = ?, note = ? WHERE only_row = 1",
+      params);
+  return hello().epoch;
+}
+
+}  // namespace muskrat::mysql_outbox

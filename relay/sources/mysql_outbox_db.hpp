@@ -1,0 +1,77 @@
+// The outbox in MySQL or MariaDB as the relay and the operator's verbs ask for it.
+//
+// Its other side is sql/mysql/outbox.sql. Used by the mysql source and by the CLI
+// (check, status, accept). Errors are turned into what to do: LeaseLost, Misconfigured
+// (somebody has to act), Failure{reconnect}; deadlocks and lock waits are tried again
+// here. Thread rule: one owner.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/mysql.hpp"
+#include "relay/lease.hpp"
+
+namespace muskrat::mysql_outbox {
+
+struct Hello {
+  int64_t version = 0, epoch = 0;
+  LeaseView lease;
+  std::vector<int64_t> held;
+  bool read_only = false;
+  std::string server;           // which one this is
+  std::string history_problem;  // "" = the one on which the relay published last
+  std::string durability;       // "" = a commit is on the disk before it is answered
+  std::string warning;          // other settings that weaken a promise
+};
+
+// What became of the events that were settled since the last mark.
+struct Mark {
+  std::vector<int64_t> confirmed;
+  std::vector<int64_t> held;
+  bool keep = false;  // move the confirmed to the history instead of deleting them
+  int64_t epoch = 0;
+};
+
+class Db {
+ public:
+  static Db open(const mysql::Address& address, milliseconds limit, const Stop* stop = nullptr);
+
+  Hello hello();
+  std::optional<int64_t> lease_take(const Hello& seen, const std::string& holder);
+  void lease_beat(int64_t term);
+  void lease_release(int64_t term);
+  // One transaction: checks the term, beats, saves the held ids, takes the confirmed out of the outbox. When it
+  // returns, everything that was visible before it is as durable as the server's settings make a commit.
+  void mark(int64_t term, const Mark& mark);
+  // True when no open transaction has written a row with an id in the range (nor any other row is there).
+  bool nothing_in(int64_t first, int64_t last);
+  // Deletes what left the outbox longer ago, at most so many rows; returns how many.
+  int64_t history_trim(milliseconds retention, int64_t most);
+  // The operator's word that this server's history is the one to publish; the new epoch.
+  int64_t accept(const std::string& note);
+
+  mysql::Result ask(std::string_view sql, std::span<const mysql::Param> params = {});
+  mysql::Connection& connection() { return connection_; }
+  const mysql::Connection& connection() const { return connection_; }
+
+ private:
+  Db(mysql::Connection connection, milliseconds limit) : connection_(std::move(connection)), limit_(limit) {}
+  template <typename Act>
+  auto guarded(Act act);
+  [[noreturn]] void explain(const mysql::SqlError& error) const;
+  void mark_once(int64_t term, const Mark& mark);
+  bool beat(int64_t term, const std::string* held);
+  Deadline deadline() const { return Deadline::in(limit_); }
+
+  mysql::Connection connection_;
+  milliseconds limit_;
+};
+
+// "1,2,3" and back.
+std::string id_list(std::span<const int64_t> ids);
+std::vector<int64_t> parse_id_list(std::string_view text);
+
+}  // namespace muskrat::mysql_outbox

@@ -1,0 +1,77 @@
+#include "relay/sources/mysql_outbox_leader.hpp"
+
+#include <utility>
+
+#include "common/log.hpp"
+
+namespace muskrat::mysql_outbox {
+namespace {
+
+constexpr int64_t trimmed_at_a_time = 5000;
+
+}  // namespace
+
+Leader::Leader(const SourceContext& context, const MysqlOptions& options, Db& db, int64_t term, const Hello& hello,
+               milliseconds lease_asked, Meters& meters, const Stop& stop)
+    : OutboxLeader(context, options, lease_asked, meters, stop),
+      options_(options),
+      db_(db),
+      term_(term),
+      epoch_(hello.epoch),
+      weakness_(hello.durability.empty() ? hello.warning : hello.durability),
+      reader_(db, {name_, hello.epoch, options.window}) {
+  load_held(reader_.locate(hello.held));
+  saved_held_ = held_.version();
+  if (!weakness_.empty()) log::warning("relay", "the server's settings", {{"source", name_}, {"why", weakness_}});
+}
+
+void Leader::read_page(SteadyTime at) {
+  bool polled = !reader_.in_read();
+  Reader::Page page = reader_.next(window_.room(), window_.room_bytes(), at);
+  if (page.events.empty()) {
+    if (page.end) read_up_to_ = INT64_MAX;
+    if (polled) pace_.empty(at);
+    return;
+  }
+#ifndef MUSKRAT_BUG_no_barrier
+  // InnoDB shows a commit before its log is flushed. A commit of our own after the read flushes the log past it.
+  save(at, false);
+#endif
+  int64_t last = page.events.back().event.seq;
+  if (read_up_to_ != INT64_MAX) read_up_to_ = page.end ? INT64_MAX : std::max(read_up_to_, last);
+  for (Outgoing& out : page.events) {
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+    if (!held_.has(out.event.seq)) confirmed_.push_back(out.event.seq);
+#endif
+    window_.add(1, std::move(out), at);
+  }
+#ifdef MUSKRAT_BUG_cursor_before_confirm
+  save(at, true);
+#endif
+  pace_.found(at);
+}
+
+void Leader::mark(bool /*exact*/) {
+  Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0), epoch_};
+  uint64_t held = held_.version();
+  db_.mark(term_, mark);
+  reader_.gone(mark.confirmed);
+  confirmed_.clear();
+  saved_held_ = held;
+}
+
+void Leader::tend() {
+  reader_.tend(std::chrono::steady_clock::now());
+  if (options_.retention > milliseconds(0)) db_.history_trim(options_.retention, trimmed_at_a_time);
+}
+
+// Between statements a server has nothing to say but goodbye.
+void Leader::heard() { db_.ask("SELECT 1"); }
+
+void Leader::add_figures(Figures& figures) const {
+  figures.emplace_back("term", std::to_string(term_));
+  if (reader_.gaps() > 0) figures.emplace_back("ids_awaited", std::to_string(reader_.gaps()));
+  if (!weakness_.empty()) figures.emplace_back("settings", weakness_);
+}
+
+}  // namespace muskrat::mysql_outbox

@@ -1,0 +1,47 @@
+// The mysql source while it leads: reads by id, and deletes what is confirmed.
+//
+// Used by mysql_outbox.cpp. Its base OutboxLeader has the loop; neighbours: Reader
+// (events in), Db (the SQL). Thread rule: the source's thread.
+#pragma once
+
+#include "relay/outbox_leader.hpp"
+#include "relay/sources/mysql_outbox_reader.hpp"
+
+namespace muskrat::mysql_outbox {
+
+struct MysqlOptions : OutboxLeader::Options {
+  milliseconds retention{};
+
+  static MysqlOptions of(const Settings& settings);
+};
+
+class Leader : public OutboxLeader {
+ public:
+  Leader(const SourceContext& context, const MysqlOptions& options, Db& db, int64_t term, const Hello& hello,
+         milliseconds lease_asked, Meters& meters, const Stop& stop);
+
+ private:
+  bool in_read() const override { return reader_.in_read(); }
+  void read_page(SteadyTime at) override;
+  std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override { return reader_.fetch(items); }
+  bool unmarked() const override { return !confirmed_.empty() || held_.version() != saved_held_; }
+  void mark(bool exact) override;
+  void renew() override { db_.lease_beat(term_); }
+  void release() override { db_.lease_release(term_); }
+  void settled(int64_t id) override { confirmed_.push_back(id); }
+  void tend() override;
+  int socket() const override { return db_.connection().socket(); }
+  void heard() override;
+  size_t listed() const override { return reader_.listed(); }
+  void add_figures(Figures& figures) const override;
+
+  const MysqlOptions& options_;
+  Db& db_;
+  int64_t term_, epoch_;
+  std::string weakness_;  // what the server's settings take from the promise
+  Reader reader_;
+  std::vector<int64_t> confirmed_;  // and not deleted yet
+  uint64_t saved_held_ = 0;
+};
+
+}  // namespace muskrat::mysql_outbox

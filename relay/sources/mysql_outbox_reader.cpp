@@ -1,0 +1,144 @@
+#include "relay/sources/mysql_outbox_reader.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "common/log.hpp"
+#include "relay/outbox_row.hpp"
+
+namespace muskrat::mysql_outbox {
+namespace {
+
+constexpr size_t most_ranges = 50;        // in one statement
+constexpr int64_t fetch_bytes = 2 << 20;  // bodies are in memory twice for a moment
+constexpr milliseconds full_look_interval{10'000};
+constexpr milliseconds gap_age{10'000};  // an id is drawn and its row written within one statement
+constexpr size_t gaps_tended = 50;       // per second
+
+const char* const event_columns =
+    "id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', captured_at), message_id, op, routing_key, ordering_key, "
+    "body, headers";
+
+std::string where(const std::vector<IdGaps::Range>& ranges, int64_t beyond) {
+  std::string text = "id > " + std::to_string(beyond);
+  for (const IdGaps::Range& range : ranges) {
+    text += range.first == range.last
+                ? " OR id = " + std::to_string(range.first)
+                : " OR id BETWEEN " + std::to_string(range.first) + " AND " + std::to_string(range.last);
+  }
+  return text;
+}
+
+}  // namespace
+
+Reader::Page Reader::next(size_t events, int64_t bytes, SteadyTime now) {
+  if (at_ == listed_.size()) poll(now);
+  std::vector<int64_t> ids;
+  bytes = std::min(bytes, fetch_bytes);
+  for (; at_ < listed_.size() && ids.size() < events; at_++) {
+    if (!ids.empty() && listed_[at_].bytes > bytes) break;
+    bytes -= listed_[at_].bytes;
+    ids.push_back(listed_[at_].id);
+  }
+  Page page;
+  if (!ids.empty()) {
+    page.events = fetch_ids(ids);
+    if (page.events.size() != ids.size()) {
+      throw Failure(Remedy::reconnect,
+                    "events of the outbox are gone before they were confirmed; another relay leads, or somebody "
+                    "deletes from muskrat.outbox");
+    }
+  }
+  page.end = !in_read();
+  return page;
+}
+
+// Everything comes from one snapshot, low ids first: an event whose key has an earlier one that nobody has read yet
+// never comes without it.
+void Reader::poll(SteadyTime now) {
+  bool full = now >= next_full_look_;
+  std::string condition = full ? "id > 0" : where(gaps_.ranges(most_ranges), gaps_.highest());
+  size_t limit = settings_.list_limit + known_.size();  // known rows may lie between joined gaps
+  mysql::Result rows = db_.ask("SELECT id, OCTET_LENGTH(body) FROM muskrat.outbox WHERE " + condition +
+                               " ORDER BY id LIMIT " + std::to_string(limit));
+  listed_.clear();
+  at_ = 0;
+  for (int row = 0; row < rows.rows(); row++) {
+    int64_t id = rows.int64(row, 0);
+    if (!known_.insert(id).second) continue;
+    gaps_.seen(id, now);
+    listed_.push_back({id, rows.int64(row, 1)});
+  }
+  more_ = static_cast<size_t>(rows.rows()) >= limit;
+  if (!full || more_) return;
+  // Rows deleted and not yet purged are stepped over by a full look: where that takes long it is done less often.
+  auto took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - now);
+  next_full_look_ = now + std::max(full_look_interval, took * 50);
+}
+
+std::vector<Outgoing> Reader::fetch_ids(const std::vector<int64_t>& ids) {
+  std::vector<Outgoing> out;
+  if (ids.empty()) return out;
+  mysql::Result rows = db_.ask(std::string("SELECT ") + event_columns + " FROM muskrat.outbox WHERE id IN (" +
+                               id_list(ids) + ") ORDER BY id");
+  out.resize(static_cast<size_t>(rows.rows()));
+  for (int row = 0; row < rows.rows(); row++) {
+    Event& event = out[static_cast<size_t>(row)].event;
+    event.seq = rows.int64(row, 0);
+    event.captured_us = rows.int64(row, 1);
+    event.message_id = rows.text(row, 2);
+    std::string_view op = rows.text(row, 3);
+    event.op = op_from_char(op.empty() ? 'e' : op.front()).value_or(Op::emit);
+    event.routing_key = rows.text(row, 4);
+    event.key = rows.text(row, 5);
+    event.body = rows.text(row, 6);
+    if (!rows.null(row, 7)) read_row_headers(rows.text(row, 7), event);
+    event.source = settings_.source;
+    event.epoch = settings_.epoch;
+  }
+  return out;
+}
+
+std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
+  std::vector<int64_t> ids;
+  ids.reserve(items.size());
+  for (const Held::Item& item : items) ids.push_back(item.id);
+  return fetch_ids(ids);
+}
+
+std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
+  std::vector<Held::Item> items;
+  if (ids.empty()) return items;
+  mysql::Result rows =
+      db_.ask("SELECT id, ordering_key, routing_key FROM muskrat.outbox WHERE id IN (" + id_list(ids) + ")");
+  std::unordered_map<int64_t, int> row_of;
+  for (int row = 0; row < rows.rows(); row++) row_of[rows.int64(row, 0)] = row;
+  for (int64_t id : ids) {
+    auto found = row_of.find(id);
+    if (found == row_of.end()) {
+      log::warning("relay", "held event is gone from the outbox", {{"source", settings_.source}, {"id", id}});
+      continue;
+    }
+    items.push_back({id,
+                     std::string(rows.text(found->second, 1)),
+                     std::string(rows.text(found->second, 2)),
+                     "held before a restart",
+                     0,
+                     {},
+                     false});
+  }
+  return items;
+}
+
+void Reader::gone(const std::vector<int64_t>& ids) {
+  for (int64_t id : ids) known_.erase(id);
+}
+
+void Reader::tend(SteadyTime now) {
+  auto old = gaps_.old(now - gap_age, gaps_tended, next_gap_);
+  for (const IdGaps::Range& range : old)
+    if (db_.nothing_in(range.first, range.last)) gaps_.forget(range);
+  next_gap_ = old.size() < gaps_tended ? 0 : old.back().last + 1;
+}
+
+}  // namespace muskrat::mysql_outbox

@@ -1,0 +1,68 @@
+// Reads the outbox of MySQL or MariaDB: every committed event once, in id order within
+// a read, in bounded memory, late ones with low ids included.
+//
+// One statement lists ids and sizes: those beyond the highest id read, and those in the
+// gaps below it (docs/adr/0071); bodies are fetched by id, a page at a time. Now and
+// then everything is looked at, whatever the gaps say. What was read stays known until
+// its row is deleted.
+//
+// Used by the mysql source's leader. Thread rule: the source's thread.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "relay/id_gaps.hpp"
+#include "relay/sources/mysql_outbox_db.hpp"
+#include "relay/window.hpp"
+
+namespace muskrat::mysql_outbox {
+
+class Reader {
+ public:
+  struct Settings {
+    std::string source;
+    int64_t epoch;
+    size_t list_limit;  // ids listed at a time
+  };
+  Reader(Db& db, Settings settings) : db_(db), settings_(std::move(settings)) {}
+
+  struct Page {
+    std::vector<Outgoing> events;
+    bool end = false;  // nothing more that this poll knows of
+  };
+  // The next events, at most so many and so large (one is handed out however large it is).
+  Page next(size_t events, int64_t bytes, SteadyTime now);
+  bool in_read() const { return at_ < listed_.size() || more_; }
+  size_t listed() const { return listed_.size() - at_; }
+  size_t gaps() const { return gaps_.count(); }
+  // Their rows are deleted.
+  void gone(const std::vector<int64_t>& ids);
+  // Forgets gaps in which nothing can come any more.
+  void tend(SteadyTime now);
+
+  std::vector<Outgoing> fetch(const std::vector<Held::Item>& items);
+  // Key and routing key of ids that were held before, in the order given.
+  std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
+
+ private:
+  struct Row {
+    int64_t id, bytes;
+  };
+  void poll(SteadyTime now);
+  std::vector<Outgoing> fetch_ids(const std::vector<int64_t>& ids);
+
+  Db& db_;
+  Settings settings_;
+  IdGaps gaps_;
+  std::unordered_set<int64_t> known_;  // read, and not deleted
+  std::vector<Row> listed_;
+  size_t at_ = 0;
+  bool more_ = false;
+  SteadyTime next_full_look_{};
+  int64_t next_gap_ = 0;  // where tend() goes on
+};
+
+}  // namespace muskrat::mysql_outbox
