@@ -10,7 +10,7 @@ import pytest
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from harness.servers import Postgres, RabbitMQ  # noqa: E402
+from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 from rig import BUILD, LONG, Rig  # noqa: E402
 
 _number = 0
@@ -46,6 +46,15 @@ def rabbitmq():
     server.remove()
 
 
+@pytest.fixture(scope="session")
+def mariadb():
+    server = MariaDB(os.path.join(BUILD, "check", "torture-mariadb"), fsync=True)
+    shutil.rmtree(server.data, ignore_errors=True)
+    server.start()
+    yield server
+    server.leave()
+
+
 @pytest.fixture
 def make_rig(pg, rabbitmq, request):
     """make_rig(**how) → a Rig that is taken down after the test."""
@@ -60,10 +69,15 @@ def make_rig(pg, rabbitmq, request):
 
     yield make
     for rig in made:
-        for server in (pg, rabbitmq):
+        for server in (pg, rabbitmq, rig.front.server):
             if server.child is None or not server.child.running():
                 server.start()
         rig.close()
+
+
+@pytest.fixture
+def maria_rig(make_rig, mariadb):
+    return make_rig(front=mariadb)
 
 
 @pytest.fixture

@@ -108,21 +108,16 @@ class Load:
         count = 0
         while not self._stop.is_set() and (self.events is None or self.written < self.events):
             try:
-                if connection is None or connection.closed:
-                    connection = connect(self.dsn, autocommit=False)
-                    self._end_prepared(f"load-{self.seed}-w{number}-")
-                    if self.async_commit:
-                        with connection.cursor() as cursor:
-                            cursor.execute("SET synchronous_commit = off")
-                        connection.commit()
+                if connection is None or self._closed(connection):
+                    connection = self._connect(number)
                 count += 1
                 self._transaction(connection, rng, f"w{number}-{count}")
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except self.breaks:
                 self.broken += 1
                 try:
                     if connection is not None:
                         connection.close()
-                except psycopg2.Error:
+                except Exception:  # it is gone already
                     pass
                 connection = None
                 self._stop.wait(0.2)
@@ -131,8 +126,22 @@ class Load:
                 return
             if self.pause:
                 self._stop.wait(self.pause * rng.random() * 2)
-        if connection is not None and not connection.closed:
+        if connection is not None and not self._closed(connection):
             connection.close()
+
+    breaks = (psycopg2.OperationalError, psycopg2.InterfaceError)  # after which a writer connects anew
+
+    def _connect(self, number):
+        connection = connect(self.dsn, autocommit=False)
+        self._end_prepared(f"load-{self.seed}-w{number}-")
+        if self.async_commit:
+            with connection.cursor() as cursor:
+                cursor.execute("SET synchronous_commit = off")
+            connection.commit()
+        return connection
+
+    def _closed(self, connection):
+        return connection.closed
 
     def _transaction(self, connection, rng, tag):
         kind = rng.random() / self.odd_share if self.odd_share else 2.0
@@ -145,25 +154,31 @@ class Load:
             if 0.3 <= kind < 0.5:  # a released one keeps its own
                 cursor.execute("SAVEPOINT r")
                 wrote += self._step(cursor, rng, tag + "-sub")
-                cursor.execute("RELEASE r")
+                self._release(cursor)
             if 0.5 <= kind < 0.6:
                 time.sleep(rng.random() * 0.3)  # others commit later ids first
             if 0.6 <= kind < 0.75:
                 connection.rollback()
                 return
             if 0.75 <= kind < 0.85:
-                gid = f"load-{self.seed}-{tag}"
-                cursor.execute("PREPARE TRANSACTION %s", (gid,))
-                # psycopg2 thinks that it is in a transaction still: end its own idea of it
-                connection.rollback()
-                time.sleep(rng.random() * 0.2)
-                connection.autocommit = True
-                cursor.execute("COMMIT PREPARED %s", (gid,))
-                connection.autocommit = False
+                self._two_phase(connection, cursor, tag)
             else:
                 connection.commit()
         with self._lock:
             self.written += wrote
+
+    def _release(self, cursor):
+        cursor.execute("RELEASE r")
+
+    def _two_phase(self, connection, cursor, tag):
+        gid = f"load-{self.seed}-{tag}"
+        cursor.execute("PREPARE TRANSACTION %s", (gid,))
+        # psycopg2 thinks that it is in a transaction still: end its own idea of it
+        connection.rollback()
+        time.sleep(rng.random() * 0.2)
+        connection.autocommit = True
+        cursor.execute("COMMIT PREPARED %s", (gid,))
+        connection.autocommit = False
 
     def _step(self, cursor, rng, tag):
         pks = [rng.randrange(1, self.keys + 1) for _ in range(rng.randint(1, 2 * self.per_transaction - 1))]

@@ -16,6 +16,7 @@ from harness import build as where
 from harness import clients
 from harness.processes import wait_until
 from harness.program import Program
+from fronts import front_of
 
 BUILD = where.default_build()
 LONG = bool(os.environ.get("MUSKRAT_TORTURE"))
@@ -29,17 +30,16 @@ SETTLE_SECONDS = 1.5
 
 
 class Rig:
-    def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None):
-        """`build`: where the program is (a seeded bug's build has a folder of its own)."""
+    def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None, front=None):
+        """`front`: the frontend's server, if it is not `pg` too. `build`: where the program is (a seeded bug's build has a folder of its own)."""
         self.pg, self.rabbitmq, self.build = pg, rabbitmq, build
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
-        self.front_db, self.target_db = f"load_{number}", f"mirror_{number}"
-        for db in (self.front_db, self.target_db):
-            pg.drop_database(db)
-            pg.create_database(db, "template0")
-        self.front, self.target = pg.dsn(self.front_db), pg.dsn(self.target_db)
-        loads.prepare(self.front)
+        self.front = front_of(front or pg, number)
+        self.target_db = f"mirror_{number}"
+        pg.drop_database(self.target_db)
+        pg.create_database(self.target_db, "template0")
+        self.target = pg.dsn(self.target_db)
         clients.execute(self.target, TARGET)
         self.vhost = rabbitmq.create_vhost(f"torture{number}")
         self.broker = clients.Broker(rabbitmq, self.vhost)
@@ -47,7 +47,7 @@ class Rig:
         self.with_consumer = consumer
         self.program.configure(
             self.broker.url,
-            sources={"load": {"kind": "postgres", "dsn": self.front, "lease_time": "1s", "held_retry": "1s", **(source or {})}},
+            sources={"load": {**self.front.source(), "lease_time": "1s", "held_retry": "1s", **(source or {})}},
             endpoints=self._endpoints(endpoint or {}) if consumer else None)
         self.program.setup()
         self.observer = clients.Observer(self.broker, "observer", ("Load.#",))
@@ -72,12 +72,12 @@ class Rig:
         return self
 
     def start_load(self, **how):
-        self.load = loads.Load(self.front, **how).start()
+        self.load = self.front.load(**how).start()
         return self.load
 
     def write(self, *pks, tag="w", delete_share=0.0):
         """One transaction on these rows."""
-        clients.query(self.front, "SELECT ledger_step(%s, %s, %s, 'note')", (tag, list(pks), delete_share))
+        self.front.step(pks, tag, delete_share)
 
     # ---- the end ----
 
@@ -92,7 +92,7 @@ class Rig:
             self.relay = self.program.relay()
         if self.with_consumer and (self.consumer is None or not self.consumer.running()):
             self.consumer = self.program.consume()
-        truth = {(e.pk, e.v) for e in loads.ledger(self.front)}
+        truth = {(e.pk, e.v) for e in self.front.ledger()}
         try:
             wait_until(lambda: truth <= {(s.pk, s.v) for s in self.seen()}, timeout, "the last event", 0.2)
             if self.with_consumer:
@@ -103,21 +103,21 @@ class Rig:
 
     def _arrived(self):
         count = clients.value(self.target, "SELECT count(*) FROM effects")
-        return (loads.rows(self.front) == loads.rows(self.target)
-                and count >= clients.value(self.front, "SELECT count(*) FROM ledger"))
+        return (self.front.rows() == loads.rows(self.target)
+                and count >= len(self.front.ledger()))
 
     def verdict(self, repeats_allowed=None):
-        truth = loads.ledger(self.front)
+        truth = self.front.ledger()
         found = oracle.check(truth, self.seen(), repeats_allowed)
         if self.with_consumer:
-            found += oracle.check_state(loads.rows(self.front), loads.rows(self.target))
+            found += oracle.check_state(self.front.rows(), loads.rows(self.target))
             effects = clients.query(self.target, "SELECT id, v + (op = 'delete')::int FROM effects")
             found += oracle.check_effects(truth, effects)
         return found
 
     def figures(self):
         seen = self.seen()
-        return (f"{len(loads.ledger(self.front)):,} events in the ledger, {len(seen):,} publications seen, "
+        return (f"{len(self.front.ledger()):,} events in the ledger, {len(seen):,} publications seen, "
                 f"{oracle.repeats(seen):,} repeats, {self.crashes} crashes")
 
     def close(self):
@@ -128,7 +128,7 @@ class Rig:
                 pass
         self.observer.stop()
         self.program.stop()
-        for db in (self.front_db, self.target_db):
-            self.pg.drop_database(db)
+        self.front.drop()
+        self.pg.drop_database(self.target_db)
         self.rabbitmq.delete_vhost(self.vhost)
 

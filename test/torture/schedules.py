@@ -76,15 +76,13 @@ def relay_kill_sweep(rig, step=1, first=1, on_kill=None, batch=(1, 2, 3, 1, 2)):
 
 def _all_published(rig):
     published = {(s.pk, s.v) for s in rig.seen()}
-    return all((pk, v) in published for pk, v in clients.query(rig.front, "SELECT pk, v FROM ledger ORDER BY v DESC LIMIT 50"))
+    last = sorted(rig.front.ledger(), key=lambda e: e.v)[-50:]
+    return all((e.pk, e.v) in published for e in last)
 
 
 def _at_rest(rig):
     """The cursor, as it is stored, is past every event: no relay would publish any of them again."""
-    return clients.value(rig.front, """
-        SELECT NOT EXISTS (SELECT FROM muskrat.outbox o, muskrat.cursor c
-                            WHERE c.last IS NULL OR c.current IS NOT NULL OR o.xid >= pg_snapshot_xmax(c.last)
-                               OR o.xid IN (SELECT pg_snapshot_xip(c.last)))""")
+    return rig.front.at_rest()
 
 
 def _drain(rig):
@@ -96,7 +94,7 @@ def _drain(rig):
 
 def _release_lease(rig):
     """So that the next relay need not wait until the dead one's lease has run out; test_relay_paused_leader… has that wait."""
-    clients.query(rig.front, "SELECT muskrat.lease_release(term) FROM muskrat.cursor WHERE holder IS NOT NULL")
+    rig.front.release_lease()
 
 
 def _end(daemon):
@@ -311,26 +309,24 @@ def one_binding_missing(rig):
 def late_low_ids(rig, rounds=10):
     """Row 20. An id drawn early is committed late, after higher ones were read and the cursor moved past them."""
     rig.relay = rig.program.relay()
-    late = clients.connect(rig.front, autocommit=False)
     for n in range(rounds):
-        with late.cursor() as c:
-            c.execute("SELECT ledger_step(%s, %s, 0, '')", (f"late{n}", [1000 + n]))
-            before = len(rig.observer.deliveries)
-            rig.write(1, 2, tag=f"early{n}")
-            rig.observer.wait(before + 2)
-            rig.write(3, tag=f"more{n}")
-            rig.observer.wait(before + 3)
-            time.sleep(0.2)  # time to move the cursor
-            late.commit()
+        late = rig.front.open_step([1000 + n], f"late{n}")
+        before = len(rig.observer.deliveries)
+        rig.write(1, 2, tag=f"early{n}")
+        rig.observer.wait(before + 2)
+        rig.write(3, tag=f"more{n}")
+        rig.observer.wait(before + 3)
+        time.sleep(0.2)  # time to move the cursor
+        late.commit()
+        late.close()
         rig.observer.quiet(0.1)
-    late.close()
     rig.heal(20)
     return rig.verdict(repeats_allowed=0)
 
 
 def lower_xid_writes_later(rig, rounds=10):
     """Row 20. The transaction with the lower xid is the later writer of the row; both lie in one read of the relay."""
-    old = clients.connect(rig.front, autocommit=False)
+    old = clients.connect(rig.front.dsn, autocommit=False)
     for n in range(rounds):
         with old.cursor() as c:
             c.execute("SELECT pg_current_xact_id()")
@@ -353,11 +349,10 @@ def async_commit_crashes(rig, rounds, seed=1):
     rig.start_load(writers=2, pause=0.002, keys=100, per_transaction=1, odd_share=0, async_commit=True)
     for _ in range(rounds):
         time.sleep(0.3 + rng.random() * 0.5)
-        rig.pg.kill9()
-        rig.pg.start()
+        rig.front.crash()
         rig.crashes += 1
         at = len(rig.observer.deliveries)
-        wait_until(lambda n=at: len(rig.observer.deliveries) > n, 60, "events after PostgreSQL's return")
+        wait_until(lambda n=at: len(rig.observer.deliveries) > n, 60, "events after the database's return")
     rig.load.stop()
     rig.heal()
     return rig.verdict()
@@ -385,21 +380,17 @@ def stalled_broker_dies(rig, rounds=3):
     return rig.verdict(repeats_allowed=5 * rounds)
 
 
-def postgres_crashes(rig, rounds, seed=1):
-    """Row 14. kill -9 of the postmaster and immediate stops, in turn, under load."""
+def database_crashes(rig, rounds, seed=1):
+    """Row 14. kill -9 of the frontend's server and immediate stops, in turn, under load."""
     rng = random.Random(seed)
     rig.start()
     rig.start_load(writers=3, pause=0.005, keys=50, async_commit=bool(seed % 2))
     for n in range(rounds):
         time.sleep(0.5 + rng.random())
-        if n % 2:
-            rig.pg.stop("immediate")
-        else:
-            rig.pg.kill9()
-        rig.pg.start()
+        rig.front.crash(hard=n % 2 == 0)
         rig.crashes += 1
         at = len(rig.observer.deliveries)
-        wait_until(lambda c=at: len(rig.observer.deliveries) > c, 60, "events after PostgreSQL's return")
+        wait_until(lambda c=at: len(rig.observer.deliveries) > c, 60, "events after the database's return")
     rig.load.stop()
     rig.heal()
     return rig.verdict()

@@ -1,7 +1,6 @@
 """200,000 events while everything is killed: relay and host in turn every 5 s, broker and PostgreSQL once each."""
 import time
 
-import load as loads
 import pytest
 from rig import LONG
 from oracle import repeats, report
@@ -23,8 +22,7 @@ def run(rig, events, broker_at, postgres_at):
             rig.rabbitmq.start()
             broker_killed = True
         if not postgres_killed and load.written >= events * postgres_at:
-            rig.pg.kill9()
-            rig.pg.start()
+            rig.front.crash()
             postgres_killed = True
         if time.monotonic() - began >= next_kill:
             next_kill += KILL_EVERY_SECONDS
@@ -53,8 +51,8 @@ def run(rig, events, broker_at, postgres_at):
     found = rig.verdict()
     counts = {rule: sum(v.rule == rule for v in found) for rule in ("C1", "C2", "C3", "C5")}
     seen = rig.seen()
-    print(f"{len(loads.ledger(rig.front)):,} events, written in {written:.0f} s, all there after {time.monotonic() - began:.0f} s; "
-          f"{rig.crashes} kills of relay and host, one of the broker, one of PostgreSQL; "
+    print(f"{len(rig.front.ledger()):,} events, written in {written:.0f} s, all there after {time.monotonic() - began:.0f} s; "
+          f"{rig.crashes} kills of relay and host, one of the broker, one of {rig.front.name}; "
           f"{counts['C1']} lost, {counts['C2']} invented, {counts['C3']} out of order, {counts['C5']} wrong rows or effects; "
           f"{repeats(seen):,} of {len(seen):,} publications were repeats")
     assert not found, report(found)

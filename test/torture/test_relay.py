@@ -40,7 +40,7 @@ def test_relay_two_million_events_waiting_stay_below_40_mb(make_rig):
     from harness import clients
     rig = make_rig(consumer=False)
     rig.program.relay().stop()  # the cursor's beginning
-    connection = clients.connect(rig.front)
+    connection = clients.connect(rig.front.dsn)
     with connection.cursor() as c:
         for chunk in range(20):
             first = chunk * 100_000 + 1

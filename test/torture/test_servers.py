@@ -37,7 +37,7 @@ def test_broker_nack_is_tried_again_in_order(make_rig):
 
 
 def test_postgres_killed_neither_loses_nor_invents(rig):
-    found = schedules.postgres_crashes(rig, rounds=20 if LONG else 3)
+    found = schedules.database_crashes(rig, rounds=20 if LONG else 3)
     print(rig.figures())
     assert not found, report(found)
 
