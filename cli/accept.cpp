@@ -31,7 +31,9 @@ class Accept : public Command {
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
-    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
+    const Component& source = find_component(config.sources, source_, "source");
+    if (source.kind == "mysql") return accept(source);
+    pg::Connection db = open_source(source, dsn_);
     explain(db);
     if (!yes_ && !agreed()) {
       print("Nothing was changed.\n");
@@ -40,18 +42,37 @@ class Accept : public Command {
     const pg::Param note = note_;
     const pg::Result epoch =
         db.exec("SELECT muskrat.accept_history($1)", std::span<const pg::Param>(&note, 1), Deadline::in(answer_time));
-    print("Epoch " + std::string(epoch.text(0, 0)) +
-          " has begun. A running relay goes on by itself; else start one.\n");
+    begun(epoch.text(0, 0));
     return exit_ok;
   }
 
  private:
+  int accept(const Component& source) {
+    mysql_outbox::Db db = open_mysql_source(source, dsn_);
+    const mysql_outbox::Hello hello = db.hello();
+    describe(db.connection().place(), std::to_string(hello.epoch), hello.history_problem);
+    if (!yes_ && !agreed()) {
+      print("Nothing was changed.\n");
+      return exit_usage;
+    }
+    begun(std::to_string(db.accept(note_)));
+    return exit_ok;
+  }
+
+  void begun(std::string_view epoch) const {
+    print("Epoch " + std::string(epoch) + " has begun. A running relay goes on by itself; else start one.\n");
+  }
+
   void explain(pg::Connection& db) const {
     const pg::Result hello =
         db.exec("SELECT same_history, history_problem, epoch FROM muskrat.relay_hello()", Deadline::in(answer_time));
-    print("Source " + source_ + ", " + db.place() + ", epoch " + std::string(hello.text(0, 2)) + ".\n");
-    if (!hello.null(0, 1)) {
-      print(harmless(hello.text(0, 1)) + "\n");
+    describe(db.place(), hello.text(0, 2), hello.null(0, 1) ? "" : hello.text(0, 1));
+  }
+
+  void describe(const std::string& place, std::string_view epoch, std::string_view problem) const {
+    print("Source " + source_ + ", " + place + ", epoch " + std::string(epoch) + ".\n");
+    if (!problem.empty()) {
+      print(harmless(problem) + "\n");
     } else {
       print("This server is the one that the relay read last: nothing asks for accept here.\n");
     }

@@ -80,6 +80,7 @@ class Online {
   }
 
   void source(const Component& source) {
+    if (source.kind == "mysql") return mysql_source(source);
     if (source.kind != "postgres") return;
     pg::Connection db = open_source(source, "");
     const std::string place = "source " + source.name + ": ";
@@ -98,6 +99,19 @@ class Online {
       return bad(place + "this is a stand-by in recovery; name the primary");
     good(place + "the relay may read the outbox");
     attachments(db, place);
+  }
+
+  void mysql_source(const Component& source) {
+    mysql_outbox::Db db = open_mysql_source(source, "");
+    const std::string place = "source " + source.name + ": ";
+    good(place + "connected to " + db.connection().place());
+    const mysql_outbox::Hello hello = db.hello();
+    if (!hello.history_problem.empty()) return bad(place + hello.history_problem);
+    if (hello.read_only) return bad(place + "this server is read-only, a replica; name the primary");
+    db.try_privileges();
+    good(place + "the relay may read and mark the outbox");
+    if (!hello.durability.empty()) bad(place + hello.durability);
+    if (!hello.warning.empty()) bad(place + hello.warning);
   }
 
   void attachments(pg::Connection& db, const std::string& place) {

@@ -73,6 +73,18 @@ pg::Connection open_source(const Component& source, const std::string& dsn, cons
   return pg::Connection::open(address, Deadline::in(connect_time), stop);
 }
 
+mysql_outbox::Db open_mysql_source(const Component& source, const std::string& dsn, const Stop* stop) {
+  mysql::Address address;
+  address.application_name = "muskrat cli";
+  address.dsn = dsn.empty() ? source.settings.fresh_secret("dsn") : dsn;
+  if (dsn.empty()) {
+    address.password = source.settings.fresh_secret("password");
+  } else if (const char* password = getenv("MYSQL_PWD"); password != nullptr) {
+    address.password = password;
+  }
+  return mysql_outbox::Db::open(address, connect_time, stop);
+}
+
 amqp::Connection open_broker(const Config& config, const std::string& name, const Stop* stop) {
   return amqp::Connection::open(config.broker_now(), "muskrat " + name, Deadline::in(connect_time), stop);
 }

@@ -10,6 +10,7 @@
 #include "common/config.hpp"
 #include "common/pg.hpp"
 #include "common/stop.hpp"
+#include "relay/sources/mysql_outbox_db.hpp"
 
 namespace muskrat::cli {
 
@@ -32,6 +33,9 @@ const Component& find_component(const std::vector<Component>& components, const 
 // The frontend database of a source of kind postgres. `dsn` overrides the configured one: attaching needs the table
 // owner's rights, which the relay's user should not have.
 pg::Connection open_source(const Component& source, const std::string& dsn, const Stop* stop = nullptr);
+
+// The outbox of a source of kind mysql.
+mysql_outbox::Db open_mysql_source(const Component& source, const std::string& dsn, const Stop* stop = nullptr);
 
 amqp::Connection open_broker(const Config& config, const std::string& name, const Stop* stop = nullptr);
 

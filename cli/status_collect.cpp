@@ -6,12 +6,39 @@
 namespace muskrat::cli {
 namespace {
 
+void ask_mysql(const Component& source, const Stop& stop, SourceStatus& status) {
+  mysql_outbox::Db db = open_mysql_source(source, "", &stop);
+  status.place = db.connection().place();
+  const mysql_outbox::Hello hello = db.hello();
+  const std::string& holder = hello.lease.holder;
+  // Counting all of a large backlog would take long; what matters is whether it is one.
+  const mysql::Result waiting = db.ask("SELECT COUNT(*) FROM (SELECT id FROM muskrat.outbox LIMIT 100001) AS some");
+  const mysql::Result age =
+      db.ask("SELECT TIMESTAMPDIFF(SECOND, captured_at, UTC_TIMESTAMP(6)) FROM muskrat.outbox ORDER BY id LIMIT 1");
+  const int64_t count = waiting.int64(0, 0);
+  status.items.push_back({"epoch", std::to_string(hello.epoch), ""});
+  status.items.push_back({"history", hello.server, hello.history_problem});
+  status.items.push_back({"leader", holder.empty() ? "none" : holder.substr(0, holder.find(' ')),
+                          holder.empty() ? "no relay leads: start muskrat relay" : ""});
+  status.items.push_back({"waiting", count > 100'000 ? "more than 100000" : std::to_string(count), ""});
+  if (age.rows() > 0) status.items.push_back({"oldest", std::string(age.text(0, 0)) + " s", ""});
+  status.items.push_back({"held", std::to_string(hello.held.size()),
+                          hello.held.empty() ? "" : "events that the broker would not take: see the relay's log"});
+  if (hello.read_only) status.items.push_back({"role", "read-only", "this server is a replica; name the primary"});
+  if (!hello.durability.empty()) status.items.push_back({"durability", "weak", hello.durability});
+  if (!hello.warning.empty()) status.items.push_back({"writers", "several", hello.warning});
+}
+
 SourceStatus ask_source(const Component& source, const Stop& stop) {
   SourceStatus status;
   status.name = source.name;
   status.kind = source.kind;
-  if (source.kind != "postgres") return status;
+  if (source.kind != "postgres" && source.kind != "mysql") return status;
   try {
+    if (source.kind == "mysql") {
+      ask_mysql(source, stop, status);
+      return status;
+    }
     pg::Connection db = open_source(source, "", &stop);
     status.place = db.place();
     const pg::Result rows = db.exec("SELECT item, value, problem FROM muskrat.status()", Deadline::in(answer_time));

@@ -56,6 +56,7 @@ class MysqlOutbox : public OutboxSource {
   MysqlOptions options_;
   std::optional<Db> db_;
   Hello hello_;
+  bool privileged_ = false;  // on this connection
 };
 
 void MysqlOutbox::connect(const Stop& stop) {
@@ -65,6 +66,7 @@ void MysqlOutbox::connect(const Stop& stop) {
   address.password = settings.fresh_secret("password");
   address.application_name = "muskrat relay " + name();
   db_.reset();
+  privileged_ = false;
   db_.emplace(Db::open(address, std::max(options_.lease_time, milliseconds(10'000)), &stop));
 }
 
@@ -75,6 +77,8 @@ OutboxSource::Look MysqlOutbox::look() {
                                          " is read-only: a replica, or a primary that was stopped; let the dsn "
                                          "lead to the primary");
   }
+  if (!privileged_) db_->try_privileges();
+  privileged_ = true;
   if (!hello_.history_problem.empty()) throw Misconfigured(hello_.history_problem, false);
   return {hello_.lease, hello_.epoch};
 }

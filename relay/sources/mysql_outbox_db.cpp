@@ -154,6 +154,13 @@ Hello Db::hello() {
   return hello;
 }
 
+void Db::try_privileges() {
+  ask("SELECT id FROM muskrat.outbox WHERE id = 0");
+  ask("DELETE FROM muskrat.outbox WHERE id = 0");
+  ask("UPDATE muskrat.relay SET beat = beat + 1 WHERE only_row = 0");
+  ask("DELETE FROM muskrat.history WHERE id = 0");
+}
+
 std::optional<int64_t> Db::lease_take(const Hello& seen, const std::string& holder) {
   mysql::Param params[] = {holder, seen.server, seen.lease.term, seen.lease.beat};
   auto taken =

@@ -40,6 +40,8 @@ class Db {
   static Db open(const mysql::Address& address, milliseconds limit, const Stop* stop = nullptr);
 
   Hello hello();
+  // Does nothing, but needs every privilege that a relay needs: Misconfigured when one is missing.
+  void try_privileges();
   std::optional<int64_t> lease_take(const Hello& seen, const std::string& holder);
   void lease_beat(int64_t term);
   void lease_release(int64_t term);

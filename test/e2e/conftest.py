@@ -11,7 +11,7 @@ import pytest
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from harness.servers import Postgres, RabbitMQ  # noqa: E402
+from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 from world import BUILD, World  # noqa: E402
 
 
@@ -31,6 +31,15 @@ def rabbitmq():
     server = RabbitMQ(folder).start()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    server = MariaDB(os.path.join(BUILD, "check", "e2e-mariadb"))
+    shutil.rmtree(server.data, ignore_errors=True)
+    server.start()
+    yield server
+    server.leave()
 
 
 _number = 0

@@ -1,0 +1,228 @@
+"""The relay's source kind mysql: reading, marking, history, and what an operator is told. The triggers are tested elsewhere:
+here events are written into the outbox by hand."""
+import os
+import uuid
+
+import pytest
+from harness import build as where
+from harness.processes import wait_until
+
+SCHEMA = os.path.join(where.TOP, "sql", "mysql", "outbox.sql")
+INSERT = ("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body, headers) "
+          "VALUES (UTC_TIMESTAMP(6), %s, 'i', %s, %s, %s, %s)")
+
+
+class Front:
+    """The frontend's MariaDB, with an empty outbox."""
+
+    def __init__(self, server):
+        self.server = server
+        server.drop_database("muskrat")
+        with open(SCHEMA, encoding="utf-8") as f:
+            server.script(f.read())
+
+    def source(self, **more):
+        return {"frontend": {"kind": "mysql", "dsn": self.server.dsn("muskrat"), "lease_time": "1s", "held_retry": "1s", **more}}
+
+    def connect(self):
+        return self.server.connect("muskrat", autocommit=False)
+
+    def write(self, connection, n, key=None, body=None, action="Signup", headers=None):
+        with connection.cursor() as c:
+            c.execute(INSERT, (str(uuid.uuid4()), f"Frontend.Customer.{action}", f"Frontend.Customer:{key or n}",
+                               body or f'{{"id":{n}}}', headers))
+
+    def say(self, *numbers, **how):
+        connection = self.connect()
+        for n in numbers:
+            self.write(connection, n, **how)
+        connection.commit()
+        connection.close()
+
+    def value(self, sql):
+        return self.server.sql(sql)[0][0]
+
+    def empty(self):
+        return self.value("SELECT COUNT(*) FROM muskrat.outbox") == 0
+
+
+@pytest.fixture
+def front(mariadb):
+    return Front(mariadb)
+
+
+def stand(world, front, relay=True, **source):
+    world.program.configure(world.broker.url, sources=front.source(**source))
+    world.program.setup()
+    observer = world.observe()
+    if relay:
+        world.relay = world.program.relay()
+    return observer
+
+
+def ids(observer):
+    return [d.json["id"] for d in observer.deliveries]
+
+
+def test_mysql_events_are_published_once_and_deleted(world, front):
+    observer = stand(world, front)
+    front.say(1, 2, 3, headers='{"omitted": ["photo"], "traceparent": "00-a-b-01"}')
+    observer.wait(3)
+    first = observer.deliveries[0]
+    assert ids(observer) == [1, 2, 3]
+    assert first.routing_key == "Frontend.Customer.Signup"
+    headers = first.headers
+    assert headers["x-muskrat-key"] == "Frontend.Customer:1" and headers["x-muskrat-source"] == "frontend"
+    assert headers["x-muskrat-omitted"] and headers["traceparent"] == "00-a-b-01"
+    wait_until(front.empty, 10, "the outbox to be empty")
+    assert world.relay.stop() == 0
+    world.relay = world.program.relay()
+    front.say(4)
+    observer.wait(4)
+    observer.quiet(0.3)
+    assert ids(observer) == [1, 2, 3, 4]
+
+
+def test_mysql_late_low_id_comes_before_a_later_event_of_its_key(world, front):
+    observer = stand(world, front)
+    late = front.connect()
+    front.write(late, 1, key="one")
+    front.say(2, 3)
+    observer.wait(2)
+    late.commit()
+    front.say(4, key="one")
+    observer.wait(4)
+    assert ids(observer) == [2, 3, 1, 4]
+    late.close()
+
+
+def test_mysql_rolled_back_ids_are_waited_for_and_forgotten(world, front):
+    observer = stand(world, front)
+    undone = front.connect()
+    for n in range(5):
+        front.write(undone, 100 + n)
+        front.say(n)
+    undone.rollback()
+    observer.wait(5)
+    front.say(9)
+    observer.wait(6)
+    # After ten seconds no transaction that drew them is open: the relay says so by no longer showing them.
+    wait_until(lambda: "ids_awaited" not in world.relay.get("/")[1], 30, "the gaps to be forgotten")
+    undone.close()
+
+
+def test_mysql_retention_keeps_delivered_events_for_a_while(world, front):
+    observer = stand(world, front, retention="3s")
+    front.say(1, 2)
+    observer.wait(2)
+    wait_until(front.empty, 10, "the outbox to be empty")
+    assert front.value("SELECT COUNT(*) FROM muskrat.history WHERE epoch > 0") == 2
+    wait_until(lambda: front.value("SELECT COUNT(*) FROM muskrat.history") == 0, 15, "the history to be cleaned")
+
+
+def test_mysql_unroutable_event_is_held_through_a_restart_and_its_key_waits(world, front):
+    observer = stand(world, front, relay=False)
+    world.broker.unbind("observer", "#")
+    world.broker.bind("observer", "Frontend.Customer.Signup")
+    world.broker.delete_queue("muskrat.unrouted")
+    relay = world.program.relay()
+    front.say(1, key="a", action="Nobody")
+    front.say(2, key="a")
+    front.say(3, key="b")
+    observer.wait(1)
+    wait_until(lambda: front.value("SELECT held FROM muskrat.relay") != "", 10, "the held ids to be saved")
+    wait_until(lambda: front.value("SELECT COUNT(*) FROM muskrat.outbox") == 2, 10, "the other to be deleted")
+    assert relay.stop() == 0
+    assert ids(observer) == [3]
+    world.broker.bind("observer", "Frontend.Customer.Nobody")
+    world.program.relay()
+    observer.wait(3)
+    assert ids(observer) == [3, 1, 2]
+    wait_until(front.empty, 10, "the outbox to be empty")
+    assert front.value("SELECT held FROM muskrat.relay") == ""
+
+
+def test_mysql_backlog_with_large_bodies_is_read_in_bounded_memory(world, front):
+    observer = stand(world, front, relay=False)
+    for n in range(20):
+        front.say(n, body='{"id":%d,"blob":"%s"}' % (n, "x" * 2_000_000))
+    connection = front.connect()
+    with connection.cursor() as c:
+        c.execute("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body) "
+                  "SELECT UTC_TIMESTAMP(6), UUID(), 'i', 'Frontend.Customer.Signup', seq, CONCAT('{\"id\":', seq, '}') "
+                  "FROM seq_1000_to_20999")
+    connection.commit()
+    connection.close()
+    relay = world.program.relay()
+    observer.wait(20_020, 60)
+    wait_until(front.empty, 20, "the outbox to be empty")
+    assert ids(observer) == list(range(20)) + list(range(1000, 21000))
+    assert relay.rss_kib("VmHWM") < 80 * 1024
+
+
+def test_mysql_history_of_another_server_needs_accept(world, front):
+    observer = stand(world, front)
+    front.say(1)
+    observer.wait(1)
+    wait_until(front.empty, 10, "the outbox to be empty")
+    world.relay.stop()
+    epoch = front.value("SELECT epoch FROM muskrat.relay")
+    front.server.sql("UPDATE muskrat.relay SET server = 'another #7'")
+    relay = world.program.relay(wait=False)
+    front.say(2)
+    world.wait_log(relay, "source stopped.*muskrat accept")
+    assert len(observer.deliveries) == 1
+    assert "muskrat accept" in world.program.run("check", "--online").stdout
+    said = world.program.ok("accept", "frontend", "--yes")
+    assert "has begun" in said
+    observer.wait(2)
+    assert observer.deliveries[1].epoch > epoch
+
+
+def test_mysql_check_and_status_say_what_they_see(world, front):
+    stand(world, front)
+    wait_until(lambda: front.value("SELECT holder FROM muskrat.relay") != "", 10, "a leader")
+    said = world.program.run("check", "--online").stdout
+    assert "the relay may read and mark the outbox" in said
+    assert "innodb_flush_log_at_trx_commit is 2" in said  # as the tests' server has it, for speed
+    said = world.program.run("status").stdout
+    for word in ("mysql", "leader", "waiting", "durability"):
+        assert word in said, said
+
+
+@pytest.mark.parametrize("case", ["no schema", "no privilege", "read only", "bad dsn"])
+def test_mysql_relay_that_cannot_work_says_why(world, front, case):
+    server = front.server
+    source = front.source()
+    user = f"limited_{os.getpid()}"
+    server.sql(f"CREATE OR REPLACE USER '{user}'@'%' IDENTIFIED BY 'a-secret-word'")
+    if case == "no schema":
+        server.drop_database("muskrat")
+        source["frontend"]["dsn"] = server.dsn("mysql")
+        expected, code = "sql/mysql/outbox.sql", 1
+    elif case == "no privilege":
+        server.sql(f"GRANT SELECT ON muskrat.relay TO '{user}'@'%'")
+        source["frontend"].update(dsn=server.dsn("muskrat", user), password="a-secret-word")
+        expected, code = "SELECT and UPDATE on muskrat.relay", 1
+    elif case == "read only":
+        server.sql("SET GLOBAL read_only = 1")
+        expected, code = "is read-only: a replica", None
+    else:
+        source["frontend"]["dsn"] = "mysql://u:a-secret-word@h/x?sslmode=off"
+        expected, code = "mysql://user@host:port/database", None
+    try:
+        world.program.configure(world.broker.url, sources=source)
+        if case == "bad dsn":
+            done = world.program.run("check")
+            assert done.returncode != 0 and expected in done.stdout + done.stderr
+            assert "a-secret-word" not in done.stdout + done.stderr
+            return
+        world.program.setup()
+        relay = world.program.relay(wait=False)
+        assert "a-secret-word" not in world.wait_log(relay, expected)
+        if code is not None:
+            assert relay.wait(20) == code
+            world.program.daemons.remove(relay)
+    finally:
+        server.sql("SET GLOBAL read_only = 0")
+        server.sql(f"DROP USER '{user}'@'%'")
