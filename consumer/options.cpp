@@ -35,7 +35,7 @@ constexpr std::array endpoint_table{
     Option{
         "lanes", OptionType::integer, "", "1..64",
         "How many deliveries run at once; an ordering key always keeps to one lane. Default: the kind's own (postgres "
-        "4, file 1, null 1); file takes no more than 1."},
+        "4, http 4, exec 1, file 1, null 1); file takes no more than 1."},
     Option{"prefetch", OptionType::integer, "4000", "1..65535",
            "How many events the broker hands over before it waits for acknowledgements."},
     Option{"in_hand_bytes", OptionType::bytes, "64MiB", "1MiB..16GiB",

@@ -4,11 +4,11 @@
 // the file is opened: its event was never acknowledged and comes again. The message ids at the file's end are read back
 // then, so that an event whose line is there is recognised.
 #include <array>
-#include <ctime>
 
 #include "common/json.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/append_file.hpp"
+#include "consumer/endpoints/event_line.hpp"
 #include "consumer/endpoints/recent_ids.hpp"
 
 namespace muskrat {
@@ -29,52 +29,6 @@ constexpr std::array options{
 
 constexpr size_t remembered = 100'000;
 constexpr size_t read_back_bytes = size_t{16} << 20;
-
-std::string iso_utc(int64_t us) {
-  const std::time_t whole = static_cast<std::time_t>(us / 1'000'000);
-  std::tm parts{};
-  gmtime_r(&whole, &parts);
-  char text[48];
-  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string micros = std::to_string(us % 1'000'000);
-  return std::string(text, n) + "." + std::string(6 - micros.size(), '0') + micros + "Z";
-}
-
-void append_member(std::string& line, std::string_view name, std::string_view value) {
-  line.append(",\"").append(name).append("\":").append(json::quote(value));
-}
-
-// The body keeps every byte, unless it spans lines.
-void append_body(std::string& line, const Event& event, const json::Value& body) {
-  line.append(",\"body\":");
-  if (event.body.find_first_of("\r\n") == std::string::npos) {
-    line.append(event.body);
-  } else {
-    line.append(body.dump());
-  }
-}
-
-// The header is not ours where a foreign program published: whatever stands in it, the line stays one line of JSON.
-void append_omitted(std::string& line, const std::string& omitted) {
-  if (omitted.empty()) return;
-  std::string ignored;
-  const auto list = json::Document::parse(omitted, ignored);
-  line.append(",\"omitted\":").append(list ? list->root().dump() : json::quote(omitted));
-}
-
-std::string line_of(const Event& event, const json::Value& body) {
-  std::string line = "{\"routing_key\":" + json::quote(event.routing_key);
-  append_member(line, "message_id", event.message_id);
-  append_member(line, "key", event.key);
-  append_member(line, "op", op_name(event.op));
-  line.append(",\"epoch\":").append(std::to_string(event.epoch)).append(",\"seq\":").append(std::to_string(event.seq));
-  append_member(line, "source", event.source);
-  if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
-  append_omitted(line, event.omitted);
-  append_body(line, event, body);
-  line.append("}\n");
-  return line;
-}
 
 // The message id of a line of ours; it stands before the body, so the first one found is it.
 std::string_view message_id_in(std::string_view line) {
@@ -116,7 +70,7 @@ class FileEndpoint : public Endpoint {
     std::string why;
     const auto document = json::Document::parse(event.body, why);
     if (!document) return Outcome::dead("the body is not JSON: " + why);
-    text.append(line_of(event, document->root()));
+    text.append(event_line(event, document->root())).append("\n");
     return Outcome::done();
   }
 

@@ -17,6 +17,8 @@ using unit::Made;
 
 std::string minimal(const std::string& kind, const unit::Folder& folder) {
   if (kind == "file") return "    path: " + (folder / "out.jsonl") + "\n";
+  if (kind == "exec") return "    command: [cat]\n";
+  if (kind == "http") return "    url: http://127.0.0.1:1/\n";
   if (kind == "postgres") return "    dsn: host=/nowhere\n    routes: [{table: t, key: [id], columns: [id]}]\n";
   return "";
 }
@@ -78,6 +80,19 @@ void test_endpoints_more_lanes_than_the_kind_works_with_are_refused(void**) {
       unit::assert_holds(loaded.problems.front().text,
                          "endpoints.it.lanes: the kind " + std::string(kind.name) + " works with at most 1");
   }
+}
+
+// What the host remembers for a kind is configured by the same three options everywhere.
+void test_endpoints_every_kind_whose_state_the_host_keeps_takes_the_guards_options(void**) {
+  size_t kept = 0;
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    size_t found = 0;
+    for (const Option& option : kind.options)
+      found += option.name == "guard" || option.name == "guard_key" || option.name == "seen_for";
+    if (kind.host_keeps_state) assert_int_equal(found, 3);
+    kept += kind.host_keeps_state;
+  }
+  assert_int_equal(kept, 2);
 }
 
 // One outcome per event in the order given, and a bad event never fails its neighbours: for each kind that needs no
@@ -249,6 +264,7 @@ int main() {
       checked(test_endpoints_every_kind_loads_with_what_it_requires_alone),
       checked(test_endpoints_every_kind_refuses_an_unknown_option),
       checked(test_endpoints_more_lanes_than_the_kind_works_with_are_refused),
+      checked(test_endpoints_every_kind_whose_state_the_host_keeps_takes_the_guards_options),
       checked(test_endpoints_bad_event_fails_alone),
       checked(test_endpoints_postgres_route_without_key_is_refused),
       checked(test_endpoints_postgres_key_outside_the_columns_is_refused),

@@ -1,0 +1,51 @@
+#include "consumer/endpoints/event_line.hpp"
+
+#include <ctime>
+
+namespace muskrat {
+namespace {
+
+std::string iso_utc(int64_t us) {
+  const std::time_t whole = static_cast<std::time_t>(us / 1'000'000);
+  std::tm parts{};
+  gmtime_r(&whole, &parts);
+  char text[48];
+  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string micros = std::to_string(us % 1'000'000);
+  return std::string(text, n) + "." + std::string(6 - micros.size(), '0') + micros + "Z";
+}
+
+void append_member(std::string& line, std::string_view name, std::string_view value) {
+  line.append(",\"").append(name).append("\":").append(json::quote(value));
+}
+
+// The header is not ours where a foreign program published: whatever stands in it, the line stays one line of JSON.
+void append_omitted(std::string& line, const std::string& omitted) {
+  if (omitted.empty()) return;
+  std::string ignored;
+  const auto list = json::Document::parse(omitted, ignored);
+  line.append(",\"omitted\":").append(list ? list->root().dump() : json::quote(omitted));
+}
+
+}  // namespace
+
+// The body keeps every byte, unless it spans lines.
+std::string one_line(const std::string& text, const json::Value& value) {
+  return text.find_first_of("\r\n") == std::string::npos ? text : value.dump();
+}
+
+std::string event_line(const Event& event, const json::Value& body) {
+  std::string line = "{\"routing_key\":" + json::quote(event.routing_key);
+  append_member(line, "message_id", event.message_id);
+  append_member(line, "key", event.key);
+  append_member(line, "op", op_name(event.op));
+  line.append(",\"epoch\":").append(std::to_string(event.epoch)).append(",\"seq\":").append(std::to_string(event.seq));
+  append_member(line, "source", event.source);
+  if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
+  append_omitted(line, event.omitted);
+  line.append(",\"body\":").append(one_line(event.body, body));
+  line.append("}");
+  return line;
+}
+
+}  // namespace muskrat

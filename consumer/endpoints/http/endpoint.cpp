@@ -1,0 +1,302 @@
+// The endpoint kind `http`: each event, or a batch of them, is a request; see docs/endpoints.md.
+//
+// An answer is judged by its status (http/verdict.hpp) and, with `results: expected`, record by record. A batch that is
+// refused for what is in it is halved until the bad record stands alone. What was not tried, because the endpoint got
+// into trouble or the time was used up, is parked and uses no attempt.
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "common/backoff.hpp"
+#include "common/log.hpp"
+#include "consumer/endpoints.hpp"
+#include "consumer/endpoints/http/requests.hpp"
+#include "consumer/endpoints/http/verdict.hpp"
+#include "consumer/endpoints/results.hpp"
+#include "consumer/state/guarded.hpp"
+
+namespace muskrat {
+namespace {
+
+using namespace http_endpoint;
+using Fate = Outcome::Fate;
+using Records = std::span<const Record* const>;
+
+constexpr milliseconds backoff_first{1'000}, backoff_most{60'000};
+constexpr unsigned lone_failures_most = 3;
+
+Outcome park(std::string why, milliseconds until) { return {Fate::park, std::move(why), until}; }
+
+class HttpEndpoint : public Endpoint {
+ public:
+  explicit HttpEndpoint(const Component& component)
+      : settings_(component.settings),
+        name_(component.name),
+        verdicts_(component.settings, ignored_),
+        results_expected_(component.settings.text("results") == "expected"),
+        backoff_(backoff_first, backoff_most) {}
+
+  // No server is asked: there is no request that is harmless everywhere.
+  void connect(Deadline) override {
+    requests_.emplace(settings_);
+    http::Options options;
+    options.connect_timeout = settings_.duration("connect_timeout");
+    options.response_bytes = static_cast<size_t>(settings_.bytes("response_bytes"));
+    options.ca_file = settings_.text("ca_file");
+    options.refuse_private = settings_.text("private_networks") == "refuse";
+    options.proxy_from_environment = settings_.text("proxy") == "environment";
+    client_.emplace(options);
+  }
+
+  std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override {
+    deadline_ = deadline;
+    // each request has at least half of the time to itself
+    patience_ = Deadline::in(milliseconds(deadline.poll_timeout() / 2));
+    halt_.reset();
+    answers_ = lone_failures_ = 0;
+    std::vector<Outcome> outcomes(batch.size());
+    std::vector<Record> records(batch.size());
+    fates_.clear();
+    std::vector<const Record*> good;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      std::string why;
+      auto record = requests_->record(*batch[i], why);
+      if (!record) outcomes[i] = Outcome::dead(why);
+      if (!record) continue;
+      records[i] = std::move(*record);
+      fates_[&records[i]] = &outcomes[i];
+      good.push_back(&records[i]);
+    }
+    for (const auto& group : grouped(good)) send(group);
+    return outcomes;
+  }
+
+ private:
+  // Records that share a request, in the order of their first ones.
+  std::vector<std::vector<const Record*>> grouped(Records records) const {
+    std::vector<std::vector<const Record*>> groups;
+    for (const Record* record : records) {
+      const auto same = [&](const auto& group) { return group.front()->same_request(*record); };
+      auto group =
+          requests_->batch() == Batch::single ? groups.end() : std::find_if(groups.begin(), groups.end(), same);
+      if (group == groups.end()) group = groups.insert(groups.end(), {{}});
+      group->push_back(record);
+    }
+    return groups;
+  }
+
+  void settle(Records records, const Outcome& outcome) {
+    for (const Record* record : records) *fates_.at(record) = outcome;
+  }
+
+  void halt(Records records, Outcome outcome) {
+    halt_ = std::move(outcome);
+    settle(records, *halt_);
+  }
+
+  void send(Records records) {
+    if (halt_) return settle(records, *halt_);
+    if (patience_.passed())
+      return halt(records, park("not tried yet: the time of one delivery is used up", milliseconds(0)));
+    try {
+      const auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_);
+      ++answers_;
+      judge(records, response);
+    } catch (const Failure& failure) {
+      // what was answered stays answered; the next delivery meets the trouble first
+      if (answers_ == 0) throw;
+      halt(records, park(failure.what(), milliseconds(0)));
+    }
+  }
+
+  void judge(Records records, const http::Response& response) {
+    switch (verdicts_.of(response.status, requests_->shared_url())) {
+      case Verdict::done:
+        return taken(records, response);
+      case Verdict::dead:
+        return halve(records, Outcome::dead(reason_of(response.status)));
+      case Verdict::split:
+        return halve(records, Outcome::dead(reason_of(response.status) + ", though it was sent alone"));
+      case Verdict::retry:
+        return try_later(records, response);
+      case Verdict::park:
+        return halt(records, park(reason_of(response.status), wait_of(response)));
+    }
+  }
+
+  void halve(Records records, const Outcome& alone) {
+    if (records.size() == 1) return settle(records, alone);
+    const size_t middle = records.size() / 2;
+    send(records.first(middle));
+    send(records.subspan(middle));
+  }
+
+  // One bad record, or a server that is down? Where several on end fail alone, it is the server.
+  void try_later(Records records, const http::Response& response) {
+    const std::string reason = reason_of(response.status);
+    if (response.header("Retry-After")) return halt(records, park(reason, wait_of(response)));
+    if (records.size() > 1) return halve(records, Outcome::retry(reason));
+    settle(records, Outcome::retry(reason));
+    if (++lone_failures_ >= lone_failures_most) halt_ = park(reason + ", to several events on end", backoff_.next());
+  }
+
+  milliseconds wait_of(const http::Response& response) {
+    const auto header = response.header("Retry-After");
+    const auto asked = header ? http::retry_after(*header, wall_clock_us() / 1'000'000) : std::nullopt;
+    return asked ? std::max(*asked, milliseconds(1)) : backoff_.next();
+  }
+
+  void taken(Records records, const http::Response& response) {
+    if (results_expected_) return read_results(records, response);
+    works();
+    settle(records, Outcome::done());
+  }
+
+  void works() {
+    backoff_.reset();
+    lone_failures_ = 0;
+  }
+
+  // ---- results, record by record ----
+
+  void read_results(Records records, const http::Response& response) {
+    const std::string type(response.header("Content-Type").value_or(""));
+    const std::string answer = "answer " + std::to_string(response.status);
+    if (type.find("html") != std::string::npos)
+      return halt(records,
+                  park(answer + " is " + tame(type) + " where JSON is due: a login page, or another server than meant",
+                       backoff_.next()));
+    if (response.cut)
+      return settle(records, Outcome::retry(answer + " is cut off: it is half, or longer than response_bytes"));
+    std::string why;
+    const auto document = json::Document::parse(response.body, why);
+    if (!document) return settle(records, Outcome::retry(answer + " is no JSON: " + why));
+    auto list = document->root();
+    if (list.type() == json::Type::object) list = list.find("results").value_or(list);
+    if (list.type() != json::Type::array) return settle(records, Outcome::retry(answer + " holds no list of results"));
+    works();
+    match(records, list);
+  }
+
+  // By message_id where one is given, else by place where the numbers agree.
+  void match(Records records, const json::Value& list) {
+    settle(records, Outcome::retry("the answer has no result for this event"));
+    std::map<std::string_view, const Record*> by_id;
+    for (const Record* record : records) by_id.emplace(record->event->message_id, record);
+    for (size_t i = 0; i < list.size(); ++i) {
+      std::string why;
+      const auto result = read_result(list.at(i), why);
+      const auto named = result ? by_id.find(result->message_id) : by_id.end();
+      const Record* record = named != by_id.end() ? named->second : nullptr;
+      if (record == nullptr && list.size() == records.size() && (!result || result->message_id.empty()))
+        record = records[i];
+      if (record == nullptr) {
+        log::warning("consumer", "a result belongs to no event",
+                     {{"endpoint", name_}, {"results", uint64_t{list.size()}}, {"records", uint64_t{records.size()}}});
+      } else {
+        *fates_.at(record) = result ? outcome_of(*result) : Outcome::retry("the answer's result: " + why);
+      }
+    }
+  }
+
+  Outcome outcome_of(const RecordResult& result) {
+    if (result.outcome) return *result.outcome;
+    const std::string reason = "result with " + reason_of(result.status);
+    switch (verdicts_.of(result.status, false)) {
+      case Verdict::done:
+        return Outcome::done();
+      case Verdict::retry:
+        return Outcome::retry(reason);
+      case Verdict::park:
+        return park(reason, backoff_.next());
+      default:
+        return Outcome::dead(reason);
+    }
+  }
+
+  const Settings& settings_;
+  const std::string name_;
+  std::vector<Problem> ignored_;  // validate() has told them
+  const Verdicts verdicts_;
+  const bool results_expected_;
+  Backoff backoff_;
+  std::optional<Requests> requests_;
+  std::optional<http::Client> client_;
+
+  // of one delivery
+  Deadline deadline_ = Deadline::distant(), patience_ = Deadline::distant();
+  std::map<const Record*, Outcome*> fates_;
+  std::optional<Outcome> halt_;  // what the rest gets
+  unsigned answers_ = 0, lone_failures_ = 0;
+};
+
+constexpr std::array header_options{
+    Option{"name", OptionType::text, "", "", "The header's name.", true},
+    Option{"value", OptionType::text, "", "", "Its value, a template as in url.", true},
+};
+
+constexpr std::array options{
+    Option{"url", OptionType::text, "", "",
+           "Where the requests go: a template with places for members of the body and facts of the event, such as "
+           "https://api.example.com/customers/{id}?on={$action}; what is filled in is percent-encoded.",
+           true},
+    Option{"method", OptionType::text, "POST", "", "The request's method."},
+    Option{"delete_method", OptionType::text, "", "",
+           "The method for events that delete a row, such as DELETE (sent without a body). Default: method."},
+    Option{"headers", OptionType::records, "", "",
+           "More headers; a template may not bring a control character into one, such an event is a dead letter.",
+           false, header_options},
+    Option{"payload", OptionType::choice, "body", "body|event",
+           "What is sent of each event: its body alone, or the event with its facts as the file endpoint writes it."},
+    Option{"batch", OptionType::choice, "single", "single|array|lines",
+           "One request for each event, or one for many: as a JSON array, or as JSON lines (application/x-ndjson). "
+           "Events whose templates come out differently never share one."},
+    Option{"results", OptionType::choice, "none", "none|expected",
+           "Whether the answer to a batch holds a result for each record; with none, its status counts for all."},
+    Option{"username", OptionType::text, "", "", "The user for basic authentication."},
+    Option{"password", OptionType::secret, "", "", "The password for basic authentication; read anew at each connect."},
+    Option{"bearer", OptionType::secret, "", "", "The token for Authorization: Bearer; read anew at each connect."},
+    Option{"signing_secret", OptionType::secret, "", "",
+           "Sign each request as Standard Webhooks has it, with this secret (whsec_ and base64, or any text)."},
+    Option{"signing_secret_old", OptionType::secret, "", "",
+           "A second secret to sign with, while receivers move from the old one to the new."},
+    Option{"idempotency_header", OptionType::text, "Idempotency-Key", "",
+           "The header that carries the message_id (for a batch: a hash of all); \"\" sends none."},
+    Option{"retry_on", OptionType::text_list, "", "",
+           "Statuses that are the event's failure and may pass, beside the usual ones, such as 404 or 4xx."},
+    Option{"dead_on", OptionType::text_list, "", "", "Statuses that make the event a dead letter."},
+    Option{"park_on", OptionType::text_list, "", "",
+           "Statuses that are the endpoint's failure: it stops consuming for a while."},
+    Option{"connect_timeout", OptionType::duration, "10s", "100ms..5m", "How long a connection may take to be made."},
+    Option{"response_bytes", OptionType::bytes, "1MiB", "1KiB..1GiB", "How much of an answer is read, decompressed."},
+    Option{"ca_file", OptionType::text, "", "",
+           "The certificate authorities (PEM) that may vouch for the server. Default: the system's."},
+    Option{"private_networks", OptionType::choice, "allow", "allow|refuse",
+           "Whether connections into private networks (and loopback, link-local) are made; looked at on the address "
+           "itself, so a name that resolves there is refused too."},
+    Option{"proxy", OptionType::choice, "none", "none|environment",
+           "Whether https_proxy and its kind in the environment are obeyed."},
+    state::guard_option,
+    state::guard_key_option,
+    state::seen_for_option,
+};
+
+void validate(const Settings& settings, std::vector<Problem>& problems) {
+  check_requests(settings, problems);
+  const Verdicts verdicts(settings, problems);
+}
+
+std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<HttpEndpoint>(component); }
+
+}  // namespace
+
+const EndpointKind& http_endpoint_kind() {
+  static const EndpointKind kind{
+      {"http", "sends each event, or batches of them, as HTTP requests: webhooks and simple APIs", options, validate},
+      make,
+      4,
+      true};
+  return kind;
+}
+
+}  // namespace muskrat

@@ -1,0 +1,141 @@
+"""Webhooks and endpoints in any language, through the real host."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+import yaml
+
+from harness import build as where
+from harness.http_server import HttpServer
+from harness.processes import wait_until
+
+
+@pytest.fixture
+def server():
+    server = HttpServer()
+    yield server
+    if server.running:
+        server.stop()
+
+
+def hook(server, **more):
+    return {"kind": "http", "subscribe": ["Frontend.Customer.*"], "url": server.url("/hook"), "circuit_first": "100ms",
+            "circuit_most": "200ms", **more}
+
+
+def stand(world, endpoints, **more):
+    return world.stand(endpoints=endpoints, consumer={"state": f"{world.folder}/state.sqlite"}, **more)
+
+
+def ids(server):
+    return [r["headers"]["idempotency-key"] for r in server.requests()]
+
+
+def test_http_endpoint_request_is_golden(world, server):
+    stand(world, {"hook": hook(server, batch="array", payload="event", headers=[{"name": "X-Source", "value": "{$source}"}],
+                               signing_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")})
+    world.customers(1, company='Löwe "&" Söhne\n')
+    request = wait_until(lambda: server.requests(), 20, "a request")[0]
+    text = f"{request['method']} {request['path']}\n"
+    text += "".join(f"{k}: {v}\n" for k, v in sorted(request["headers"].items())) + "\n" + request["body"] + "\n"
+    for pattern, word in [(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<message_id>"), (r"127\.0\.0\.1:\d+", "<host>"),
+                          (r'"epoch":\d+,"seq":\d+', '"epoch":<epoch>,"seq":<seq>'), (r"timestamp: \d+", "timestamp: <now>"),
+                          (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"), (r"v1,[\w+/]{43}=", "v1,<signature>"),
+                          (r"content-length: \d+", "content-length: <n>"), (r"muskrat/[\d.]+", "muskrat/<version>"),
+                          (r"accept-encoding: .*", "accept-encoding: <libcurl's>")]:
+        text = re.sub(pattern, word, text)
+    path = os.path.join(where.TOP, "test/golden/http_request.txt")
+    if os.environ.get("MUSKRAT_BLESS"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    with open(path, encoding="utf-8") as f:
+        assert text == f.read()
+
+
+def test_http_endpoint_killed_between_effect_and_record_repeats_the_same_call(world, server):
+    """kill -9 of the host inside the server's handler, once the request is there: it comes again under the same key."""
+    victim = []
+
+    def answer(request, nth):
+        if nth == 2:
+            os.kill(victim[0], signal.SIGKILL)
+        return 200, {}, b"{}"
+
+    stand(world, {"hook": hook(server, batch_size=1, lanes=1)}, consume=False)
+    server.answer = answer
+    consumer = world.program.consume()
+    victim.append(consumer.pid)
+    world.customers(1, 2, 3)
+    wait_until(lambda: len(server.requests()) >= 2, 20, "the deadly request")
+    consumer.wait(10)
+    world.program.consume()
+    wait_until(lambda: len(set(ids(server))) == 3 and world.broker.depth("muskrat.hook") == 0, 20, "all three")
+    seen = ids(server)
+    assert len(seen) == 4 and seen[1] == seen[2], "the call that was not recorded is repeated, and only that one"
+
+
+def test_http_endpoint_that_goes_down_holds_up_no_other_and_loses_nothing(world, server):
+    stand(world, {"hook": hook(server), "analytics": world.mirror()})
+    world.customers(1)
+    wait_until(lambda: len(server.requests()) == 1, 20, "the first")
+    port = server.port
+    server.stop()
+    world.customers(*range(2, 30))
+    world.wait_equal()
+    world.wait_log(world.consumer, "parked")
+    again = HttpServer(port=port)
+    try:
+        wait_until(lambda: {b["id"] for b in server.bodies() + again.bodies()} == set(range(1, 30)), 30, "the rest")
+        assert not world.broker.depth("muskrat.hook.dead")
+    finally:
+        again.stop()
+
+
+def test_http_endpoint_bad_record_is_a_dead_letter_and_its_neighbours_are_done(world, server):
+    def answer(request, nth):
+        bad = any(r["id"] == 5 for r in json.loads(request["body"]))
+        return (422 if bad else 200), {}, b"{}"
+
+    server.answer = answer
+    stand(world, {"hook": hook(server, batch="array", batch_age="200ms", lanes=1)})
+    world.customers(*range(1, 11))
+    wait_until(lambda: world.broker.depth("muskrat.hook.dead") == 1, 20, "the dead letter")
+    wait_until(lambda: world.broker.depth("muskrat.hook") == 0, 20, "the queue to be empty")
+    done = {r["id"] for q in server.requests() for r in json.loads(q["body"]) if not any(x["id"] == 5 for x in json.loads(q["body"]))}
+    assert done == set(range(1, 11)) - {5}
+
+
+def test_host_second_one_on_the_same_state_file_is_refused(world, server):
+    stand(world, {"hook": hook(server)})
+    config = f"{world.folder}/other.yaml"
+    with open(config, "w", encoding="utf-8") as f:
+        yaml.safe_dump({**world.program.config, "consumer": {"state": f"{world.folder}/state.sqlite", "listen": ""}}, f)
+    done = subprocess.run([world.program.binary, "consume", "--config", config], capture_output=True, text=True, timeout=20,
+                          check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode != 0 and "another muskrat consume" in done.stderr
+    world.customers(1)
+    wait_until(lambda: len(server.requests()) == 1, 20, "the first host to go on")
+
+
+def test_http_endpoint_state_in_postgresql_recognises_repeats(world, server):
+    world.stand(endpoints={"hook": hook(server)}, consumer={"state_dsn": world.target})
+    world.customers(1, 2)
+    wait_until(lambda: len(server.requests()) == 2, 20, "both")
+    wait_until(lambda: world.tsql("SELECT count(*)::int FROM muskrat_host.guard") == [(2,)], 20, "both to be recorded")
+
+
+def test_exec_endpoint_in_python_as_in_the_example(world):
+    program = os.path.join(where.TOP, "examples", "endpoint.py")
+    stand(world, {"greeter": {"kind": "exec", "subscribe": ["Frontend.Customer.Signup"],
+                              "command": ["/usr/bin/python3", program, f"{world.folder}/greeted"]}})
+    world.customers(1, 2)
+    world.sql("INSERT INTO customers (id, email) VALUES (3, 'nobody')")
+    wait_until(lambda: world.broker.depth("muskrat.greeter.dead") == 1, 20, "the dead letter")
+
+    def greeted():
+        with open(f"{world.folder}/greeted", encoding="utf-8") as f:
+            return f.read().splitlines()
+    wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 20, "both to be greeted")

@@ -1,0 +1,88 @@
+"""A scripted HTTP server: what it answers is a function, and every request is journalled."""
+import http.server
+import json
+import socket
+import socketserver
+import threading
+
+
+class HttpServer:
+    """`answer(request, nth)` returns (status, headers, body); a request is a dict with method, path, headers (lower case), body.
+
+    An answer of None closes the connection without one.
+    """
+
+    def __init__(self, answer=None, port=0):
+        self.answer = answer or (lambda request, nth: (200, {}, b"{}"))
+        self.journal, self.lock, self.connections = [], threading.Lock(), set()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self):
+                super().setup()
+                outer.connections.add(self.connection)
+
+            def finish(self):
+                outer.connections.discard(self.connection)
+                super().finish()
+
+            def serve(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                request = {"method": self.command, "path": self.path, "body": body.decode(),
+                           "headers": {k.lower(): v for k, v in self.headers.items()}}
+                with outer.lock:
+                    outer.journal.append(request)
+                    nth = len(outer.journal)
+                answer = outer.answer(request, nth)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, headers, text = answer
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(text))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+
+            def log_message(self, *_):
+                pass
+
+        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+            request_queue_size = 128
+
+            def handle_error(self, request, client_address):
+                pass  # a client that was killed
+
+        self.server = Server(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread.start()
+        self.running = True
+
+    def url(self, path="/"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def requests(self):
+        with self.lock:
+            return list(self.journal)
+
+    def bodies(self):
+        return [json.loads(r["body"]) for r in self.requests()]
+
+    def stop(self):
+        self.running = False
+        self.server.shutdown()
+        self.server.server_close()
+        for connection in list(self.connections):  # also those that are kept alive
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has gone by itself
+        self.thread.join()
