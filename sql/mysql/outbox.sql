@@ -8,8 +8,13 @@ CREATE DATABASE IF NOT EXISTS muskrat CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 -- commit order; it does not follow the commits of others. A confirmed event is deleted, or moved to the history.
 CREATE TABLE IF NOT EXISTS muskrat.outbox (
     id           BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    captured_at  DATETIME(6) NOT NULL,                                       -- UTC
-    message_id   CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,    -- a UUID
+    captured_at  DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
+    -- a UUID, version 7: milliseconds, then random bits
+    message_id   CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (LOWER(CONCAT(
+                     LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 65536000), 8, '0'), '-',
+                     LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 % 65536), 4, '0'),
+                     '-7', SUBSTR(HEX(RANDOM_BYTES(2)), 2), '-a', SUBSTR(HEX(RANDOM_BYTES(2)), 2), '-',
+                     HEX(RANDOM_BYTES(6))))),
     op           CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,     -- i u d t b e, as in PostgreSQL
     routing_key  VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     ordering_key LONGTEXT NOT NULL,
