@@ -17,14 +17,14 @@ WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-ca
 OPT       ?= -O2
 SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 BUG_FLAGS := $(if $(BUG),-DMUSKRAT_BUG_$(BUG))
-CPPFLAGS  += -I. -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
+CPPFLAGS  += -I. -I$(BUILD)/gen -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
 CXXFLAGS  += -std=c++20 $(OPT) -g -pthread $(WARNINGS) $(SAN_FLAGS)
 # libjq has no .pc file in Debian 12
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -pthread
 # ccache where there is one: builds of the same source again cost nothing
 CCACHE    := $(shell command -v ccache 2>/dev/null)
 
-LIB_DIRS  := $(shell find common relay consumer -type d)
+LIB_DIRS  := $(shell find common capture_mysql relay consumer -type d)
 LIB_SRC   := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.cpp))
 CLI_SRC   := $(wildcard cli/*.cpp)
 UNIT_SRC  := $(wildcard test/unit/test_*.cpp)
@@ -70,6 +70,13 @@ $(BUILD)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,compile,$<)
 	$(Q)$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# SQL that the program carries with it, as string literals.
+$(BUILD)/gen/mysql_%.inc: sql/mysql/%.sql
+	@mkdir -p $(@D)
+	@{ printf 'R"sql('; cat $<; printf ')sql"\n'; } >$@
+
+$(BUILD)/obj/cli/install.o: $(BUILD)/gen/mysql_outbox.inc $(BUILD)/gen/mysql_capture.inc
 
 $(UNIT_BIN) $(INTEGRATION_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(LIB)
 	@mkdir -p $(@D)

@@ -4,17 +4,21 @@
 #include <algorithm>
 #include <optional>
 
+#include "cli/attach_mysql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/mysql_catalog.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/json.hpp"
+#include "common/suggest.hpp"
 
 namespace muskrat::cli {
 namespace {
 
 constexpr const char* dsn_help =
-    "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass.";
+    "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass (MySQL: "
+    "MYSQL_PWD).";
 
 // A call of one of the extension's functions with the arguments that were given, each by name.
 class Call {
@@ -91,12 +95,18 @@ class Attach : public Command {
     arguments.text("--name", "NAME", name_, "Tells attachments of one table apart (default: OBJECT).");
     arguments.flag("--always", always_, "Capture also what replication writes.");
     arguments.flag("--replace", replace_, "Take the place of the attachment of the same name.");
+    arguments.flag("--refresh", refresh_,
+                   "MySQL: make the attachment anew, as it was asked for, from the table as it is now.");
     arguments.text("--dsn", "DSN", dsn_, dsn_help);
   }
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
-    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
+    const Component& source = find_component(config.sources, source_, "source");
+    if (source.kind == "mysql") return run_mysql(source);
+    if (refresh_)
+      throw UsageError("--refresh is for MySQL and MariaDB; PostgreSQL's triggers follow the table by themselves");
+    pg::Connection db = open_source(source, dsn_);
     Call call("attach");
     call.add("relation", table_);
     call.add("object", object_);
@@ -117,9 +127,45 @@ class Attach : public Command {
   }
 
  private:
+  // What only PostgreSQL can.
+  void refuse_others() const {
+    if (!truncate_.empty() && truncate_ != "-") {
+      throw UsageError("--truncate: MySQL and MariaDB have no triggers for TRUNCATE, so it cannot be captured");
+    }
+    if (always_) throw UsageError("--always: MySQL and MariaDB fire no triggers for what replication writes");
+  }
+
+  static void set_word(std::optional<std::string>& word, const std::string& given) {
+    if (given == "-") {
+      word.reset();
+    } else if (!given.empty()) {
+      word = given;
+    }
+  }
+
+  int run_mysql(const Component& source) const {
+    refuse_others();
+    capture_mysql::Options options;
+    options.object = object_;
+    options.columns = columns_json(columns_);
+    set_word(options.on_insert, insert_);
+    set_word(options.on_update, update_);
+    set_word(options.on_delete, delete_);
+    options.key = key_;
+    options.condition = condition_;
+    options.changes_of = changes_of_;
+    options.name = name_;
+    mysql::Connection db = open_mysql_server(source, dsn_);
+    require_installed(db, source_);
+    const Existing existing = refresh_ ? Existing::refresh : replace_ ? Existing::replace : Existing::refuse;
+    const std::string name = mysql_attach(db, table_, options, existing);
+    print((refresh_ ? "Refreshed " : "Attached ") + table_ + " of " + db.place() + " as " + harmless(name) + ".\n");
+    return exit_ok;
+  }
+
   std::string source_, table_, object_, insert_, update_, delete_, truncate_, columns_, condition_, name_, dsn_;
   std::vector<std::string> key_, changes_of_;
-  bool always_ = false, replace_ = false;
+  bool always_ = false, replace_ = false, refresh_ = false;
 };
 
 class Detach : public Command {
@@ -133,8 +179,10 @@ class Detach : public Command {
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
-    pg::Connection db = open_source(find_component(config.sources, source_, "source"), dsn_);
+    const Component& source = find_component(config.sources, source_, "source");
     if (objects_.empty()) objects_.emplace_back();
+    if (source.kind == "mysql") return run_mysql(source);
+    pg::Connection db = open_source(source, dsn_);
     for (const std::string& object : objects_) {
       Call call("detach");
       call.add("relation", table_);
@@ -146,6 +194,17 @@ class Detach : public Command {
   }
 
  private:
+  int run_mysql(const Component& source) const {
+    mysql::Connection db = open_mysql_server(source, dsn_);
+    require_installed(db, source_);
+    for (const std::string& object : objects_) {
+      const std::vector<std::string> gone = mysql_detach(db, table_, object);
+      const std::vector<std::string_view> names(gone.begin(), gone.end());
+      print("Detached " + table_ + " of " + db.place() + ": " + harmless(listed(names)) + ".\n");
+    }
+    return exit_ok;
+  }
+
   std::string source_, table_, dsn_;
   std::vector<std::string> objects_;
 };
@@ -153,7 +212,7 @@ class Detach : public Command {
 class Attached : public Command {
  public:
   explicit Attached(Arguments& arguments) {
-    arguments.positionals("SOURCE", sources_, "Only these sources (default: every source of kind postgres).");
+    arguments.positionals("SOURCE", sources_, "Only these sources (default: every database source).");
     arguments.flag("--json", json_, "One JSON object per attachment and line.");
     arguments.text("--dsn", "DSN", dsn_, dsn_help);
   }
@@ -162,14 +221,41 @@ class Attached : public Command {
     const Config config = load(globals);
     for (const std::string& name : sources_) find_component(config.sources, name, "source");
     for (const Component& source : config.sources) {
-      const bool wanted = sources_.empty() ? source.kind == "postgres"
+      const bool wanted = sources_.empty() ? source.kind == "postgres" || source.kind == "mysql"
                                            : std::find(sources_.begin(), sources_.end(), source.name) != sources_.end();
-      if (wanted) show(source);
+      if (wanted && source.kind == "mysql") {
+        show_mysql(source);
+      } else if (wanted) {
+        show(source);
+      }
     }
-    return exit_ok;
+    return problems_ ? exit_problems : exit_ok;
   }
 
  private:
+  // The row as muskrat.attached has it: what was asked for, and what is wrong now.
+  static std::string row_json(const Attachment& a) {
+    std::string json =
+        "{\"relation\":" +
+        json::quote(capture_mysql::quote_identifier(a.schema) + "." + capture_mysql::quote_identifier(a.table)) +
+        ",\"attachment\":" + json::quote(a.name) + "," + a.options.substr(1);
+    json.back() = ',';
+    return json + "\"triggers\":" + a.triggers +
+           ",\"problem\":" + (a.problem.empty() ? "null" : json::quote(a.problem)) + "}";
+  }
+
+  void show_mysql(const Component& source) {
+    mysql::Connection db = open_mysql_server(source, dsn_);
+    require_installed(db, source.name);
+    const std::vector<Attachment> attachments = mysql_attached(db);
+    if (!json_)
+      print("Source " + source.name + ", " + db.place() + ": " + counted(attachments.size(), "attachment") + "\n");
+    for (const Attachment& a : attachments) {
+      problems_ |= !a.problem.empty();
+      print(json_ ? with_source(source.name, row_json(a)) : readable(row_json(a)));
+    }
+  }
+
   void show(const Component& source) const {
     pg::Connection db = open_source(source, dsn_);
     const pg::Result rows =
@@ -204,7 +290,7 @@ class Attached : public Command {
 
   std::vector<std::string> sources_;
   std::string dsn_;
-  bool json_ = false;
+  bool json_ = false, problems_ = false;
 };
 
 }  // namespace

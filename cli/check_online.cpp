@@ -2,8 +2,10 @@
 
 #include <functional>
 
+#include "cli/attach_mysql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/mysql_catalog.hpp"
 #include "cli/terminal.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/state/store.hpp"
@@ -112,6 +114,23 @@ class Online {
     good(place + "the relay may read and mark the outbox");
     if (!hello.durability.empty()) bad(place + hello.durability);
     if (!hello.warning.empty()) bad(place + hello.warning);
+    mysql_attachments(db.connection(), place);
+  }
+
+  void mysql_attachments(mysql::Connection& db, const std::string& place) {
+    // The relay's user need not see them; what it may not see is not even there for it.
+    if (!sees_attachments(db))
+      return good(place + "attachments are not for this user to see; ask muskrat attached --dsn");
+    const std::vector<Attachment> attachments = mysql_attached(db);
+    if (attachments.empty()) bad(place + "no table is attached; see muskrat attach --help");
+    for (const Attachment& a : attachments) {
+      const std::string what = place + a.schema + "." + a.table + " as " + a.name;
+      if (a.problem.empty()) {
+        good(what);
+      } else {
+        bad(what + ": " + a.problem);
+      }
+    }
   }
 
   void attachments(pg::Connection& db, const std::string& place) {

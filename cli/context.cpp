@@ -73,7 +73,13 @@ pg::Connection open_source(const Component& source, const std::string& dsn, cons
   return pg::Connection::open(address, Deadline::in(connect_time), stop);
 }
 
-mysql_outbox::Db open_mysql_source(const Component& source, const std::string& dsn, const Stop* stop) {
+namespace {
+
+mysql::Address mysql_address(const Component& source, const std::string& dsn) {
+  if (source.kind != "mysql") {
+    throw UsageError("the source " + source.name + " is of kind " + source.kind + "; this works with kind mysql only" +
+                     (source.kind == "postgres" ? " (in PostgreSQL it is CREATE EXTENSION muskrat)" : ""));
+  }
   mysql::Address address;
   address.application_name = "muskrat cli";
   address.dsn = dsn.empty() ? source.settings.fresh_secret("dsn") : dsn;
@@ -82,7 +88,17 @@ mysql_outbox::Db open_mysql_source(const Component& source, const std::string& d
   } else if (const char* password = getenv("MYSQL_PWD"); password != nullptr) {
     address.password = password;
   }
-  return mysql_outbox::Db::open(address, connect_time, stop);
+  return address;
+}
+
+}  // namespace
+
+mysql_outbox::Db open_mysql_source(const Component& source, const std::string& dsn, const Stop* stop) {
+  return mysql_outbox::Db::open(mysql_address(source, dsn), connect_time, stop);
+}
+
+mysql::Connection open_mysql_server(const Component& source, const std::string& dsn) {
+  return mysql::Connection::open(mysql_address(source, dsn), Deadline::in(connect_time));
 }
 
 amqp::Connection open_broker(const Config& config, const std::string& name, const Stop* stop) {

@@ -8,6 +8,7 @@
 #include "cli/arguments.hpp"
 #include "common/amqp.hpp"
 #include "common/config.hpp"
+#include "common/mysql.hpp"
 #include "common/pg.hpp"
 #include "common/stop.hpp"
 #include "relay/sources/mysql_outbox_db.hpp"
@@ -36,6 +37,8 @@ pg::Connection open_source(const Component& source, const std::string& dsn, cons
 
 // The outbox of a source of kind mysql.
 mysql_outbox::Db open_mysql_source(const Component& source, const std::string& dsn, const Stop* stop = nullptr);
+// The same server, where there may be no outbox yet.
+mysql::Connection open_mysql_server(const Component& source, const std::string& dsn);
 
 amqp::Connection open_broker(const Config& config, const std::string& name, const Stop* stop = nullptr);
 

@@ -5,7 +5,7 @@
 namespace muskrat::cli {
 namespace {
 
-constexpr std::array<Verb, 12> list{{
+constexpr std::array<Verb, 13> list{{
     {"Set up", "check", "Say everything that is wrong with the configuration, and what it means.",
      "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Without\n"
      "--online, no server is asked.",
@@ -19,10 +19,19 @@ constexpr std::array<Verb, 12> list{{
      "  muskrat setup --dry-run\n"
      "  muskrat setup",
      make_setup},
+    {"Set up", "install", "Put Muskrat's tables on a MySQL or MariaDB server.",
+     "Makes the database muskrat with the outbox, and the locked account muskrat_capture that owns the triggers. Can "
+     "be\n"
+     "run again at any time, and after an upgrade of Muskrat must be; what is there stays. It needs an administrator:\n"
+     "see --dsn. In PostgreSQL, CREATE EXTENSION muskrat does this.",
+     "  muskrat install shop --dsn mysql://root@localhost/?socket=/run/mysqld/mysqld.sock\n"
+     "  muskrat install shop --dry-run | mariadb",
+     make_install},
     {"Set up", "attach", "Capture the changes of a table.",
-     "Calls muskrat.attach() in the source's database. OBJECT is <Source>.<Object>, the first two words of the\n"
-     "routing key; the third is the action word given here for each operation. It needs the rights of the table's\n"
-     "owner and the role muskrat_attach: give such a user with --dsn, its password in PGPASSWORD or ~/.pgpass.",
+     "Calls muskrat.attach() in the source's database; in MySQL and MariaDB it makes the triggers itself. OBJECT is\n"
+     "<Source>.<Object>, the first two words of the routing key; the third is the action word given here for each\n"
+     "operation. It needs the rights of the table's owner and the role muskrat_attach (in MySQL an administrator's):\n"
+     "give such a user with --dsn, its password in PGPASSWORD, ~/.pgpass or MYSQL_PWD.",
      "  muskrat attach frontend customers Frontend.Customer --insert Signup --update Update --delete Cancel \\\n"
      "      --columns '[\"id\", \"email\", {\"subscription\": [\"volume\", \"rate\"]}]'\n"
      "  muskrat attach frontend customers Frontend.Customer --name plan --columns id,plan \\\n"

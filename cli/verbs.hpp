@@ -10,6 +10,7 @@ namespace muskrat::cli {
 
 std::unique_ptr<Command> make_check(Arguments& arguments);
 std::unique_ptr<Command> make_setup(Arguments& arguments);
+std::unique_ptr<Command> make_install(Arguments& arguments);
 std::unique_ptr<Command> make_attach(Arguments& arguments);
 std::unique_ptr<Command> make_detach(Arguments& arguments);
 std::unique_ptr<Command> make_attached(Arguments& arguments);

@@ -24,9 +24,10 @@ CREATE TABLE IF NOT EXISTS muskrat.attachments (
 SET sql_mode = 'NO_ENGINE_SUBSTITUTION';
 DELIMITER $$
 
--- A DOUBLE's digits as PostgreSQL writes them: the server's are the shortest already, its exponents have no sign.
+-- A DOUBLE's digits as PostgreSQL writes them: the server's are the shortest already, but its exponents have no sign and
+-- begin elsewhere. `most` digits stand before the point at most (15; of a FLOAT 6).
 DROP FUNCTION IF EXISTS muskrat.number_text $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.number_text(digits VARCHAR(400) CHARACTER SET ascii) RETURNS VARCHAR(400) CHARACTER SET ascii
+CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.number_text(digits VARCHAR(400) CHARACTER SET ascii, most INT) RETURNS VARCHAR(400) CHARACTER SET ascii
     DETERMINISTIC NO SQL SQL SECURITY DEFINER
 BEGIN
     DECLARE sign VARCHAR(1) CHARACTER SET ascii DEFAULT IF(LEFT(digits, 1) = '-', '-', '');
@@ -45,7 +46,7 @@ BEGIN
     END IF;
     SET exponent = exponent + LENGTH(whole) - 1 - (LENGTH(CONCAT(whole, fraction)) - LENGTH(significant));
     SET significant = TRIM(TRAILING '0' FROM significant);
-    IF exponent < -4 OR exponent >= 15 THEN
+    IF exponent < -4 OR exponent >= most THEN
         RETURN CONCAT(sign, LEFT(significant, 1), IF(LENGTH(significant) > 1, CONCAT('.', SUBSTR(significant, 2)), ''), 'e',
                       IF(exponent < 0, '-', '+'), LPAD(ABS(exponent), GREATEST(2, LENGTH(ABS(exponent))), '0'));
     ELSEIF exponent < 0 THEN
@@ -66,18 +67,19 @@ BEGIN
     DECLARE shown VARCHAR(64) CHARACTER SET ascii;
     DECLARE again FLOAT;
     IF value = 0 THEN
-        RETURN muskrat.number_text(CONCAT(value));
+        RETURN muskrat.number_text(CONCAT(value), 6);
     END IF;
     SET power = FLOOR(LOG10(ABS(value)));
     WHILE digits <= 9 DO
         SET shown = CONCAT(ROUND(value / POW(10, power), digits - 1), 'e', power);
         SET again = CAST(shown AS DOUBLE);
-        IF again + 0e0 = value THEN
-            RETURN muskrat.number_text(shown);
+        -- what rounds beyond the largest FLOAT was cut down to it
+        IF again + 0e0 = value AND ABS(CAST(shown AS DOUBLE)) < 3.4028235677973366e38 THEN
+            RETURN muskrat.number_text(shown, 6);
         END IF;
         SET digits = digits + 1;
     END WHILE;
-    RETURN muskrat.number_text(CONCAT(value));
+    RETURN muskrat.number_text(CONCAT(value), 6);
 END $$
 
 SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION' $$

@@ -1,0 +1,26 @@
+// SQL that writes one column's value as JSON text: the same text that PostgreSQL's side writes for the same value.
+//
+// Used by body_sql.cpp and generator.cpp. Pure text; docs/mysql.md has the table of types.
+#pragma once
+
+#include <string>
+
+#include "capture_mysql/table.hpp"
+
+namespace muskrat::capture_mysql {
+
+// Why a column cannot be captured; "" when it can.
+std::string column_problem(const Column& column);
+
+// `row` is OLD or NEW. The expression is SQL NULL only where the text outgrows max_allowed_packet.
+std::string value_sql(const Column& column, const std::string& row, bool mariadb);
+// As an ordering key has it: numbers without trailing zeros.
+std::string key_value_sql(const Column& column, const std::string& row, bool mariadb);
+// True when OLD and NEW differ in any byte.
+std::string changed_sql(const Column& column);
+
+// May be long enough to be left out of a body that is too large.
+bool may_be_large(const Column& column);
+bool is_number(const Column& column);
+
+}  // namespace muskrat::capture_mysql

@@ -1,0 +1,192 @@
+#include "cli/mysql_catalog.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "cli/context.hpp"
+#include "common/suggest.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+using capture_mysql::Column;
+using capture_mysql::Refused;
+using capture_mysql::Table;
+
+mysql::Result ask(mysql::Connection& db, const std::string& sql, const TableName& name) {
+  const std::array<mysql::Param, 2> params{name.schema, name.name};
+  return db.exec(sql, params, Deadline::in(answer_time));
+}
+
+// MariaDB keeps JSON as text with a CHECK that it made.
+std::vector<std::string> json_columns(mysql::Connection& db, const TableName& name) {
+  std::vector<std::string> columns;
+  if (!db.mariadb()) return columns;
+  const mysql::Result rows = ask(db,
+                                 "SELECT constraint_name, check_clause FROM information_schema.check_constraints "
+                                 "WHERE constraint_schema = ? AND table_name = ? AND level = 'Column'",
+                                 name);
+  for (int i = 0; i < rows.rows(); ++i) {
+    const std::string column(rows.text(i, 0));
+    if (rows.text(i, 1) == "json_valid(" + capture_mysql::quote_identifier(column) + ")") columns.push_back(column);
+  }
+  return columns;
+}
+
+std::vector<Column> read_columns(mysql::Connection& db, const TableName& name) {
+  const std::vector<std::string> json = json_columns(db, name);
+  const mysql::Result rows =
+      ask(db,
+          "SELECT column_name, LOWER(data_type), LOWER(column_type), COALESCE(character_set_name, ''), "
+          "COALESCE(datetime_precision, numeric_scale, 0), extra LIKE '%INVISIBLE%' "
+          "FROM information_schema.columns WHERE table_schema = ? AND table_name = ? "
+          "ORDER BY ordinal_position",
+          name);
+  std::vector<Column> columns;
+  for (int i = 0; i < rows.rows(); ++i) {
+    Column c{std::string(rows.text(i, 0)), std::string(rows.text(i, 1)),       std::string(rows.text(i, 2)),
+             std::string(rows.text(i, 3)), static_cast<int>(rows.int64(i, 4)), rows.boolean(i, 5)};
+    if (std::find(json.begin(), json.end(), c.name) != json.end()) c.data_type = "json";
+    columns.push_back(std::move(c));
+  }
+  return columns;
+}
+
+// Why a table of this kind cannot be captured; "" when it can.
+std::string kind_problem(std::string_view type, std::string_view engine) {
+  if (type.find("VIEW") != std::string_view::npos) return "it is a view; attach the tables under it";
+  if (type == "TEMPORARY") return "it is a temporary table";
+  if (engine != "InnoDB") {
+    return "its engine is " + std::string(engine) +
+           ", which has no transactions: events of writes that failed half-way would stay; ALTER TABLE … ENGINE = "
+           "InnoDB";
+  }
+  return "";
+}
+
+[[noreturn]] void no_table(mysql::Connection& db, const TableName& name) {
+  const mysql::Result rows =
+      ask(db, "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_name <> ?", name);
+  std::vector<std::string_view> names;
+  for (int i = 0; i < rows.rows(); ++i) names.push_back(rows.text(i, 0));
+  throw Refused("there is no table " + capture_mysql::quote_identifier(name.schema) + "." +
+                capture_mysql::quote_identifier(name.name) + ", or this user may not see it" +
+                did_you_mean(name.name, names));
+}
+
+std::string part_of(const std::string& text, size_t& at) {
+  std::string part;
+  if (at < text.size() && text[at] == '`') {
+    for (++at; at < text.size(); ++at) {
+      if (text[at] == '`' && (++at >= text.size() || text[at] != '`')) return part;
+      part += text[at];
+    }
+    throw Refused("the name " + text + " has a backtick without its pair");
+  }
+  while (at < text.size() && text[at] != '.') part += text[at++];
+  return part;
+}
+
+}  // namespace
+
+TableName table_named(mysql::Connection& db, const std::string& text) {
+  size_t at = 0;
+  TableName name;
+  name.name = part_of(text, at);
+  if (at < text.size() && text[at] == '.') {
+    name.schema = name.name;
+    name.name = part_of(text, ++at);
+  } else {
+    name.schema = db.exec("SELECT COALESCE(DATABASE(), '')", Deadline::in(answer_time)).text(0, 0);
+  }
+  if (at < text.size() || name.name.empty() || name.schema.empty()) {
+    throw Refused("\"" + text +
+                  "\" names no table; write database.table, in backticks where a name has a dot: `a.b`.`c`");
+  }
+  return name;
+}
+
+std::optional<Table> read_table(mysql::Connection& db, const TableName& name) {
+  Table table;
+  table.schema = name.schema;
+  table.name = name.name;
+  table.mariadb = db.mariadb();
+  table.columns = read_columns(db, name);
+  if (table.columns.empty()) return std::nullopt;
+  const mysql::Result key = ask(db,
+                                "SELECT column_name FROM information_schema.statistics WHERE table_schema = ? AND "
+                                "table_name = ? AND index_name = 'PRIMARY' ORDER BY seq_in_index",
+                                name);
+  for (int i = 0; i < key.rows(); ++i) table.primary_key.emplace_back(key.text(i, 0));
+  return table;
+}
+
+Table require_table(mysql::Connection& db, const TableName& name) {
+  const mysql::Result found = ask(db,
+                                  "SELECT table_type, COALESCE(engine, '') FROM information_schema.tables "
+                                  "WHERE table_schema = ? AND table_name = ?",
+                                  name);
+  if (found.rows() == 0) no_table(db, name);
+  if (name.schema == "muskrat") throw Refused("Muskrat's own tables cannot be captured");
+  const std::string problem = kind_problem(found.text(0, 0), found.text(0, 1));
+  if (!problem.empty())
+    throw Refused("table " + capture_mysql::quote_identifier(name.name) + " cannot be captured: " + problem);
+  std::optional<Table> table = read_table(db, name);
+  if (!table) no_table(db, name);
+  return *table;
+}
+
+void require_server(mysql::Connection& db) {
+  const mysql::Result r = db.exec("SELECT @@global.log_bin, @@global.binlog_format", Deadline::in(answer_time));
+  if (r.boolean(0, 0) && r.text(0, 1) == "STATEMENT") {
+    throw Refused(
+        "binlog_format is STATEMENT: replicas would run the triggers themselves and give events other ids than the "
+        "primary; set binlog_format = ROW (or MIXED) in the server's configuration");
+  }
+}
+
+bool sees_attachments(mysql::Connection& db) {
+  return db.exec(
+               "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muskrat' AND table_name = "
+               "'attachments'",
+               Deadline::in(answer_time))
+             .int64(0, 0) > 0;
+}
+
+void require_installed(mysql::Connection& db, const std::string& source) {
+  if (sees_attachments(db)) return;
+  throw Failure(Remedy::stop, "Muskrat's tables are not on " + db.place() +
+                                  ", or this user may not see them; an administrator runs: muskrat install " + source);
+}
+
+std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& name) {
+  const mysql::Result rows = ask(
+      db,
+      "SELECT constraint_name, referenced_table_name, CONCAT_WS(' and ', IF(delete_rule IN ('CASCADE', 'SET NULL', "
+      "'SET "
+      "DEFAULT'), CONCAT('ON DELETE ', delete_rule), NULL), IF(update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'), "
+      "CONCAT('ON UPDATE ', update_rule), NULL)) AS rules FROM information_schema.referential_constraints "
+      "WHERE constraint_schema = ? AND table_name = ? HAVING rules <> ''",
+      name);
+  std::vector<std::string> found;
+  for (int i = 0; i < rows.rows(); ++i) {
+    found.push_back("foreign key " + std::string(rows.text(i, 0)) + " (" + std::string(rows.text(i, 2)) + " from " +
+                    std::string(rows.text(i, 1)) +
+                    ") writes this table without firing its triggers: those changes are "
+                    "not captured");
+  }
+  return found;
+}
+
+std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& name) {
+  const mysql::Result rows =
+      ask(db,
+          "SELECT trigger_name FROM information_schema.triggers WHERE event_object_schema = ? AND "
+          "event_object_table = ? ORDER BY trigger_name",
+          name);
+  std::vector<std::string> names;
+  for (int i = 0; i < rows.rows(); ++i) names.emplace_back(rows.text(i, 0));
+  return names;
+}
+
+}  // namespace muskrat::cli

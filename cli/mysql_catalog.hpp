@@ -1,0 +1,41 @@
+// What attaching reads of a MySQL or MariaDB server: the table, and what there would be in the way.
+//
+// Used by attach_mysql.cpp and check_online.cpp. Neighbour: capture_mysql/, which makes SQL of it and asks no server.
+// Thread rule: the main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture_mysql/table.hpp"
+#include "common/mysql.hpp"
+
+namespace muskrat::cli {
+
+struct TableName {
+  std::string schema, name;
+};
+
+// `database.table`, each part in backticks where it has a dot or a backtick; without a database it is the connection's.
+TableName table_named(mysql::Connection& db, const std::string& text);
+
+// nullopt when there is no such table, or none that this user may see.
+std::optional<capture_mysql::Table> read_table(mysql::Connection& db, const TableName& name);
+// The same; Refused when there is none, with the nearest name, or when its kind cannot be captured.
+capture_mysql::Table require_table(mysql::Connection& db, const TableName& name);
+
+// Refused when the server would capture nothing or break replication.
+void require_server(mysql::Connection& db);
+// Whether this user may read muskrat.attachments.
+bool sees_attachments(mysql::Connection& db);
+// Failure{stop} that names `muskrat install` when it may not, for want of the table or of the right.
+void require_installed(mysql::Connection& db, const std::string& source);
+
+// Foreign keys whose cascades write this table without firing its triggers, one sentence each.
+std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& name);
+
+// The triggers that the table has.
+std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& name);
+
+}  // namespace muskrat::cli
