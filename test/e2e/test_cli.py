@@ -20,7 +20,7 @@ from harness.program import Program
 
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
-VERBS = ["check", "setup", "attach", "detach", "attached", "relay", "consume", "status", "tail", "dead list", "docs options", "accept"]
+VERBS = ["check", "setup", "install", "attach", "detach", "attached", "relay", "consume", "status", "tail", "dead list", "docs options", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):
