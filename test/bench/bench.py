@@ -25,6 +25,7 @@ from harness.processes import clear_leftovers  # noqa: E402
 
 import capture  # noqa: E402
 import delivery  # noqa: E402
+import mysql_source  # noqa: E402
 from measure import Bare, say  # noqa: E402
 
 # The figures each comparison yields, and the function that makes it, in the order in which they run.
@@ -35,6 +36,7 @@ COMPARISONS = [
     (["capture_update_ratio"], capture.updates),
     (["tables_scaling"], capture.tables),
     (["relay_publish_ratio", "relay_rss_mb"], delivery.publish),
+    (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
     (["consume_postgres_ratio", "consume_rss_mb"], delivery.consume),
     (["latency_p50_ms", "latency_p99_ms"], delivery.latency),
     (["latency_idle_p50_ms"], delivery.latency_idle),
