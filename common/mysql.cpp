@@ -87,13 +87,15 @@ std::string tidy(const char* text, const std::string& secret) {
 int Result::rows() const { return columns_ == 0 ? 0 : static_cast<int>(cells_.size()) / columns_; }
 int Result::columns() const { return columns_; }
 
-bool Result::null(int row, int column) const {
-  return cells_.at(static_cast<size_t>(row * columns_ + column)).data == nullptr;
+bool Result::null(int row, int column) const { return cell(row, column).data == nullptr; }
+
+const Result::Cell& Result::cell(int row, int column) const {
+  return cells_.at(static_cast<size_t>(row) * static_cast<size_t>(columns_) + static_cast<size_t>(column));
 }
 
 std::string_view Result::text(int row, int column) const {
-  const Cell& cell = cells_.at(static_cast<size_t>(row * columns_ + column));
-  return cell.data == nullptr ? std::string_view() : std::string_view(cell.data, cell.size);
+  const Cell& found = cell(row, column);
+  return found.data == nullptr ? std::string_view() : std::string_view(found.data, found.size);
 }
 
 int64_t Result::int64(int row, int column) const {

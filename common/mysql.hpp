@@ -110,6 +110,7 @@ class Result {
     const char* data;
     unsigned long size;
   };
+  const Cell& cell(int row, int column) const;
   std::vector<Cell> cells_;
   int64_t affected_ = 0, insert_id_ = 0;
   int columns_ = 0;

@@ -1,6 +1,6 @@
 // PollPace and PgSnapshot: the small pure parts of the postgres source.
-#include "relay/sources/pg_snapshot.hpp"
 #include "relay/poll_pace.hpp"
+#include "relay/sources/pg_snapshot.hpp"
 #include "test/unit/unit.hpp"
 
 using namespace muskrat;

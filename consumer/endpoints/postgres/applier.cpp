@@ -90,7 +90,9 @@ void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Res
 
 void Applier::apply(std::span<const Event* const> batch, const std::vector<const Row*>& rows,
                     std::vector<Outcome>& outcomes, Deadline deadline) {
-  const std::vector<Group> groups = group_rows(rows, targets_);
+  std::vector<std::string> tables;
+  for (const Target& target : targets_) tables.push_back(target.identity);
+  const std::vector<Group> groups = sql::group_rows(rows, tables);
   std::vector<Request> requests;
   requests.reserve(groups.size());
   for (const Group& group : groups) requests.push_back(request_of(batch, group, deadline));

@@ -81,7 +81,7 @@ class PostgresEndpoint : public Endpoint {
 
   static std::vector<Route> checked_routes(const Settings& settings) {
     std::vector<Problem> problems;
-    auto routes = read_routes(settings, problems);
+    auto routes = sql::read_routes(settings, problems);
     if (!problems.empty()) throw Failure(Remedy::stop, problems.front().text);
     return routes;
   }
@@ -118,7 +118,10 @@ class PostgresEndpoint : public Endpoint {
     if (!body) return outcome = Outcome::dead("the body is not JSON: " + why), false;
     for (size_t r = 0; r < routes_.size(); ++r) {
       if (!routes_[r].takes(event.routing_key)) continue;
-      auto row = row_of(event, body->root(), routes_[r], targets_[r], why);
+      const auto text_of = [&](size_t column, const FieldValue& field, std::string& because) {
+        return targets_[r].columns[column].text_of(field, because);
+      };
+      auto row = sql::row_of(event, body->root(), routes_[r], text_of, why);
       if (!row) return outcome = Outcome::dead(why), false;
       row->event = index;
       row->route = r;
@@ -209,12 +212,12 @@ std::span<const Option> endpoint_options() {
       Option{"seen_for", OptionType::duration, "30d", "1h..3650d",
              "How long the message ids of append routes are remembered; longer than the outbox's retention and the "
              "longest time an event can wait in the queue."},
-      Option{"routes", OptionType::records, "", "", "Which events go into which table.", true, route_options()},
+      Option{"routes", OptionType::records, "", "", "Which events go into which table.", true, sql::route_options()},
   };
   return options;
 }
 
-void validate(const Settings& settings, std::vector<Problem>& problems) { read_routes(settings, problems); }
+void validate(const Settings& settings, std::vector<Problem>& problems) { sql::read_routes(settings, problems); }
 
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<PostgresEndpoint>(component); }
 

@@ -7,10 +7,15 @@
 
 #include <string>
 
-#include "consumer/endpoints/postgres/rows.hpp"
 #include "consumer/endpoints/postgres/state.hpp"
+#include "consumer/endpoints/postgres/target.hpp"
+#include "consumer/endpoints/sql/rows.hpp"
 
 namespace muskrat::postgres {
+
+using sql::Effect;
+using sql::Group;
+using sql::Row;
 
 // Parameters, in order: n int[]; guarded: scope int[], identity text[], and for upsert and remove epoch bigint[], seq
 // bigint[]; then a text[] for each column of columns_of(). `siblings`: how many scopes a remove marks.

@@ -10,9 +10,11 @@
 #include "common/json.hpp"
 #include "common/mapping.hpp"
 #include "common/pg.hpp"
-#include "consumer/endpoints/postgres/route.hpp"
+#include "consumer/endpoints/sql/route.hpp"
 
 namespace muskrat::postgres {
+
+using sql::Route;
 
 struct Column {
   enum class Form { plain, json, bytes, range, multirange };

@@ -1,11 +1,11 @@
-#include "consumer/endpoints/postgres/rows.hpp"
+#include "consumer/endpoints/sql/rows.hpp"
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 #include <unordered_map>
 
-namespace muskrat::postgres {
+namespace muskrat::sql {
 namespace {
 
 Effect effect_of(const Event& event, const Route& route) {
@@ -13,13 +13,13 @@ Effect effect_of(const Event& event, const Route& route) {
   return event.op == Op::remove ? Effect::remove : Effect::upsert;
 }
 
-bool take_values(const MappedRecord& record, const Target& target, const Route& route, Row& row, std::string& why) {
+bool take_values(const MappedRecord& record, const TextOf& text_of, const Route& route, Row& row, std::string& why) {
   for (size_t i = 0; i < record.fields.size(); ++i) {
     const FieldValue& field = record.fields[i];
     row.present.push_back(field.state != FieldValue::State::absent);
     row.values.emplace_back();
     if (field.state != FieldValue::State::value) continue;
-    row.values.back() = target.columns[i].text_of(field, why);
+    row.values.back() = text_of(i, field, why);
     if (row.values.back()) continue;
     why = "column " + route.fields.names()[i] + ": " + why;
     return false;
@@ -51,13 +51,13 @@ bool take_key(const MappedRecord& record, const Route& route, Row& row, std::str
 
 }  // namespace
 
-std::optional<Row> row_of(const Event& event, const json::Value& body, const Route& route, const Target& target,
+std::optional<Row> row_of(const Event& event, const json::Value& body, const Route& route, const TextOf& text_of,
                           std::string& why) {
   const auto record = route.fields.apply(event, body, why);
   if (!record) return std::nullopt;
   Row row;
   row.effect = effect_of(event, route);
-  if (!take_values(*record, target, route, row, why)) return std::nullopt;
+  if (!take_values(*record, text_of, route, row, why)) return std::nullopt;
   if (row.effect == Effect::append) {
     row.identity = event.message_id;
     row.guarded = !event.message_id.empty();
@@ -68,15 +68,14 @@ std::optional<Row> row_of(const Event& event, const json::Value& body, const Rou
   return row;
 }
 
-std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<Target>& targets) {
+std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables) {
   using Kind = std::tuple<size_t, size_t, Effect, bool, std::vector<bool>>;  // round, route, …
   std::map<Kind, Group> groups;
   std::unordered_map<std::string, size_t> rounds;
   for (const Row* row : rows) {
     size_t round = 0;
     if (!row->identity.empty()) {
-      const std::string place =
-          row->effect == Effect::append ? std::to_string(row->route) : targets[row->route].identity;
+      const std::string place = row->effect == Effect::append ? std::to_string(row->route) : tables[row->route];
       round = rounds[place + '\n' + row->identity]++;
     }
     // A delete sends its key alone: which other columns the event has makes no difference.
@@ -96,4 +95,4 @@ std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::ve
   return ordered;
 }
 
-}  // namespace muskrat::postgres
+}  // namespace muskrat::sql

@@ -1,6 +1,7 @@
 // A route: which events go into which table, and how.
 //
-// Used by the postgres endpoint; read from the option `routes` and checked at load. Pure. Thread rule: immutable.
+// Used by the endpoints postgres and mysql; read from the option `routes` and checked at load. Pure. Thread rule:
+// immutable.
 #pragma once
 
 #include <string>
@@ -10,7 +11,7 @@
 #include "common/mapping.hpp"
 #include "common/options.hpp"
 
-namespace muskrat::postgres {
+namespace muskrat::sql {
 
 OptionTable route_options();
 
@@ -29,4 +30,4 @@ struct Route {
 // What it finds wrong is appended to `problems`.
 std::vector<Route> read_routes(const Settings& settings, std::vector<Problem>& problems);
 
-}  // namespace muskrat::postgres
+}  // namespace muskrat::sql

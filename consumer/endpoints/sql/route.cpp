@@ -1,4 +1,4 @@
-#include "consumer/endpoints/postgres/route.hpp"
+#include "consumer/endpoints/sql/route.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "common/event.hpp"
 
-namespace muskrat::postgres {
+namespace muskrat::sql {
 namespace {
 
 void read_patterns(const Settings& record, Route& route, std::vector<Problem>& problems) {
@@ -92,4 +92,4 @@ std::vector<Route> read_routes(const Settings& settings, std::vector<Problem>& p
   return routes;
 }
 
-}  // namespace muskrat::postgres
+}  // namespace muskrat::sql

@@ -1,0 +1,165 @@
+#include "consumer/endpoints/mysql/target.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+#include "common/json.hpp"
+
+namespace muskrat::mysql_target {
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) { throw Failure(Remedy::reconnect, why); }
+
+Column::Form form_of(std::string_view type, bool json_checked) {
+  if (type == "json" || json_checked) return Column::Form::json;
+  if (type.ends_with("blob") || type.ends_with("binary")) return Column::Form::bytes;
+  if (type == "datetime" || type == "timestamp") return Column::Form::time;
+  if (type.ends_with("int") || type == "decimal" || type == "float" || type == "double" || type == "bit")
+    return Column::Form::number;
+  return type.ends_with("text") || type.ends_with("char") ? Column::Form::text : Column::Form::plain;
+}
+
+struct Table {
+  std::string database, name;
+};
+
+// "database.table", or a table of the connection's database.
+Table find_table(mysql::Connection& connection, const std::string& written, Deadline deadline) {
+  const size_t dot = written.find('.');
+  const std::string database = dot == std::string::npos ? "" : written.substr(0, dot);
+  const std::string name = dot == std::string::npos ? written : written.substr(dot + 1);
+  const mysql::Param params[] = {database, name};
+  const auto rows = connection.exec(
+      "SELECT table_schema, table_name, engine FROM information_schema.tables WHERE table_schema = "
+      "COALESCE(NULLIF(?, ''), DATABASE()) AND table_name = ?",
+      params, deadline);
+  if (rows.rows() == 0)
+    refuse("table " + written + " does not exist in " + connection.place() +
+           " (or this user may not see it); create it, deliveries go on by themselves");
+  if (rows.text(0, 2) != "InnoDB")
+    refuse("table " + written + " is not InnoDB: a batch could not be rolled back; ALTER TABLE … ENGINE = InnoDB");
+  return {std::string(rows.text(0, 0)), std::string(rows.text(0, 1))};
+}
+
+std::map<std::string, Column> columns_of(mysql::Connection& connection, const Table& table, Deadline deadline) {
+  // MariaDB's JSON is LONGTEXT with a check that json_valid holds.
+  const std::string checked = connection.mariadb()
+                                  ? "EXISTS (SELECT 1 FROM information_schema.check_constraints k WHERE "
+                                    "k.constraint_schema = c.table_schema AND k.table_name = c.table_name AND "
+                                    "k.check_clause = CONCAT('json_valid(`', c.column_name, '`)'))"
+                                  : "0";
+  const mysql::Param params[] = {table.database, table.name};
+  const auto rows = connection.exec("SELECT c.column_name, c.data_type, " + checked +
+                                        " FROM information_schema.columns c WHERE c.table_schema = ? AND "
+                                        "c.table_name = ?",
+                                    params, deadline);
+  std::map<std::string, Column> columns;
+  for (int i = 0; i < rows.rows(); ++i) {
+    const std::string name(rows.text(i, 0));
+    columns[name] = {mysql::Connection::quote_identifier(name), form_of(rows.text(i, 1), rows.boolean(i, 2))};
+  }
+  return columns;
+}
+
+void check_unique_index(mysql::Connection& connection, const sql::Route& route, const Table& table, Deadline deadline) {
+  std::map<std::string, bool> key;
+  std::string names;
+  for (const size_t column : route.key) {
+    key[route.fields.names()[column]] = true;
+    names += (names.empty() ? "" : ", ") + route.fields.names()[column];
+  }
+  const mysql::Param params[] = {table.database, table.name};
+  const auto rows = connection.exec(
+      "SELECT index_name, column_name, sub_part IS NOT NULL OR column_name IS NULL FROM information_schema.statistics "
+      "WHERE table_schema = ? AND table_name = ? AND non_unique = 0 ORDER BY index_name",
+      params, deadline);
+  std::map<std::string, std::pair<size_t, bool>> fits;  // index → how many columns; all of them the key's, and whole
+  for (int i = 0; i < rows.rows(); ++i) {
+    auto& [count, good] = fits.try_emplace(std::string(rows.text(i, 0)), 0, true).first->second;
+    ++count;
+    good = good && key.contains(std::string(rows.text(i, 1))) && !rows.boolean(i, 2);
+  }
+  for (const auto& [index, fit] : fits)
+    if (fit.second && fit.first == key.size()) return;
+  refuse("table " + route.table + " has no unique index on (" + names + "), which the route's key needs; ALTER TABLE " +
+         route.table + " ADD UNIQUE (" + names + "), or correct the key");
+}
+
+}  // namespace
+
+std::string utc_time(const std::string& iso) {
+  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
+  // NOLINTNEXTLINE(cert-err34-c): what does not fit goes to the server as it is, which refuses it
+  if (std::sscanf(iso.c_str(), "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
+                  &used) != 6 ||
+      used == 0)
+    return iso;
+  auto at = static_cast<size_t>(used);
+  std::string fraction;
+  if (at < iso.size() && iso[at] == '.') {
+    const size_t end = std::min(iso.find_first_not_of("0123456789", at + 1), iso.size());
+    fraction = iso.substr(at, end - at);
+    at = end;
+  }
+  int hours = 0, minutes = 0;
+  const std::string zone = iso.substr(at);
+  if (zone.empty()) return iso.substr(0, 10) + " " + iso.substr(11);
+  char sign = '+';
+  // NOLINTNEXTLINE(cert-err34-c)
+  if (zone != "Z" && std::sscanf(zone.c_str(), "%c%2d:%2d", &sign, &hours, &minutes) < 2) return iso;
+  using namespace std::chrono;
+  const sys_seconds local = sys_days(std::chrono::year(year) / month / day) + std::chrono::hours(hour) +
+                            std::chrono::minutes(minute) + seconds(second);
+  const auto offset = std::chrono::hours(hours) + std::chrono::minutes(minutes);
+  const sys_seconds utc = sign == '-' ? local + offset : local - offset;
+  const auto date = floor<days>(utc);
+  const year_month_day ymd(date);
+  const hh_mm_ss time(utc - date);
+  char text[64];
+  (void)std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d:%02d", static_cast<int>(ymd.year()),
+                      static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()),
+                      static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                      static_cast<int>(time.seconds().count()));
+  return text + fraction;
+}
+
+std::string Column::from_text(const std::string& literal) const {
+  return form == Form::bytes ? "FROM_BASE64(" + literal + ")" : literal;
+}
+
+std::optional<std::string> Column::text_of(const FieldValue& field, std::string& why) const {
+  const bool structured = field.json || field.number || field.boolean;
+  if (form == Form::json) return structured ? field.text : json::quote(field.text);
+  if (field.json && form != Form::text) {
+    why = "a JSON array or object where the column takes a single value";
+    return std::nullopt;
+  }
+  if (field.boolean && form != Form::text) return field.text == "true" ? "1" : "0";
+  if (form == Form::bytes &&
+      field.text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n") !=
+          std::string::npos) {
+    why = "not base64";  // FROM_BASE64 would make NULL of it
+    return std::nullopt;
+  }
+  return form == Form::time ? utc_time(field.text) : field.text;
+}
+
+Target discover(mysql::Connection& connection, const sql::Route& route, Deadline deadline) {
+  const Table table = find_table(connection, route.table, deadline);
+  auto known = columns_of(connection, table, deadline);
+  Target target;
+  target.identity = table.database + "." + table.name;
+  target.quoted =
+      mysql::Connection::quote_identifier(table.database) + "." + mysql::Connection::quote_identifier(table.name);
+  for (const std::string& name : route.fields.names()) {
+    const auto found = known.find(name);
+    if (found == known.end())
+      refuse("table " + route.table + " has no column " + name + "; add it, or take it out of the route's columns");
+    target.columns.push_back(found->second);
+  }
+  if (route.mode == sql::Route::Mode::upsert) check_unique_index(connection, route, table, deadline);
+  return target;
+}
+
+}  // namespace muskrat::mysql_target
