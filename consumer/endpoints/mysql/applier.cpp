@@ -148,10 +148,14 @@ std::string Applier::same_key(const Row& row, const char* alias) const {
 }
 
 // A standing row is updated, else one is inserted. Not ON DUPLICATE KEY UPDATE, which would write over another row that
-// has the same value in another unique index, and would fail a NOT NULL for columns that are left out.
-void Applier::write_row(const Row& row, std::string& statements) const {
+// has the same value in another unique index.
+void Applier::write_row(const Row& row, std::string& statements, Deadline deadline) {
   const Target& target = targets_[row.route];
   const auto& key = routes_[row.route].key;
+  if (row.effect == Effect::remove) {
+    statements += "DELETE t FROM " + target.quoted + " AS t WHERE " + same_key(row, "t") + "; ";
+    return;
+  }
   std::string names, values, sets;
   for (size_t column = 0; column < row.present.size(); ++column) {
     if (!row.present[column]) continue;
@@ -162,13 +166,20 @@ void Applier::write_row(const Row& row, std::string& statements) const {
     if (std::find(key.begin(), key.end(), column) == key.end()) add(sets, "t." + name + " = " + sent);
   }
   const std::string insert = "INSERT INTO " + target.quoted + " (" + names + ")";
+  const std::string update = "UPDATE " + target.quoted + " AS t SET " + sets + " WHERE ";
+  const bool partial = std::find(row.present.begin(), row.present.end(), false) != row.present.end();
   if (row.effect == Effect::append) {
     statements += insert + " VALUES (" + values + "); ";
-  } else if (row.effect == Effect::remove) {
-    statements += "DELETE t FROM " + target.quoted + " AS t WHERE " + same_key(row, "t") + "; ";
+  } else if (partial) {
+    // The server refuses an INSERT that leaves out a NOT NULL column, even where it would insert nothing.
+    statements += sets.empty() ? "SELECT 1 FROM " + target.quoted + " AS t WHERE " + same_key(row, "t")
+                               : update + same_key(row, "t");
+    const auto results = connection_.exec_all(statements, {}, deadline);
+    statements.clear();
+    const bool stands = sets.empty() ? results.back().rows() > 0 : results.back().affected() > 0;
+    if (!stands) statements = insert + " VALUES (" + values + "); ";
   } else {
-    if (!sets.empty())
-      statements += "UPDATE " + target.quoted + " AS t SET " + sets + " WHERE " + same_key(row, "t") + "; ";
+    if (!sets.empty()) statements += update + same_key(row, "t") + "; ";
     statements += insert + " SELECT " + values + " FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM " + target.quoted +
                   " AS x WHERE " + same_key(row, "x") + "); ";
   }
@@ -202,7 +213,7 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
         std::string statements;
         for (size_t i = 0; i < rows.size(); ++i) {
           const Fate fate = judge(*batch[rows[i]->event], *rows[i], scopes[i], marks);
-          if (fate == Fate::done) write_row(*rows[i], statements);
+          if (fate == Fate::done) write_row(*rows[i], statements, deadline);
           auto& known = fates[rows[i]->event];
           if (!known || weight(fate) > weight(*known)) known = fate;
         }

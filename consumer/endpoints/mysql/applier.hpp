@@ -49,7 +49,8 @@ class Applier {
   Marks lock_marks(const std::vector<const sql::Row*>& rows, const std::vector<std::vector<int64_t>>& scopes,
                    Deadline deadline);
   static Outcome::Fate judge(const Event& event, const sql::Row& row, const std::vector<int64_t>& scopes, Marks& marks);
-  void write_row(const sql::Row& row, std::string& statements) const;
+  // Adds what it takes to `statements`; with columns left out it runs them first, and sees whether the row stands.
+  void write_row(const sql::Row& row, std::string& statements, Deadline deadline);
   std::string marks_written(const Marks& marks) const;
   std::string same_key(const sql::Row& row, const char* alias) const;
   std::string value(const sql::Row& row, size_t column) const;
