@@ -9,7 +9,7 @@ from harness.processes import wait_until
 
 SCHEMA = os.path.join(where.TOP, "sql", "mysql", "outbox.sql")
 INSERT = ("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body, headers) "
-          "VALUES (UTC_TIMESTAMP(6), %s, 'i', %s, %s, %s, %s)")
+          "VALUES (UTC_TIMESTAMP(6), %s, %s, %s, %s, %s, %s)")
 
 
 class Front:
@@ -27,9 +27,9 @@ class Front:
     def connect(self):
         return self.server.connect("muskrat", autocommit=False)
 
-    def write(self, connection, n, key=None, body=None, action="Signup", headers=None):
+    def write(self, connection, n, key=None, body=None, action="Signup", headers=None, op="i"):
         with connection.cursor() as c:
-            c.execute(INSERT, (str(uuid.uuid4()), f"Frontend.Customer.{action}", f"Frontend.Customer:{key or n}",
+            c.execute(INSERT, (str(uuid.uuid4()), op, f"Frontend.Customer.{action}", f"Frontend.Customer:{key or n}",
                                body or f'{{"id":{n}}}', headers))
 
     def say(self, *numbers, **how):
@@ -177,6 +177,31 @@ def test_mysql_history_of_another_server_needs_accept(world, front):
     assert "has begun" in said
     observer.wait(2)
     assert observer.deliveries[1].epoch > epoch
+
+
+def test_mysql_to_mysql_rows_follow_inserts_updates_and_deletes(world, front):
+    server = front.server
+    server.drop_database("mk_mirror")
+    server.create_database("mk_mirror")
+    server.sql("CREATE TABLE customers (id BIGINT PRIMARY KEY, email VARCHAR(100), plan VARCHAR(10))", "mk_mirror")
+    mirror = {"kind": "mysql", "subscribe": ["Frontend.*"], "dsn": server.dsn("mk_mirror"),
+              "routes": [{"table": "customers", "key": ["id"], "columns": ["id", "email", {"to": "plan", "from": "subscription.plan"}]}]}
+    world.program.configure(world.broker.url, sources=front.source(), endpoints={"mirror": mirror})
+    world.program.setup()
+    world.start()
+    connection = front.connect()
+    for n in range(1, 51):
+        front.write(connection, n, body='{"id":%d,"email":"c%d@example.com","subscription":{"plan":"small"}}' % (n, n))
+    for n in range(1, 11):
+        front.write(connection, n, body='{"id":%d,"email":"new","subscription":{"plan":"large"}}' % n, op="u")
+    for n in range(41, 51):
+        front.write(connection, n, body='{"id":%d,"email":"gone","subscription":{"plan":"small"}}' % n, op="d")
+    connection.commit()
+    connection.close()
+    expected = [(n, "new" if n <= 10 else f"c{n}@example.com", "large" if n <= 10 else "small") for n in range(1, 41)]
+    wait_until(lambda: list(server.sql("SELECT * FROM customers ORDER BY id", "mk_mirror")) == expected, 20, "the mirror to be equal")
+    assert world.broker.depth("muskrat.mirror.dead") == 0
+    server.drop_database("mk_mirror")
 
 
 def test_mysql_check_and_status_say_what_they_see(world, front):

@@ -19,6 +19,7 @@ std::string minimal(const std::string& kind, const unit::Folder& folder) {
   if (kind == "file") return "    path: " + (folder / "out.jsonl") + "\n";
   if (kind == "exec") return "    command: [cat]\n";
   if (kind == "http") return "    url: http://127.0.0.1:1/\n";
+  if (kind == "mysql") return "    dsn: mysql://u@localhost/d\n    routes: [{table: t, key: [id], columns: [id]}]\n";
   if (kind == "postgres") return "    dsn: host=/nowhere\n    routes: [{table: t, key: [id], columns: [id]}]\n";
   return "";
 }

@@ -210,7 +210,15 @@ std::span<const Option> endpoint_options() {
   return options;
 }
 
-void validate(const Settings& settings, std::vector<Problem>& problems) { sql::read_routes(settings, problems); }
+void validate(const Settings& settings, std::vector<Problem>& problems) {
+  sql::read_routes(settings, problems);
+  if (!settings.given("dsn")) return;
+  try {
+    mysql::parse_dsn(settings.text("dsn"));
+  } catch (const Failure& failure) {
+    problems.push_back({settings.where("dsn"), std::string("dsn: ") + failure.what(), true});
+  }
+}
 
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<MysqlEndpoint>(component); }
 
