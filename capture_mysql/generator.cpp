@@ -33,7 +33,7 @@ std::string hash_of(const std::string& text) {
   uint64_t hash = 14695981039346656037u;
   for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
   char hex[17];
-  std::snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+  (void)std::snprintf(hex, sizeof hex, "%016" PRIx64, hash);
   return hex;
 }
 
@@ -130,7 +130,7 @@ class Generator {
 
   // Both rows are told.
   std::string stays() const {
-    const std::string changed = when(any_changed(watched_), emit('u', "NEW"));
+    std::string changed = when(any_changed(watched_), emit('u', "NEW"));
     if (!options_.on_insert && !options_.on_delete) return changed;
     std::string moved = options_.on_delete ? emit('d', "OLD") : "";
     moved += emit(options_.on_insert ? 'i' : 'u', "NEW");

@@ -75,7 +75,7 @@ std::vector<Attachment> stored_of(mysql::Connection& db, const TableName& table)
   return all;
 }
 
-// What the server's refusal means for one who attaches.
+// What the server's refusal means for one who attaches. To be called where it was caught.
 [[noreturn]] void explain(const mysql::SqlError& error) {
   if (error.code() == binlog_needs_super) {
     throw Failure(Remedy::stop, std::string(error.what()) +
@@ -90,7 +90,7 @@ std::vector<Attachment> stored_of(mysql::Connection& db, const TableName& table)
                       "SET_ANY_DEFINER in MySQL), and ALL on database muskrat: attach as an administrator, "
                       "with --dsn");
   }
-  throw error;
+  throw;
 }
 
 // CREATE TRIGGER takes functions that are not there, and the application's writes would fail. So the server is asked,

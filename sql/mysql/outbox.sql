@@ -13,8 +13,7 @@ CREATE TABLE IF NOT EXISTS muskrat.outbox (
     message_id   CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (LOWER(CONCAT(
                      LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 65536000), 8, '0'), '-',
                      LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 % 65536), 4, '0'),
-                     '-7', SUBSTR(HEX(RANDOM_BYTES(2)), 2), '-a', SUBSTR(HEX(RANDOM_BYTES(2)), 2), '-',
-                     HEX(RANDOM_BYTES(6))))),
+                     '-7', INSERT(INSERT(HEX(RANDOM_BYTES(9)), 7, 0, '-'), 4, 0, '-a')))),
     op           CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,     -- i u d t b e, as in PostgreSQL
     routing_key  VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     ordering_key LONGTEXT NOT NULL,

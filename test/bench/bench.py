@@ -24,6 +24,7 @@ from harness import build as where  # noqa: E402
 from harness.processes import clear_leftovers  # noqa: E402
 
 import capture  # noqa: E402
+import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
 import mysql_source  # noqa: E402
 from measure import Bare, say  # noqa: E402
@@ -31,6 +32,7 @@ from measure import Bare, say  # noqa: E402
 # The figures each comparison yields, and the function that makes it, in the order in which they run.
 COMPARISONS = [
     (["capture_bulk_ratio"], capture.bulk),
+    (["capture_mysql_bulk_ratio"], capture_mysql.bulk),
     (["capture_oltp_ratio"], capture.oltp),
     (["capture_group_commit_ratio"], capture.group_commit),
     (["capture_update_ratio"], capture.updates),

@@ -249,7 +249,8 @@ def test_mysql_changes_become_the_same_events_as_in_postgresql(shop, pg):
 def test_mysql_several_attachments_and_changes_of(shop):
     shop.sql("CREATE TABLE c (id int PRIMARY KEY, email text, plan text)")
     shop.attach("c", "--insert", "Signup", "--update", "-", "--delete", "-", columns="id,email")
-    shop.attach("c", "--insert", "-", "--update", "PlanChange", "--delete", "-", "--name", "plans", "--changes-of", "plan", columns="id,plan")
+    shop.attach("c", "--insert", "-", "--update", "PlanChange", "--delete", "-", "--name", "plans", "--changes-of", "plan",
+                columns="id,plan")
     shop.sql("INSERT INTO c VALUES (1, 'a', 'x')")
     shop.sql("UPDATE c SET email = 'b'")
     shop.sql("UPDATE c SET plan = 'y'")
@@ -368,7 +369,8 @@ def test_mysql_application_user_fires_the_trigger_and_cannot_touch_the_outbox(sh
     shop.sql(f"GRANT INSERT ON `{shop.db}`.c TO app@'%'")
     shop.sql("INSERT INTO c VALUES (1, 0.1)", user="app")
     assert shop.bodies() == ['{"id":1,"f":0.1}']
-    for wrong in ("SELECT * FROM muskrat.outbox", "INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body) VALUES ('i', 'a', '', '')",
+    for wrong in ("SELECT * FROM muskrat.outbox",
+                  "INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body) VALUES ('i', 'a', '', '')",
                   "DELETE FROM muskrat.outbox", "CALL muskrat.emit('a.b.c', '{}', NULL)", "SELECT muskrat.float_text(1)",
                   f"SELECT * FROM `{shop.db}`.c"):
         with pytest.raises(pymysql.err.OperationalError, match="denied"):
