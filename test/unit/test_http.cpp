@@ -40,8 +40,7 @@ void test_http_request_arrives_whole_and_answer_is_readable(void** state) {
     response.set_content("no", "text/plain");
   };
   http::Client client({});
-  const auto response =
-      client.send({"PUT", server.url("/a?b=1"), {{"X-One", "1"}}, "{\"x\":1}"}, soon());
+  const auto response = client.send({"PUT", server.url("/a?b=1"), {{"X-One", "1"}}, "{\"x\":1}"}, soon());
   assert_int_equal(response.status, 422);
   assert_text(response.body, "no");
   assert_text(*response.header("retry-after"), "7");
