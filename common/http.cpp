@@ -289,7 +289,7 @@ std::optional<milliseconds> retry_after(std::string_view value, int64_t now_s) {
     if (then == -1) return std::nullopt;
     seconds = static_cast<int64_t>(then) - now_s;
   }
-  constexpr int64_t most = 7 * 86400;
+  constexpr int64_t most = int64_t{7} * 86400;
   return std::chrono::seconds(std::clamp<int64_t>(seconds, 0, most));
 }
 

@@ -29,6 +29,7 @@ namespace muskrat::state {
 // A place in a source's history.
 struct Version {
   int64_t epoch = 0, seq = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a pointer in the comparison that it wrote itself
   auto operator<=>(const Version&) const = default;
 };
 
@@ -37,6 +38,7 @@ struct Scope {
   std::string source;  // the event's source
   std::string object;  // "<Source>.<Object>" of its routing key
   std::string target;  // where the mapping sends it, where an endpoint has several places; "" = one
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a pointer in the comparison that it wrote itself
   auto operator<=>(const Scope&) const = default;
 };
 
