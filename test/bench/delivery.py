@@ -203,6 +203,66 @@ def consume(bench):
     yield Figure("consume_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak with {events} events waiting")
 
 
+# ---- the http endpoint
+
+class Sink:
+    """http_sink, and its address."""
+
+    def __init__(self, bench):
+        self.process = subprocess.Popen([bench.bare.binary("http_sink", "-pthread")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/hook"
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def consume_http(bench):
+    """A request an event over one connection: a host with one lane, against a client that posts the same body as often."""
+    stage, events, sink = stage_of(bench), bench.size(20_000, 200_000), Sink(bench)
+    body = os.path.join(bench.folder, "body.json")
+    with open(body, "w", encoding="ascii") as f:
+        f.write('{"x":"' + "x" * (BODY_BYTES - 8) + '"}')
+
+    def host(world):
+        consumer = world.program.consume(wait=False)
+        try:
+            def done():
+                if not consumer.running():
+                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
+                return consumer.metric("muskrat_endpoint_delivered_total") or 0
+            wait_until(done, 30, "the first delivery", 0.005)
+            began, already = time.monotonic(), done()
+            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
+            return (events - already) / (time.monotonic() - began)
+        finally:
+            consumer.stop()
+
+    def one():
+        world = stage.world(endpoints={"hook": {"kind": "http", "subscribe": "Frontend.*", "url": sink.url, "lanes": 1}})
+        try:
+            world.program.config["consumer"]["state"] = os.path.join(stage.folder, f"state-{world.vhost}.sqlite")
+            world.program.save()
+            world.write(events)
+            world.drain()
+            return host(world)
+        finally:
+            world.close()
+
+    def bare():
+        return events / bench.bare.run("bare_http", sink.url, body, events, libraries=("-lcurl",))
+
+    try:
+        results = in_turn({"host": one, "bare": bare}, 3, "events/s")
+    finally:
+        sink.close()
+    middle = {v: statistics.median(r) for v, r in results.items()}
+    yield ratio_figure("consume_http_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare libcurl client",
+                       note=f"{events} events, a request each over one connection; host {middle['host']:.0f}/s, "
+                            f"bare {middle['bare']:.0f}/s")
+
+
 # ---- time from commit to endpoint
 
 def arrivals_ms(world, first_id):

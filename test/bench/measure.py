@@ -96,12 +96,16 @@ class Bare:
     def __init__(self, folder):
         self.folder = folder
 
-    def run(self, name, *args):
+    def binary(self, name, *libraries):
+        path = os.path.join(self.folder, name)
+        if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(os.path.join(HERE, name + ".c")):
+            subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", path,
+                            os.path.join(HERE, name + ".c"), *libraries], check=True)
+        return path
+
+    def run(self, name, *args, libraries=("-lrabbitmq",)):
         """Seconds, as the program prints them."""
-        binary = os.path.join(self.folder, name)
-        if not os.path.exists(binary) or os.path.getmtime(binary) < os.path.getmtime(os.path.join(HERE, name + ".c")):
-            subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-Wall", "-Wextra", "-Werror", "-o", binary,
-                            os.path.join(HERE, name + ".c"), "-lrabbitmq"], check=True)
+        binary = self.binary(name, *libraries)
         done = subprocess.run([binary, *map(str, args)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{name}: {done.stderr.strip()}")
