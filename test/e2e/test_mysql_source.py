@@ -251,3 +251,21 @@ def test_mysql_relay_that_cannot_work_says_why(world, front, case):
     finally:
         server.sql("SET GLOBAL read_only = 0")
         server.sql(f"DROP USER '{user}'@'%'")
+
+
+def test_mysql_attached_table_reaches_the_exchange(world, front):
+    """Capture and relay together: a generated trigger's row is what the relay reads."""
+    front.server.drop_database("shop")
+    front.server.create_database("shop")
+    front.server.sql("CREATE TABLE customers (id int PRIMARY KEY, email text)", "shop")
+    observer = stand(world, front, relay=False)
+    world.program.ok("install", "frontend")
+    world.program.ok("attach", "frontend", "shop.customers", "Frontend.Customer", "--insert", "Signup", "--columns", "id,email")
+    world.relay = world.program.relay()
+    front.server.sql("INSERT INTO customers VALUES (7, 'a@example.com')", "shop")
+    front.server.sql("DELETE FROM customers", "shop")
+    observer.wait(2)
+    assert [(d.routing_key, d.headers["x-muskrat-key"], d.headers["x-muskrat-op"]) for d in observer.deliveries] == [
+        ("Frontend.Customer.Signup", "Frontend.Customer:[7]", "insert"), ("Frontend.Customer.Delete", "Frontend.Customer:[7]", "delete")]
+    assert observer.deliveries[0].json == {"id": 7, "email": "a@example.com"}
+    assert "shop.customers as Frontend.Customer" in world.program.run("check", "--online").stdout
