@@ -20,6 +20,9 @@ struct EndpointKind : Kind {
   // It has no transaction of its own: the host recognises repeats and guards newer state for it (consumer/state/).
   // Its option table then holds guard, guard_key and seen_for of state/guarded.hpp.
   bool host_keeps_state = false;
+  // How long an event waits at most for others to fill its batch. 0: an idle lane takes what is there at once, and
+  // batches form by themselves while it is busy. Longer where each call is dear.
+  milliseconds default_batch_age{0};
 };
 
 std::span<const EndpointKind> endpoint_kinds();

@@ -42,8 +42,9 @@ constexpr std::array endpoint_table{
            "How many bytes of events may be in hand; when large events pass it, the prefetch is lowered by itself."},
     Option{"batch_size", OptionType::integer, "1000", "1..10000",
            "How many events one delivery holds at most; it never holds two of one ordering key."},
-    Option{"batch_age", OptionType::duration, "5ms", "0ms..1m",
-           "How long an event waits at most for others to fill its batch."},
+    Option{"batch_age", OptionType::duration, "", "0ms..1m",
+           "How long an event waits at most for others to fill its batch. Default: the kind's own (http 5ms, the "
+           "others 0ms: an idle lane delivers at once, and batches form while it is busy)."},
     Option{"timeout", OptionType::duration, "30s", "100ms..10m",
            "How long one delivery may take before it counts as the endpoint's failure."},
     Option{"retry_attempts", OptionType::integer, "10", "1..1000",
@@ -74,6 +75,10 @@ unsigned lanes_of(const EndpointKind& kind, const Settings& settings) {
   return settings.has("lanes") ? static_cast<unsigned>(settings.integer("lanes")) : kind.default_lanes;
 }
 
+milliseconds batch_age_of(const EndpointKind& kind, const Settings& settings) {
+  return settings.has("batch_age") ? settings.duration("batch_age") : kind.default_batch_age;
+}
+
 void read_retry(const Settings& settings, HostOptions& options) {
   options.retry_attempts = static_cast<unsigned>(settings.integer("retry_attempts"));
   options.retry_first = settings.duration("retry_first");
@@ -96,7 +101,7 @@ HostOptions host_options(const EndpointKind& kind, const Component& component, c
   options.prefetch = static_cast<uint16_t>(settings.integer("prefetch"));
   options.in_hand_bytes = static_cast<size_t>(settings.bytes("in_hand_bytes"));
   options.batch_size = static_cast<size_t>(settings.integer("batch_size"));
-  options.batch_age = settings.duration("batch_age");
+  options.batch_age = batch_age_of(kind, settings);
   options.timeout = settings.duration("timeout");
   options.held_most = static_cast<size_t>(settings.integer("held_most"));
   options.on_dead = settings.text("on_dead") == "hold" ? OnDead::hold : OnDead::go_on;

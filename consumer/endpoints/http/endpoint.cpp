@@ -295,7 +295,8 @@ const EndpointKind& http_endpoint_kind() {
       {"http", "sends each event, or batches of them, as HTTP requests: webhooks and simple APIs", options, validate},
       make,
       4,
-      true};
+      true,
+      milliseconds(5)};
   return kind;
 }
 
