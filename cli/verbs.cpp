@@ -5,7 +5,7 @@
 namespace muskrat::cli {
 namespace {
 
-constexpr std::array<Verb, 13> list{{
+constexpr std::array<Verb, 14> list{{
     {"Set up", "check", "Say everything that is wrong with the configuration, and what it means.",
      "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Without\n"
      "--online, no server is asked.",
@@ -78,6 +78,15 @@ constexpr std::array<Verb, 13> list{{
      make_dead_list},
     {"Look", "docs options", "Print the reference of all configuration options.",
      "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
+    {"Mend", "dead retry", "Send dead letters to their endpoint's queue again.",
+     "Each is published with confirm, and only then taken out of the dead letters; ids and bodies stay the same, so "
+     "an\n"
+     "endpoint recognises what it has already, and newer state is not overwritten. It works while muskrat consume\n"
+     "runs. Exit code 3 when a filter is given and no letter was sent.",
+     "  muskrat dead retry analytics\n"
+     "  muskrat dead retry analytics --reason 'constraint plan_check'\n"
+     "  muskrat dead retry analytics --key 'Frontend.Customer:[48239]'",
+     make_dead_retry},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"

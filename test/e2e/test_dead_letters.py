@@ -103,3 +103,78 @@ def test_dead_letters_endpoint_that_goes_down_parks_and_comes_back(world):
     world.wait_equal(40)
     assert world.broker.depth("muskrat.analytics.dead") == 0
     wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 15, "the host to be ready again")
+
+
+def test_dead_letters_retry_after_the_cause_is_mended_is_done_and_leaves_no_letter(world):
+    world.stand()
+    world.tsql(STRICT)
+    for n in (1, 2, 3):
+        world.customers(n, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 3)
+    world.tsql("ALTER TABLE customers DROP CONSTRAINT plan_check")
+    assert "3 dead letters sent" in world.program.ok("dead", "retry", "analytics")
+    world.wait_equal()
+    world.broker.wait_depth("muskrat.analytics.dead", 0)
+
+
+def test_dead_letters_retry_by_key_takes_these_and_leaves_the_others_in_order(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, 2, 3, 4, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 4)
+    before = world.broker.peek("muskrat.analytics.dead")
+    world.tsql("ALTER TABLE customers DROP CONSTRAINT plan_check")
+    chosen = before[1]
+    assert "1 dead letter sent" in world.program.ok("dead", "retry", "analytics", "--key", chosen.key)
+    world.wait_target("SELECT id FROM customers", [(chosen.json["id"],)])
+    left = [letter.message_id for letter in world.broker.peek("muskrat.analytics.dead")]
+    assert left == [letter.message_id for letter in before if letter.key != chosen.key]
+
+
+def test_dead_letters_retry_that_fails_again_is_a_letter_again_with_the_same_id(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    (first,) = world.broker.peek("muskrat.analytics.dead")
+    world.program.ok("dead", "retry", "analytics", "--reason", "23514")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 2, 10, "the second burial")
+    (second,) = world.broker.peek("muskrat.analytics.dead")
+    assert (second.message_id, second.body, second.headers["x-muskrat-routing-key"]) == \
+        (first.message_id, first.body, first.headers["x-muskrat-routing-key"])
+
+
+def test_dead_letters_retry_never_overwrites_newer_state(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    world.sql("UPDATE customers SET volume = '500'")
+    world.wait_equal()
+    world.tsql("ALTER TABLE customers DROP CONSTRAINT plan_check")
+    world.program.ok("dead", "retry", "analytics")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="analytics") == 1, 10, "the old one")
+    world.wait_equal()
+
+
+def test_dead_letters_retry_frees_a_held_key_in_order(world):
+    world.tsql(HISTORY)
+    route = {"table": "public.history", "mode": "append", "columns": ["id", "email"]}
+    world.tsql("ALTER TABLE history ADD CONSTRAINT bad CHECK (email <> 'c1@example.com')")
+    world.stand(endpoints={"history": world.mirror(routes=[route], on_dead="hold")})
+    world.customers(1)
+    for n in range(3):
+        world.sql("UPDATE customers SET email = 'v' || %s", (n,))
+    world.broker.wait_depth("muskrat.history.dead", 4)
+    world.tsql("ALTER TABLE history DROP CONSTRAINT bad")
+    world.program.ok("dead", "retry", "history")
+    world.wait_target("SELECT email FROM history ORDER BY n", [("c1@example.com",), ("v0",), ("v1",), ("v2",)])
+    world.broker.wait_depth("muskrat.history.dead", 0)
+
+
+def test_dead_letters_retry_of_nothing_says_so(world):
+    world.stand(relay=False, consume=False)
+    assert world.program.run("dead", "retry", "analytics", "--message-id", "none").returncode == 3
+    assert world.program.run("dead", "retry", "analytics").returncode == 0
+    done = world.program.run("dead", "retry", "analytic")
+    assert done.returncode == 2 and "did you mean analytics" in done.stderr
