@@ -5,7 +5,15 @@
 namespace muskrat::cli {
 namespace {
 
-constexpr std::array<Verb, 14> list{{
+constexpr auto list = std::to_array<Verb>({
+    {"Set up", "init", "Look at a database and write a first configuration.",
+     "Asks for what is not given when a person is there to answer. Columns whose names speak of passwords or tokens "
+     "are\n"
+     "left out. It changes nothing in the database, and says what to do next.",
+     "  muskrat init\n"
+     "  muskrat init --dsn 'host=db.example.com dbname=frontend user=me' --table customers --table orders \\\n"
+     "      --analytics 'host=analytics.example.com dbname=analytics user=loader'",
+     make_init},
     {"Set up", "check", "Say everything that is wrong with the configuration, and what it means.",
      "Prints each source and endpoint, and for every subscription the AMQP binding made of it. Without\n"
      "--online, no server is asked.",
@@ -44,6 +52,12 @@ constexpr std::array<Verb, 14> list{{
      make_detach},
     {"Set up", "attached", "List what is captured.", "", "  muskrat attached\n  muskrat attached frontend --json",
      make_attached},
+    {"Set up", "endpoint ddl", "Print the SQL for the tables that a postgres endpoint needs.",
+     "From what the sources capture and the endpoint's mapping; for tables that are there, what to add to them.\n"
+     "Nothing is changed: look at it, then hand it to psql as the tables' owner.",
+     "  muskrat endpoint ddl analytics\n"
+     "  muskrat endpoint ddl analytics | psql 'host=analytics.example.com dbname=analytics user=owner'",
+     make_endpoint_ddl},
     {"Run", "relay", "Publish what the sources say: outbox to exchange.",
      "Runs until SIGTERM or Ctrl-C, then drains and exits. SIGHUP reads the configuration anew; a wrong one is\n"
      "refused and the old one stays. A second relay of the same source stands by.",
@@ -95,7 +109,7 @@ constexpr std::array<Verb, 14> list{{
      "  muskrat accept frontend\n"
      "  muskrat accept frontend --yes --note 'restored from the backup of Tuesday'",
      make_accept},
-}};
+});
 
 }  // namespace
 

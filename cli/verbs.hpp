@@ -8,12 +8,14 @@
 
 namespace muskrat::cli {
 
+std::unique_ptr<Command> make_init(Arguments& arguments);
 std::unique_ptr<Command> make_check(Arguments& arguments);
 std::unique_ptr<Command> make_setup(Arguments& arguments);
 std::unique_ptr<Command> make_install(Arguments& arguments);
 std::unique_ptr<Command> make_attach(Arguments& arguments);
 std::unique_ptr<Command> make_detach(Arguments& arguments);
 std::unique_ptr<Command> make_attached(Arguments& arguments);
+std::unique_ptr<Command> make_endpoint_ddl(Arguments& arguments);
 std::unique_ptr<Command> make_relay(Arguments& arguments);
 std::unique_ptr<Command> make_consume(Arguments& arguments);
 std::unique_ptr<Command> make_status(Arguments& arguments);

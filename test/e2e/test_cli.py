@@ -20,7 +20,8 @@ from harness.program import Program
 
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
-VERBS = ["check", "setup", "install", "attach", "detach", "attached", "relay", "consume", "status", "tail", "dead list", "docs options", "accept"]
+VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "status",
+         "tail", "dead list", "docs options", "dead retry", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):
@@ -72,7 +73,7 @@ def test_cli_version():
 
 
 @pytest.mark.parametrize("args, says", [
-    (["chek"], "unknown verb chek (did you mean check?); known are check, setup"),
+    (["chek"], "unknown verb chek (did you mean check?); known are init, check"),
     (["dead"], "muskrat dead needs one of list"),
     (["dead", "lst"], "unknown verb dead lst (did you mean list?)"),
     (["tail", "--jsn"], "--jsn (did you mean --json?); see muskrat tail --help"),

@@ -183,7 +183,7 @@ class MariaLoad(loads.Load):
     def _end_prepared(self, prefix="load-"):
         pass
 
-    def _two_phase(self, connection, cursor, tag):
+    def _two_phase(self, connection, cursor, rng, tag):
         del cursor, tag
         connection.commit()
 

@@ -161,7 +161,7 @@ class Load:
                 connection.rollback()
                 return
             if 0.75 <= kind < 0.85:
-                self._two_phase(connection, cursor, tag)
+                self._two_phase(connection, cursor, rng, tag)
             else:
                 connection.commit()
         with self._lock:
@@ -170,7 +170,7 @@ class Load:
     def _release(self, cursor):
         cursor.execute("RELEASE r")
 
-    def _two_phase(self, connection, cursor, tag):
+    def _two_phase(self, connection, cursor, rng, tag):
         gid = f"load-{self.seed}-{tag}"
         cursor.execute("PREPARE TRANSACTION %s", (gid,))
         # psycopg2 thinks that it is in a transaction still: end its own idea of it

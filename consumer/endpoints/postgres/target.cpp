@@ -63,20 +63,10 @@ std::map<std::string, Column> columns_of(pg::Connection& connection, const Found
   return columns;
 }
 
-void check_unique_index(pg::Connection& connection, const Route& route, const Found& table, Deadline deadline) {
-  ArrayLiteral key;
-  for (const size_t column : route.key) key.add(route.fields.names()[column]);
-  const std::string names = key.finish();
-  const std::vector<pg::Param> params{table.oid, names};
-  const auto rows = connection.exec(
-      "SELECT 1 FROM pg_catalog.pg_index x WHERE x.indrelid = $1::oid AND x.indisunique AND x.indimmediate AND "
-      "x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND (SELECT pg_catalog.array_agg(a.attname::text "
-      "ORDER BY "
-      "a.attname::text) FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.indrelid AND a.attnum = ANY "
-      "((x.indkey::int2[])[0:x.indnkeyatts - 1])) = (SELECT pg_catalog.array_agg(k ORDER BY k) FROM "
-      "pg_catalog.unnest($2::text[]) k)",
-      params, deadline);
-  if (rows.rows() > 0) return;
+void check_unique_index(pg::Connection& connection, const Route& route, Deadline deadline) {
+  std::vector<std::string> key;
+  for (const size_t column : route.key) key.push_back(route.fields.names()[column]);
+  if (has_unique_index(connection, route.table, key, deadline)) return;
   const std::string columns = joined(route, route.key);
   refuse("table " + route.table + " has no unique index on (" + columns +
          "), which the route's key needs; CREATE UNIQUE INDEX ON " + route.table + " (" + columns +
@@ -84,6 +74,24 @@ void check_unique_index(pg::Connection& connection, const Route& route, const Fo
 }
 
 }  // namespace
+
+bool has_unique_index(pg::Connection& connection, const std::string& table, const std::vector<std::string>& columns,
+                      Deadline deadline) {
+  ArrayLiteral key;
+  for (const std::string& column : columns) key.add(column);
+  const std::string names = key.finish();
+  const std::vector<pg::Param> params{table, names};
+  const auto rows = connection.exec(
+      "SELECT 1 FROM pg_catalog.pg_index x WHERE x.indrelid = pg_catalog.to_regclass($1) AND x.indisunique AND "
+      "x.indimmediate AND "
+      "x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND (SELECT pg_catalog.array_agg(a.attname::text "
+      "ORDER BY "
+      "a.attname::text) FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.indrelid AND a.attnum = ANY "
+      "((x.indkey::int2[])[0:x.indnkeyatts - 1])) = (SELECT pg_catalog.array_agg(k ORDER BY k) FROM "
+      "pg_catalog.unnest($2::text[]) k)",
+      params, deadline);
+  return rows.rows() > 0;
+}
 
 std::string Column::from_text(const std::string& expression) const {
   if (form == Form::bytes && !array) return "pg_catalog.decode(" + expression + ", 'base64')";
@@ -150,7 +158,7 @@ Target discover(pg::Connection& connection, const Route& route, Deadline deadlin
       refuse("table " + route.table + " has no column " + name + "; add it, or take it out of the route's columns");
     target.columns.push_back(found->second);
   }
-  if (route.mode == Route::Mode::upsert) check_unique_index(connection, route, table, deadline);
+  if (route.mode == Route::Mode::upsert) check_unique_index(connection, route, deadline);
   return target;
 }
 

@@ -1,6 +1,7 @@
 // A target table as the catalog shows it: exact names, and how each column takes a text.
 //
-// Used by the postgres endpoint at each connect: tables change, and the connection is made anew when they do.
+// Used by the postgres endpoint at each connect: tables change, and the connection is made anew when they do. The verb
+// `endpoint ddl` asks for the index.
 // Thread rule: immutable once discovered.
 #pragma once
 
@@ -42,5 +43,10 @@ struct Target {
 
 // Failure{reconnect} that says what to create when the table, a column, or the unique index on the key is not there.
 Target discover(pg::Connection& connection, const Route& route, Deadline deadline);
+
+// Whether ON CONFLICT on exactly these columns would find an index: unique, whole, not deferrable. False when there is
+// no such table.
+bool has_unique_index(pg::Connection& connection, const std::string& table, const std::vector<std::string>& columns,
+                      Deadline deadline);
 
 }  // namespace muskrat::postgres
