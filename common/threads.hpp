@@ -1,7 +1,7 @@
 // Names of threads, as top -H, gdb, perf and /proc/<pid>/task/<tid>/comm show them.
 //
-// Used by whoever starts a thread, as its first call. Linux keeps 15 bytes of a name, so what tells threads apart stands
-// first: "lane0 analytics".
+// Used by whoever starts a thread, as its first call. Linux keeps 15 bytes of a name, so what tells threads apart
+// stands first: "lane0 analytics".
 #pragma once
 
 #include <string>
