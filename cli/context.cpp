@@ -51,14 +51,14 @@ Config load(const Globals& globals) {
 }
 
 const Component& find_component(const std::vector<Component>& components, const std::string& name,
-                                const std::string& what) {
+                                std::string_view what) {
   std::vector<std::string_view> names;
   for (const Component& component : components) {
     if (component.name == name) return component;
     names.push_back(component.name);
   }
-  throw UsageError("the configuration has no " + what + " " + name + did_you_mean(name, names) + "; it has " +
-                   listed(names));
+  throw UsageError("the configuration has no " + std::string(what) + " " + name + did_you_mean(name, names) +
+                   "; it has " + listed(names));
 }
 
 pg::Connection open_source(const Component& source, const std::string& dsn, const Stop* stop) {

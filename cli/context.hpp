@@ -29,7 +29,7 @@ Config load(const Globals& globals);
 
 // The component of that name; UsageError with a suggestion when there is none.
 const Component& find_component(const std::vector<Component>& components, const std::string& name,
-                                const std::string& what);
+                                std::string_view what);
 
 // The frontend database of a source of kind postgres. `dsn` overrides the configured one: attaching needs the table
 // owner's rights, which the relay's user should not have.

@@ -101,6 +101,12 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat dead retry analytics --reason 'constraint plan_check'\n"
      "  muskrat dead retry analytics --key 'Frontend.Customer:[48239]'",
      make_dead_retry},
+    {"Mend", "dead drop", "Delete dead letters for good.",
+     "Says first how many there are of each reason, and asks. There is no way back: `muskrat dead list --json --body`\n"
+     "keeps what they hold. Letters that come meanwhile stay. Exit code 3 when no letter is meant.",
+     "  muskrat dead drop analytics --reason 'constraint plan_check'\n"
+     "  muskrat dead drop analytics --all --yes",
+     make_dead_drop},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"

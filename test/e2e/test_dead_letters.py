@@ -1,4 +1,6 @@
 """What an endpoint cannot take, what it cannot take yet, and what happens to the neighbours."""
+import pika
+
 from harness.processes import wait_until
 
 HISTORY = "CREATE TABLE history (n bigserial, id bigint, email text)"
@@ -178,3 +180,48 @@ def test_dead_letters_retry_of_nothing_says_so(world):
     assert world.program.run("dead", "retry", "analytics").returncode == 0
     done = world.program.run("dead", "retry", "analytic")
     assert done.returncode == 2 and "did you mean analytics" in done.stderr
+
+
+def test_dead_letters_drop_takes_what_is_meant_and_leaves_the_others_in_order(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, 2, 3, 4, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 4)
+    before = world.broker.peek("muskrat.analytics.dead")
+    done = world.program.run("dead", "drop", "analytics", "--message-id", before[2].message_id, "--yes")
+    assert done.returncode == 0 and "1 dead letter of the endpoint analytics dropped; 3 left" in done.stdout
+    assert "1  SQLSTATE 23514" in done.stdout, "it says what it drops"
+    left = [letter.message_id for letter in world.broker.peek("muskrat.analytics.dead")]
+    assert left == [letter.message_id for letter in before if letter is not before[2]]
+    assert "3 dead letters" in world.program.ok("dead", "drop", "analytics", "--all", "--yes")
+    assert world.broker.depth("muskrat.analytics.dead") == 0
+
+
+def test_dead_letters_drop_is_done_by_nobody_by_mistake(world):
+    world.stand()
+    world.tsql(STRICT)
+    world.customers(1, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    for args, code, says in [((), 2, "which letters"), (("--all",), 2, "there is nobody to ask"), (("--all", "--key", "x"), 2, "contradict"),
+                             (("--reason", "no such", "--yes"), 3, "nothing was dropped")]:
+        done = world.program.run("dead", "drop", "analytics", *args)
+        assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done
+    assert world.program.run("dead", "drop", "analitics", "--all", "--yes").returncode == 2
+    assert world.broker.depth("muskrat.analytics.dead") == 1
+
+
+def test_dead_letters_drop_of_more_than_one_window(world):
+    world.configure({"analytics": world.mirror()})
+    world.program.setup()
+
+    def fill(channel):
+        for n in range(1200):
+            channel.basic_publish("", "muskrat.analytics.dead", "{}", pika.BasicProperties(message_id=str(n), delivery_mode=2, headers={
+                "x-muskrat-reason": "odd" if n % 2 else "even"}))
+    world.broker.call(fill)
+    world.broker.wait_depth("muskrat.analytics.dead", 1200)
+    assert "600 dead letters of the endpoint analytics dropped; 600 left" in \
+        world.program.ok("dead", "drop", "analytics", "--reason", "odd", "--yes", timeout=60)
+    assert [d.message_id for d in world.broker.get_all("muskrat.analytics.dead", 3)] == ["0", "2", "4"]
+    assert "597 dead letters" in world.program.ok("dead", "drop", "analytics", "--all", "--yes", timeout=60)
+    assert world.broker.depth("muskrat.analytics.dead") == 0

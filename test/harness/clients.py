@@ -168,7 +168,9 @@ class Observer:
 
     def __init__(self, broker, queue="observer", patterns=("#",), exchange="muskrat"):
         self.broker, self.queue_name = broker, queue
-        broker.queue(queue, exchange, patterns)
+        # One active consumer, as endpoints' queues have it. Without that a broker that was killed hands newer messages to us
+        # before it takes back what our lost connection held, and then delivers the older ones (all marked redelivered).
+        broker.queue(queue, exchange, patterns, x_single_active_consumer=True)
         self.deliveries = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

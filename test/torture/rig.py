@@ -31,7 +31,7 @@ SETTLE_SECONDS = 1.5
 
 class Rig:
     def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None, front=None):
-        """`front`: the frontend's server, if it is not `pg` too. `build`: where the program is (a seeded bug's build has a folder of its own)."""
+        """`front`: the frontend's server, if it is not `pg` too. `build`: where the program is (a seeded bug has a folder of its own)."""
         self.pg, self.rabbitmq, self.build = pg, rabbitmq, build
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,102 @@
+// muskrat dead drop: deletes dead letters for good, after saying what they are.
+//
+// There is no way back: it never drops without a filter or --all, nor without a person's word or --yes.
+#include <iostream>
+#include <map>
+#include <set>
+
+#include <unistd.h>
+
+#include "cli/context.hpp"
+#include "cli/dead_walk.hpp"
+#include "cli/exit.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+#include "consumer/dead_letters.hpp"
+
+namespace muskrat::cli {
+namespace {
+
+class DeadDrop : public Command {
+ public:
+  explicit DeadDrop(Arguments& arguments) {
+    arguments.positional("ENDPOINT", endpoint_, "The endpoint's name in the configuration.");
+    filter_.declare(arguments);
+    arguments.flag("--all", all_, "All of them.");
+    arguments.flag("-y,--yes", yes_, "Do not ask.");
+  }
+
+  int run(const Globals& globals) override {
+    const Config config = load(globals);
+    find_component(config.endpoints, endpoint_, "endpoint");
+    if (filter_.empty() != all_)
+      throw UsageError(all_ ? "--all and a filter contradict each other: give one of them"
+                            : "which letters? Give --key, --reason or --message-id, or --all");
+    const std::set<std::string> meant = look(config);
+    if (meant.empty()) {
+      print("No dead letter of the endpoint " + endpoint_ + " is meant; nothing was dropped.\n");
+      return exit_problems;
+    }
+    if (!yes_ && !agreed()) {
+      print("Nothing was dropped.\n");
+      return exit_usage;
+    }
+    const size_t left = drop(config, meant);
+    print(counted(meant.size(), "dead letter") + " of the endpoint " + endpoint_ + " dropped; " + std::to_string(left) +
+          " left.\n");
+    return exit_ok;
+  }
+
+ private:
+  // One death: an event that was sent again and failed again is another letter.
+  static std::string identity(const amqp::Delivery& letter) {
+    const auto at = letter.headers.find(std::string(dead::header_at));
+    const auto* number = at == letter.headers.end() ? nullptr : std::get_if<int64_t>(&at->second);
+    return letter.message_id + "/" + (number ? std::to_string(*number) : "");
+  }
+
+  // What would go, by reason; everything goes back.
+  std::set<std::string> look(const Config& config) const {
+    std::map<std::string, size_t> reasons;
+    std::set<std::string> found;
+    LetterWalk walk(config, endpoint_, "dead drop");
+    walk.look(filter_, [&](const amqp::Delivery& letter) {
+      if (found.insert(identity(letter)).second) ++reasons[header_text(letter.headers, dead::header_reason)];
+    });
+    walk.close();
+    for (const auto& [reason, count] : reasons)
+      print("  " + std::to_string(count) + "  " + harmless(reason.empty() ? "(no reason)" : reason) + "\n");
+    return found;
+  }
+
+  // What was shown and nothing else. Until a look finds none of it: an acknowledgement is answered by nobody, and one
+  // that was on its way when the channel closed may have been lost. Returns how many letters are left.
+  size_t drop(const Config& config, const std::set<std::string>& meant) const {
+    for (int pass = 0; pass < most_passes_; ++pass) {
+      LetterWalk walk(config, endpoint_, "dead drop");
+      walk.each(filter_, [&](const amqp::Delivery& letter) { return meant.contains(identity(letter)); });
+      walk.close();
+      if (walk.taken_out() == 0) return walk.total();
+    }
+    throw Failure(Remedy::stop, "the broker keeps giving back what was dropped; look at its log, and run it again");
+  }
+
+  bool agreed() const {
+    if (::isatty(STDIN_FILENO) != 1) throw UsageError("there is nobody to ask: say --yes");
+    print("They will be gone for good. Type the endpoint's name to go on: ");
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == endpoint_;
+  }
+
+  static constexpr int most_passes_ = 100;
+  std::string endpoint_;
+  LetterFilter filter_;
+  bool all_ = false, yes_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_dead_drop(Arguments& arguments) { return std::make_unique<DeadDrop>(arguments); }
+
+}  // namespace muskrat::cli
