@@ -114,6 +114,7 @@ std::vector<TableColumn> table_columns(pg::Connection& db, const std::string& ta
   const pg::Param param = table;
   const pg::Result rows = db.exec(columns_sql, std::span<const pg::Param>(&param, 1), Deadline::in(answer_time));
   std::vector<TableColumn> columns;
+  columns.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i)
     columns.push_back({std::string(rows.text(i, 0)), std::string(rows.text(i, 1)), rows.boolean(i, 2)});
   return columns;

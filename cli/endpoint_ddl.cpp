@@ -208,7 +208,7 @@ class EndpointDdl : public Command {
         known->key |= column.key;
     }
     if (route.text("mode") == "upsert") table.key = route.texts("key");
-    if (!tables.fed()) table.notes.push_back("no attached table reaches this route: the types are guesses");
+    if (!tables.fed()) table.notes.emplace_back("no attached table reaches this route: the types are guesses");
     for (std::string& note : tables.left_over()) table.notes.push_back(std::move(note));
   }
 

@@ -120,22 +120,24 @@ class Init : public Command {
     if (wanted_.empty() && asks()) ask_for_tables(found);
     if (wanted_.empty())
       throw UsageError("which tables are to be captured? Give --table for each; " + db.place() + " has " +
-                       names_of(found));
+                       listed(names_of(found)));
     for (const std::string& name : wanted_) plan_.tables.push_back(table(db, name, found));
   }
 
   static std::vector<FoundTable> tables_of(pg::Connection& db) {
     const pg::Result rows = db.exec(tables_sql, Deadline::in(answer_time));
     std::vector<FoundTable> found;
+    found.reserve(static_cast<size_t>(rows.rows()));
     for (int i = 0; i < rows.rows(); ++i)
       found.push_back({std::string(rows.text(i, 0)), rows.int64(i, 1), rows.boolean(i, 2)});
     return found;
   }
 
-  static std::string names_of(const std::vector<FoundTable>& found) {
-    std::vector<std::string_view> names;
-    for (const FoundTable& table : found) names.emplace_back(table.name);
-    return listed(names);
+  static std::vector<std::string_view> names_of(const std::vector<FoundTable>& found) {
+    std::vector<std::string_view> names(found.size());
+    std::transform(found.begin(), found.end(), names.begin(),
+                   [](const FoundTable& table) { return std::string_view(table.name); });
+    return names;
   }
 
   void ask_for_tables(const std::vector<FoundTable>& found) {
@@ -162,10 +164,9 @@ class Init : public Command {
         made.columns.push_back(std::move(column));
     }
     if (made.columns.empty()) {
-      std::vector<std::string_view> names;
-      for (const FoundTable& one : found) names.emplace_back(one.name);
+      const auto names = names_of(found);
       throw UsageError(db.place() + " has no table " + harmless(name) + did_you_mean(name, names) + "; it has " +
-                       names_of(found));
+                       listed(names));
     }
     if (made.key().empty())
       throw UsageError(

@@ -68,6 +68,7 @@ std::string kind_problem(std::string_view type, std::string_view engine) {
   const mysql::Result rows =
       ask(db, "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_name <> ?", name);
   std::vector<std::string_view> names;
+  names.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) names.push_back(rows.text(i, 0));
   throw Refused("there is no table " + capture_mysql::quote_identifier(name.schema) + "." +
                 capture_mysql::quote_identifier(name.name) + ", or this user may not see it" +
@@ -169,6 +170,7 @@ std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& 
       "WHERE constraint_schema = ? AND table_name = ? HAVING rules <> ''",
       name);
   std::vector<std::string> found;
+  found.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) {
     found.push_back("foreign key " + std::string(rows.text(i, 0)) + " (" + std::string(rows.text(i, 2)) + " from " +
                     std::string(rows.text(i, 1)) +
@@ -185,6 +187,7 @@ std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& 
           "event_object_table = ? ORDER BY trigger_name",
           name);
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) names.emplace_back(rows.text(i, 0));
   return names;
 }
