@@ -116,7 +116,7 @@ def consumer_kill_sweep(rig, step=1, batch=(1, 2, 3, 1, 2)):
     for name in _threads_at_work(rig, batch):
         for n in range(1, SWEEP_LIMIT, step):
             consumer = rig.program.consume()
-            tracer = _kill_thread_at(rig, consumer, _threads(consumer)[name], n)
+            tracer = _kill_thread_at(rig, consumer, wait_until(lambda: _threads(consumer).get(name), 10, f"thread {name}"), n)
             _write_batch(rig, batch, f"{name}-n{n}")
             dead = _until_dead_or(consumer, rig._arrived, 60)
             consumer.stop()
