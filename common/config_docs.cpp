@@ -55,6 +55,7 @@ std::string takes(const Option& option) {
     case OptionType::secret:
       return "secret";
     case OptionType::scalar:
+    case OptionType::json:
       return "any value";
     case OptionType::records:
       return "list";

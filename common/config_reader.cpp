@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/json.hpp"
 #include "common/secrets.hpp"
 #include "common/suggest.hpp"
 
@@ -107,6 +108,26 @@ void ConfigReader::read_texts(SettingsBuilder& builder, const Option& option, co
   builder.set_texts(option, std::move(texts), {file_, node.line});
 }
 
+std::string ConfigReader::json_of(const Node& node, const std::string& path) {
+  std::string out;
+  if (node.kind == Node::Kind::list) {
+    for (const Node& item : node.items) out += (out.empty() ? "" : ",") + json_of(item, path);
+    return "[" + out + "]";
+  }
+  if (node.kind == Node::Kind::map) {
+    for (const auto& [key, line, value] : node.members)
+      out += (out.empty() ? "" : ",") + json::quote(key) + ":" + json_of(value, path + "." + key);
+    return "{" + out + "}";
+  }
+  const auto value = scalar(node, path);
+  return value ? canonical_json(value->text, value->quoted) : "null";
+}
+
+void ConfigReader::read_json(SettingsBuilder& builder, const Option& option, const Node& node,
+                             const std::string& path) {
+  builder.set_json(option, json_of(node, path), {file_, node.line});
+}
+
 Settings ConfigReader::read_record(const Option& option, const Node& node, const std::string& path) {
   if (node.kind == Node::Kind::map) return read(option.children, node, path);
   const auto shorthand =
@@ -123,10 +144,14 @@ Settings ConfigReader::read_record(const Option& option, const Node& node, const
 
 void ConfigReader::read_records(SettingsBuilder& builder, const Option& option, const Node& node,
                                 const std::string& path) {
+  std::vector<Settings> records;
+  if (node.kind == Node::Kind::map) {
+    records.push_back(read_record(option, node, path));
+    return builder.set_records(option, std::move(records), {file_, node.line});
+  }
   if (node.kind != Node::Kind::list) {
     return wrong(node.line, path + ": expected a list, found " + std::string(kind_word(node.kind)));
   }
-  std::vector<Settings> records;
   for (size_t i = 0; i < node.items.size(); ++i) {
     records.push_back(read_record(option, node.items[i], path + "[" + std::to_string(i + 1) + "]"));
   }
@@ -139,6 +164,8 @@ void ConfigReader::read_option(SettingsBuilder& builder, const Option& option, c
   switch (option.type) {
     case OptionType::text_list:
       return read_texts(builder, option, node, path);
+    case OptionType::json:
+      return read_json(builder, option, node, path);
     case OptionType::records:
       return read_records(builder, option, node, path);
     case OptionType::section:

@@ -40,6 +40,8 @@ class ConfigReader {
   void read_option(SettingsBuilder& builder, const Option& option, const yaml::Node& node, const std::string& path);
   void read_scalar(SettingsBuilder& builder, const Option& option, const yaml::Node& node, const std::string& path);
   void read_texts(SettingsBuilder& builder, const Option& option, const yaml::Node& node, const std::string& path);
+  void read_json(SettingsBuilder& builder, const Option& option, const yaml::Node& node, const std::string& path);
+  std::string json_of(const yaml::Node& node, const std::string& path);
   void read_records(SettingsBuilder& builder, const Option& option, const yaml::Node& node, const std::string& path);
   Settings read_record(const Option& option, const yaml::Node& node, const std::string& path);
   void watch_for_secrets(const Option& option, const ScalarText& scalar, const std::string& path);

@@ -1,36 +1,34 @@
 // The field table: how an event's body becomes a target's record.
 //
-// Used by endpoints (body → row or API record) and by scheduled sources
-// (record → body). Declarative, checked at load, errors per field.
+// Used by endpoints (body → row or API record; document_mapping.hpp makes a JSON document of it) and by scheduled
+// sources (record → body). Declarative, checked at load, errors per field; docs/mapping.md is its manual.
 //   - id                                   the member `id`, under its own name
-//   - {to: volume, from: subscription.volume, default: 0, required: true, lower: true, trim: true}
-//   - {to: origin, value: web}             a constant
+//   - {to: volume, from: subscription.volume, as: integer, default: 0, required: true, lower: true, trim: true}
+//   - {to: name, from: [company, username]}         the first that is there and not null
+//   - {to: plan, lookup: {p1: basic, p2: pro}}      a value that is not in it is an error, or the default
+//   - {to: origin, value: web, when: {op: insert}}  a constant, under a condition
+// Several rules may fill one field, each but the last under a condition: the first whose condition holds counts.
 // Thread rule: immutable after loading; apply() is const and reentrant.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "common/condition.hpp"
 #include "common/event.hpp"
+#include "common/field_convert.hpp"
+#include "common/field_source.hpp"
 #include "common/json.hpp"
 #include "common/options.hpp"
 
 namespace muskrat {
 
-// One rule of the table. Options: to (shorthand), from, value, default, required, lower, trim.
-// `from` takes a dotted path into the body, or of the event: $routing_key $action $source $object $op $message_id
-// $captured_at (ISO 8601 UTC) $seq $epoch $body (the whole body as JSON text).
+// The options of one rule. `from` takes dotted paths into the body, or of the event: $routing_key $action $source
+// $object $op $message_id $captured_at (ISO 8601 UTC) $seq $epoch $body (the whole body as JSON text).
 // A default stands in for what is absent or null, never for what capture omitted.
 OptionTable field_options();
-
-struct FieldValue {
-  enum class State { value, null, absent } state = State::absent;
-  bool json = false;  // the text is a JSON array or object
-  bool number = false, boolean = false;
-  std::string text;  // strings bare, everything else as JSON text
-};
 
 struct MappedRecord {
   std::vector<FieldValue> fields;  // in the order of FieldTable::names()
@@ -41,18 +39,33 @@ class FieldTable {
   FieldTable() = default;
   FieldTable(const std::vector<Settings>& records, std::vector<Problem>& problems);
 
+  // Each field once, in the order of the table.
   const std::vector<std::string>& names() const { return names_; }
-  // nullopt + why (names the field and the rule, never its value) when a required field is absent or null.
-  // A member of x-muskrat-omitted is absent, not null: endpoints leave that field untouched.
+  // nullopt + why (names the field and the rule, never its value) when a required field is absent or null, or a value
+  // does not convert. A member of x-muskrat-omitted is absent, not null: endpoints leave that field untouched.
+  std::optional<MappedRecord> apply(const FieldSource& source, std::string& why) const;
   std::optional<MappedRecord> apply(const Event& event, const json::Value& body, std::string& why) const;
 
  private:
   struct Rule {
-    std::string to, from;
-    std::optional<std::string> constant, fallback;  // canonical JSON
+    size_t target = 0;  // index in names_
+    std::vector<std::string> from;
+    std::optional<FieldValue> constant, fallback;
+    std::map<std::string, FieldValue, std::less<>> lookup;
+    As as = As::as_it_is;
     bool required = false, lower = false, trim = false;
-    FieldValue raw(const Event& event, const json::Value& body, bool left_out) const;
+    Condition when;
+    Where where;
+
+    FieldValue pick(const FieldSource& source, bool& left_out) const;
+    bool refine(FieldValue& field, std::string& why) const;
+    std::optional<FieldValue> apply(const FieldSource& source, std::string& why) const;
+    std::string missing_because(const FieldValue& field, bool left_out) const;
   };
+  Rule read(const Settings& record, std::vector<Problem>& problems);
+  static void read_lookup(const Settings& record, Rule& rule, const std::string& name, std::vector<Problem>& problems);
+  void check_doubles(std::vector<Problem>& problems) const;
+
   std::vector<Rule> rules_;
   std::vector<std::string> names_;
 };

@@ -35,6 +35,7 @@ const Settings::Value& Settings::value(std::string_view name, OptionType type) c
   return found;
 }
 
+bool Settings::knows(std::string_view name) const { return values_.contains(name); }
 bool Settings::has(std::string_view name) const { return value(name).present; }
 bool Settings::given(std::string_view name) const { return value(name).given; }
 
@@ -73,7 +74,7 @@ const Settings& Settings::section(std::string_view name) const {
 
 const std::string& Settings::scalar(std::string_view name) const {
   const Value& found = value(name);
-  if (found.type != OptionType::scalar) programmer(name, "it is not a scalar");
+  if (found.type != OptionType::scalar && found.type != OptionType::json) programmer(name, "it is not a scalar");
   return found.text;
 }
 
@@ -89,6 +90,12 @@ std::string Settings::fresh_secret(std::string_view name) const {
 Where Settings::where(std::string_view name) const {
   const Value& found = value(name);
   return found.given ? found.where : where_;
+}
+
+std::vector<Option> joined(std::initializer_list<OptionTable> tables) {
+  std::vector<Option> all;
+  for (const OptionTable& table : tables) all.insert(all.end(), table.begin(), table.end());
+  return all;
 }
 
 Settings default_settings(OptionTable table) { return SettingsBuilder(table, {}).finish(); }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <span>
@@ -30,9 +31,10 @@ enum class OptionType {
   bytes,      // 512, 64KiB, 16MiB, 1GiB
   choice,     // range "a|b|c"
   text_list,  // a list of texts, or one text
-  records,    // a list of maps, each with the table `children`
+  records,    // a list of maps, each with the table `children`; one map alone is a list of one
   scalar,     // any YAML scalar, kept as canonical JSON text (numbers keep their digits)
   section,    // one map with the table `children`; a missing one has the children's defaults
+  json,       // anything YAML can say, lists and maps too, kept as canonical JSON text
 };
 
 struct Option {
@@ -47,6 +49,9 @@ struct Option {
 };
 
 using OptionTable = std::span<const Option>;
+
+// Several tables as one: a kind's own options and those of a part that it is made with.
+std::vector<Option> joined(std::initializer_list<OptionTable> tables);
 
 // Where a setting was written, for error messages.
 struct Where {
@@ -67,6 +72,7 @@ std::string describe(const Problem& problem);
 // text(), scalar(), texts() and records() are empty; the other getters throw std::logic_error (ask has() first).
 class Settings {
  public:
+  bool knows(std::string_view name) const;  // the table has such an option
   bool has(std::string_view name) const;    // given, or has a default
   bool given(std::string_view name) const;  // stands in the file
   const std::string& text(std::string_view name) const;
@@ -78,7 +84,7 @@ class Settings {
   const std::vector<std::string>& texts(std::string_view name) const;
   const std::vector<Settings>& records(std::string_view name) const;
   const Settings& section(std::string_view name) const;
-  // Canonical JSON of a `scalar`.
+  // Canonical JSON of a `scalar` or `json`.
   const std::string& scalar(std::string_view name) const;
   // The text with its ${NAME} and ${file:PATH} resolved anew: to be asked for at every connect, so that a rotated
   // secret needs no restart. Failure{reconnect} when the file or variable is gone.

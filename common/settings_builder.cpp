@@ -50,17 +50,6 @@ bool one_of(std::string_view choices, std::string_view text) {
   return false;
 }
 
-// A scalar of YAML as JSON: plain null, booleans and numbers keep their kind, all else is a string.
-std::string canonical(const std::string& text, bool quoted) {
-  if (quoted) return json::quote(text);
-  if (text.empty() || text == "~" || text == "null") return "null";
-  if (text == "true" || text == "false") return text;
-  std::string why;
-  const auto document = json::Document::parse(text, why);
-  if (document && document->root().type() == json::Type::number) return document->root().dump();
-  return json::quote(text);
-}
-
 struct Figures {
   int64_t integer = 0;
   double number = 0;
@@ -106,6 +95,16 @@ std::string choice_words(std::string_view choices) {
 
 }  // namespace
 
+std::string canonical_json(const std::string& text, bool quoted) {
+  if (quoted) return json::quote(text);
+  if (text.empty() || text == "~" || text == "null") return "null";
+  if (text == "true" || text == "false") return text;
+  std::string why;
+  const auto document = json::Document::parse(text, why);
+  if (document && document->root().type() == json::Type::number) return document->root().dump();
+  return json::quote(text);
+}
+
 std::string range_words(std::string_view range) {
   const size_t dots = range.find("..");
   if (dots == std::string_view::npos) return {};
@@ -140,6 +139,8 @@ std::string expectation(const Option& option) {
       return "a text, a number, true, false or null";
     case OptionType::section:
       return "a map";
+    case OptionType::json:
+      return "any value";
   }
   return {};
 }
@@ -187,13 +188,17 @@ std::string SettingsBuilder::set(const Option& option, const ScalarText& scalar)
   value.integer = figures.integer;
   value.number = figures.number;
   value.boolean = boolean;
-  value.text = option.type == OptionType::scalar ? canonical(text, scalar.quoted) : text;
+  value.text = option.type == OptionType::scalar ? canonical_json(text, scalar.quoted) : text;
   if (option.type == OptionType::text_list) value.texts = {text};
   return {};
 }
 
 void SettingsBuilder::set_texts(const Option& option, std::vector<std::string> texts, const Where& where) {
   fresh(option, where).texts = std::move(texts);
+}
+
+void SettingsBuilder::set_json(const Option& option, std::string text, const Where& where) {
+  fresh(option, where).text = std::move(text);
 }
 
 void SettingsBuilder::set_records(const Option& option, std::vector<Settings> records, const Where& where) {

@@ -44,6 +44,7 @@ class SettingsBuilder {
   // Each returns what is wrong, in words that fit after "<option>: "; "" when all is well.
   std::string set(const Option& option, const ScalarText& scalar);
   void set_texts(const Option& option, std::vector<std::string> texts, const Where& where);
+  void set_json(const Option& option, std::string text, const Where& where);
   void set_records(const Option& option, std::vector<Settings> records, const Where& where);
 
   // The required options that were not given.
@@ -57,6 +58,9 @@ class SettingsBuilder {
   std::map<std::string, std::shared_ptr<Settings::Value>, std::less<>> values_;
   Where where_;
 };
+
+// A scalar of YAML as JSON: plain null, booleans and numbers keep their kind, all else is a string.
+std::string canonical_json(const std::string& text, bool quoted);
 
 // What an option takes, for messages and the reference: "a duration such as 250ms, 10s, 5m, 2h or 7d, from 1s to 1h".
 std::string expectation(const Option& option);

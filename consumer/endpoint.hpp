@@ -29,6 +29,7 @@ struct Outcome {
     retry,       // failed, may work later: the host tries again in order, bounded
     park,        // not before `until`: quota or outage of the endpoint, uses no attempt
     dead,        // can never work: dead letter
+    skipped,     // the endpoint's mapping does not want it: passed over, counted
   };
   Fate fate = Fate::done;
   std::string
@@ -36,6 +37,7 @@ struct Outcome {
   milliseconds until{0};  // park: how long from now
 
   static Outcome done() { return {}; }
+  static Outcome skipped(std::string why) { return {Fate::skipped, std::move(why), milliseconds(0)}; }
   static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }
   static Outcome retry(std::string why) { return {Fate::retry, std::move(why), milliseconds(0)}; }
 };

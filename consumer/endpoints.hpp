@@ -10,6 +10,7 @@
 
 #include "common/config.hpp"
 #include "consumer/endpoint.hpp"
+#include "consumer/explain.hpp"
 
 namespace muskrat {
 
@@ -23,6 +24,8 @@ struct EndpointKind : Kind {
   // How long an event waits at most for others to fill its batch. 0: an idle lane takes what is there at once, and
   // batches form by themselves while it is busy. Longer where each call is dear.
   milliseconds default_batch_age{0};
+  // What an endpoint of this kind would do with the event, connecting to nothing: `muskrat explain` and `muskrat test`.
+  Explanation (*explain)(const Component& component, const Event& event) = explain_document;
 };
 
 std::span<const EndpointKind> endpoint_kinds();

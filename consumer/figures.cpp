@@ -8,7 +8,7 @@ namespace muskrat {
 namespace {
 
 constexpr milliseconds quiet_span{2'000};
-constexpr std::array fate_names{"done", "repeated", "superseded", "retry", "park", "dead"};
+constexpr std::array fate_names{"done", "repeated", "superseded", "retry", "park", "dead", "skipped"};
 
 metrics::Labels of(const std::string& endpoint) { return {{"endpoint", endpoint}}; }
 

@@ -28,7 +28,7 @@ class Figures {
   std::vector<std::pair<std::string, std::string>> rows(const Schedule& schedule) const;
 
  private:
-  static constexpr size_t fates = 6;
+  static constexpr size_t fates = 7;
   std::array<metrics::Counter*, fates> delivered_{};
   metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
   metrics::Gauge &in_flight_, &held_back_, &parked_, &circuit_open_, &lag_;

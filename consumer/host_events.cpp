@@ -148,6 +148,7 @@ void Host::settle(Item& item, const Outcome& outcome) {
       return finish(item);
     case Fate::done:
     case Fate::repeated:
+    case Fate::skipped:
       return finish(item);
     case Fate::retry:
       return try_again(item, outcome.reason);

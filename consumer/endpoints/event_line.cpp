@@ -29,12 +29,15 @@ void append_omitted(std::string& line, const std::string& omitted) {
 
 }  // namespace
 
-// The body keeps every byte, unless it spans lines.
-std::string one_line(const std::string& text, const json::Value& value) {
-  return text.find_first_of("\r\n") == std::string::npos ? text : value.dump();
+// Every byte is kept, unless it spans lines.
+std::string one_line(const std::string& document) {
+  if (document.find_first_of("\r\n") == std::string::npos) return document;
+  std::string why;
+  const auto parsed = json::Document::parse(document, why);
+  return parsed ? parsed->root().dump() : "null";
 }
 
-std::string event_line(const Event& event, const json::Value& body) {
+std::string event_line(const Event& event, const std::string& document) {
   std::string line = "{\"routing_key\":" + json::quote(event.routing_key);
   append_member(line, "message_id", event.message_id);
   append_member(line, "key", event.key);
@@ -43,7 +46,7 @@ std::string event_line(const Event& event, const json::Value& body) {
   append_member(line, "source", event.source);
   if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
   append_omitted(line, event.omitted);
-  line.append(",\"body\":").append(one_line(event.body, body));
+  line.append(",\"body\":").append(one_line(document));
   line.append("}");
   return line;
 }

@@ -10,9 +10,9 @@
 
 namespace muskrat {
 
-// Without a line break at its end, and with none within.
-std::string event_line(const Event& event, const json::Value& body);
-// The body as it is, but on one line.
-std::string one_line(const std::string& text, const json::Value& value);
+// Without a line break at its end, and with none within. `document`: what the endpoint's mapping made of the body.
+std::string event_line(const Event& event, const std::string& document);
+// A JSON text as it is, but on one line.
+std::string one_line(const std::string& document);
 
 }  // namespace muskrat

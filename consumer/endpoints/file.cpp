@@ -5,6 +5,7 @@
 // then, so that an event whose line is there is recognised.
 #include <array>
 
+#include "common/document_mapping.hpp"
 #include "common/json.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/append_file.hpp"
@@ -14,7 +15,7 @@
 namespace muskrat {
 namespace {
 
-constexpr std::array options{
+constexpr std::array own_options{
     Option{"path", OptionType::text, "", "", "The file to append to; its folder must exist and be writable.", true},
     Option{
         "fsync", OptionType::choice, "batch", "batch|never",
@@ -26,6 +27,11 @@ constexpr std::array options{
     Option{"keep", OptionType::integer, "0", "0..1000000",
            "How many rotated files to keep, the oldest out first; 0 keeps all."},
 };
+
+OptionTable options() {
+  static const std::vector<Option> all = joined({own_options, mapping_options()});
+  return all;
+}
 
 constexpr size_t remembered = 100'000;
 constexpr size_t read_back_bytes = size_t{16} << 20;
@@ -44,6 +50,7 @@ class FileEndpoint : public Endpoint {
   explicit FileEndpoint(const Settings& settings)
       : file_(settings.text("path"), settings.text("fsync") == "batch", settings.bytes("rotate_bytes"),
               settings.duration("rotate_age"), static_cast<size_t>(settings.integer("keep"))),
+        mapping_(settings),
         recent_(remembered) {}
 
   void connect(Deadline) override {
@@ -67,10 +74,10 @@ class FileEndpoint : public Endpoint {
  private:
   Outcome line_up(const Event& event, std::string& text) const {
     if (recent_.has(event.message_id)) return {Outcome::Fate::repeated, "", milliseconds(0)};
-    std::string why;
-    const auto document = json::Document::parse(event.body, why);
-    if (!document) return Outcome::dead("the body is not JSON: " + why);
-    text.append(event_line(event, document->root())).append("\n");
+    const Mapped mapped = mapping_.apply(event);
+    if (mapped.state == Mapped::State::failed) return Outcome::dead(mapped.text);
+    if (mapped.state == Mapped::State::skipped) return Outcome::skipped(mapped.text);
+    text.append(event_line(event, mapped.text)).append("\n");
     return Outcome::done();
   }
 
@@ -85,6 +92,7 @@ class FileEndpoint : public Endpoint {
   }
 
   AppendFile file_;
+  const Mapping mapping_;
   RecentIds recent_;
 };
 
@@ -96,7 +104,9 @@ std::unique_ptr<Endpoint> make(const Component& component) {
 
 const EndpointKind& file_endpoint() {
   static const EndpointKind kind{
-      {"file", "appends each event as one JSON line to a file, rotated by size and age", options, nullptr, 1}, make, 1};
+      {"file", "appends each event as one JSON line to a file, rotated by size and age", options(), check_mapping, 1},
+      make,
+      1};
   return kind;
 }
 

@@ -27,6 +27,8 @@ class NullEndpoint : public Endpoint {
   milliseconds delay_;
 };
 
+Explanation explain(const Component&, const Event&) { return {Explanation::Fate::sends, "null"}; }
+
 std::unique_ptr<Endpoint> make(const Component& component) {
   return std::make_unique<NullEndpoint>(component.settings.duration("delay"));
 }
@@ -37,7 +39,10 @@ const EndpointKind& null_endpoint() {
   static const EndpointKind kind{
       {"null", "takes every event and keeps none, for measuring and for draining a queue on purpose", options},
       make,
-      1};
+      1,
+      false,
+      milliseconds(0),
+      explain};
   return kind;
 }
 

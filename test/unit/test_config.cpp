@@ -147,7 +147,7 @@ endpoints:
     dsn: x
     lanes: 65
     mode: upsrt
-    routes: {table: x}
+    routes: x
     on_dead: hold
     lanes: 4
 )");
@@ -163,7 +163,7 @@ endpoints:
   expect(loaded, 13, "\"a.b.c.d\" can match no event: ");
   expect(loaded, 15, "endpoints.analytics.lanes: expected a whole number, from 1 to 64, found \"65\"");
   expect(loaded, 16, "endpoints.analytics.mode: expected one of upsert, append");
-  expect(loaded, 17, "endpoints.analytics.routes: expected a list, found a map");
+  expect(loaded, 17, "endpoints.analytics.routes: expected a list, found a single value");
   expect(loaded, 18, "endpoints.analytics.on_dead: unknown key; allowed are kind, subscribe, lanes, dsn");
   expect(loaded, 19, "the key lanes stands here a second time (first in line 15)");
   assert_int_equal(errors(loaded), 14);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "common/document_mapping.hpp"
 #include "common/json.hpp"
 #include "common/log.hpp"
 #include "consumer/endpoints.hpp"
@@ -26,7 +27,8 @@ constexpr unsigned lone_failures_most = 3;
 
 class ExecEndpoint : public Endpoint {
  public:
-  explicit ExecEndpoint(const Component& component) : settings_(component.settings), name_(component.name) {}
+  explicit ExecEndpoint(const Component& component)
+      : settings_(component.settings), name_(component.name), mapping_(component.settings) {}
 
   void connect(Deadline) override {
     child_.reset();
@@ -87,14 +89,15 @@ class ExecEndpoint : public Endpoint {
   static Outcome untried(std::string why) { return {Fate::park, std::move(why), milliseconds(0)}; }
 
   void hand_over(const Event& event, Outcome& outcome) {
-    std::string why;
-    const auto body = json::Document::parse(event.body, why);
-    if (!body) {
-      outcome = Outcome::dead("the body is not JSON: " + why);
+    const Mapped mapped = mapping_.apply(event);
+    if (mapped.state == Mapped::State::failed) {
+      outcome = Outcome::dead(mapped.text);
+    } else if (mapped.state == Mapped::State::skipped) {
+      outcome = Outcome::skipped(mapped.text);
     } else if (!open_.emplace(event.message_id, &outcome).second) {
       outcome = untried("the batch holds its message_id twice");
     } else {
-      child_->send(event_line(event, body->root()) + "\n");
+      child_->send(event_line(event, mapped.text) + "\n");
     }
   }
 
@@ -121,13 +124,14 @@ class ExecEndpoint : public Endpoint {
 
   const Settings& settings_;
   const std::string name_;
+  const Mapping mapping_;
   std::unique_ptr<Child> child_;
   std::map<std::string, Outcome*, std::less<>> open_;  // not answered yet
   unsigned settled_ = 0, lone_failures_ = 0;           // of this delivery
   bool careful_ = false;                               // since the program last failed: one event at a time
 };
 
-constexpr std::array options_table{
+constexpr std::array own_options{
     Option{"command", OptionType::text_list, "", "",
            "The program and its arguments, as a list: no shell takes it apart. One process runs for each lane.", true},
     Option{"folder", OptionType::text, "", "", "The working folder of the program. Default: the host's."},
@@ -139,7 +143,13 @@ constexpr std::array options_table{
     state::seen_for_option,
 };
 
+OptionTable option_table() {
+  static const std::vector<Option> all = joined({own_options, mapping_options()});
+  return all;
+}
+
 void validate(const Settings& settings, std::vector<Problem>& problems) {
+  check_mapping(settings, problems);
   const auto& command = settings.texts("command");
   if (command.empty() || command.front().empty())
     problems.push_back({settings.where("command"), "command: names no program"});
@@ -156,7 +166,7 @@ std::unique_ptr<Endpoint> make(const Component& component) { return std::make_un
 
 const EndpointKind& exec_endpoint() {
   static const EndpointKind kind{
-      {"exec", "hands events to a program of yours, in any language, and takes its results", options_table, validate},
+      {"exec", "hands events to a program of yours, in any language, and takes its results", option_table(), validate},
       make,
       1,
       true};

@@ -59,9 +59,7 @@ class HttpEndpoint : public Endpoint {
     fates_.clear();
     std::vector<const Record*> good;
     for (size_t i = 0; i < batch.size(); ++i) {
-      std::string why;
-      auto record = requests_->record(*batch[i], why);
-      if (!record) outcomes[i] = Outcome::dead(why);
+      auto record = requests_->record(*batch[i], outcomes[i]);
       if (!record) continue;
       records[i] = std::move(*record);
       fates_[&records[i]] = &outcomes[i];
@@ -235,7 +233,7 @@ constexpr std::array header_options{
     Option{"value", OptionType::text, "", "", "Its value, a template as in url.", true},
 };
 
-constexpr std::array options{
+constexpr std::array own_options{
     Option{"url", OptionType::text, "", "",
            "Where the requests go: a template with places for members of the body and facts of the event, such as "
            "https://api.example.com/customers/{id}?on={$action}; what is filled in is percent-encoded.",
@@ -281,7 +279,13 @@ constexpr std::array options{
     state::seen_for_option,
 };
 
+OptionTable options() {
+  static const std::vector<Option> all = joined({own_options, mapping_options()});
+  return all;
+}
+
 void validate(const Settings& settings, std::vector<Problem>& problems) {
+  check_mapping(settings, problems);
   check_requests(settings, problems);
   const Verdicts verdicts(settings, problems);
 }
@@ -292,7 +296,7 @@ std::unique_ptr<Endpoint> make(const Component& component) { return std::make_un
 
 const EndpointKind& http_endpoint_kind() {
   static const EndpointKind kind{
-      {"http", "sends each event, or batches of them, as HTTP requests: webhooks and simple APIs", options, validate},
+      {"http", "sends each event, or batches of them, as HTTP requests: webhooks and simple APIs", options(), validate},
       make,
       4,
       true,

@@ -49,7 +49,8 @@ void check_headers(const Settings& settings, std::vector<Problem>& problems) {
 }  // namespace
 
 Requests::Requests(const Settings& settings)
-    : batch_(batch_of(settings.text("batch"))),
+    : mapping_(settings),
+      batch_(batch_of(settings.text("batch"))),
       whole_event_(settings.text("payload") == "event"),
       method_(settings.text("method")),
       delete_method_(settings.has("delete_method") ? settings.text("delete_method") : method_),
@@ -77,24 +78,34 @@ http::Headers Requests::fixed_headers(const Settings& settings) const {
   return headers;
 }
 
-std::optional<Record> Requests::record(const Event& event, std::string& why) const {
-  const auto body = json::Document::parse(event.body, why);
-  if (!body) return why.insert(0, "the body is not JSON: "), std::nullopt;
-  Record record;
-  record.event = &event;
+// Method, URL and headers; templates see the event's own body and not what the mapping makes of it.
+bool Requests::address(const Event& event, const json::Value& body, Record& record, std::string& why) const {
   record.method = event.op == Op::remove ? delete_method_ : method_;
-  auto url = url_.fill(event, body->root(), true, why);
-  if (!url) return why.insert(0, "url: "), std::nullopt;
+  auto url = url_.fill(event, body, true, why);
+  if (!url) return why.insert(0, "url: "), false;
   record.url = std::move(*url);
   for (const auto& [name, value] : headers_) {
-    auto text = value.fill(event, body->root(), false, why);
+    auto text = value.fill(event, body, false, why);
     if (text && !http::good_header(name, *text)) why = "a control character in what the event puts there", text.reset();
-    if (!text) return why.insert(0, "header " + name + ": "), std::nullopt;
+    if (!text) return why.insert(0, "header " + name + ": "), false;
     record.headers.emplace_back(name, std::move(*text));
   }
-  record.payload = whole_event_             ? event_line(event, body->root())
-                   : batch_ == Batch::lines ? one_line(event.body, body->root())
-                                            : event.body;
+  return true;
+}
+
+std::optional<Record> Requests::record(const Event& event, Outcome& outcome) const {
+  std::string why;
+  const auto body = json::Document::parse(event.body, why);
+  if (!body) return outcome = Outcome::dead("the body is not JSON: " + why), std::nullopt;
+  Mapped mapped = mapping_.apply(event, body->root());
+  if (mapped.state == Mapped::State::skipped) return outcome = Outcome::skipped(mapped.text), std::nullopt;
+  if (mapped.state == Mapped::State::failed) return outcome = Outcome::dead(mapped.text), std::nullopt;
+  Record record;
+  record.event = &event;
+  if (!address(event, body->root(), record, why)) return outcome = Outcome::dead(why), std::nullopt;
+  record.payload = whole_event_             ? event_line(event, mapped.text)
+                   : batch_ == Batch::lines ? one_line(mapped.text)
+                                            : std::move(mapped.text);
   return record;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/config.hpp"
+#include "common/document_mapping.hpp"
 #include "common/http.hpp"
 #include "consumer/endpoint.hpp"
 #include "consumer/endpoints/http/template.hpp"
@@ -31,8 +32,9 @@ class Requests {
  public:
   // Failure{stop} for templates that validate() would have refused.
   explicit Requests(const Settings& settings);
-  // nullopt + why where the event does not fit the templates: it is a dead letter.
-  std::optional<Record> record(const Event& event, std::string& why) const;
+  // nullopt where nothing is sent: the mapping skips the event, or the event does not fit mapping or templates. Then
+  // its outcome says so.
+  std::optional<Record> record(const Event& event, Outcome& outcome) const;
   http::Request request(std::span<const Record* const> records, int64_t now_s) const;
   Batch batch() const { return batch_; }
   bool shared_url() const { return url_.constant(); }
@@ -41,6 +43,9 @@ class Requests {
   http::Headers fixed_headers(const Settings& settings) const;
   std::string body_of(std::span<const Record* const> records) const;
 
+  bool address(const Event& event, const json::Value& body, Record& record, std::string& why) const;
+
+  const Mapping mapping_;
   const Batch batch_;
   const bool whole_event_;
   const std::string method_, delete_method_, idempotency_header_;

@@ -13,6 +13,7 @@
 #include "common/log.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/mysql/applier.hpp"
+#include "consumer/endpoints/sql/explain.hpp"
 
 namespace muskrat {
 namespace mysql_target {
@@ -108,22 +109,14 @@ class MysqlEndpoint : public Endpoint {
 
   // The event's rows, one for each route that takes it; false: its outcome stands already.
   bool prepare(const Event& event, size_t index, Outcome& outcome) {
-    std::string why;
-    const auto body = json::Document::parse(event.body, why);
-    if (!body) return outcome = Outcome::dead("the body is not JSON: " + why), false;
-    for (size_t r = 0; r < routes_.size(); ++r) {
-      if (!routes_[r].takes(event.routing_key)) continue;
-      const auto text_of = [&](size_t column, const FieldValue& field, std::string& because) {
-        return targets_[r].columns[column].text_of(field, because);
-      };
-      auto row = sql::row_of(event, body->root(), routes_[r], text_of, why);
-      if (!row) return outcome = Outcome::dead(why), false;
-      row->event = index;
-      row->route = r;
-      rows_[index].push_back(std::move(*row));
-    }
-    if (!rows_[index].empty()) return true;
-    return outcome = Outcome::dead("no route of endpoint " + name_ + " takes " + event.routing_key), false;
+    const auto text_of = [&](size_t route, size_t column, const FieldValue& field, std::string& why) {
+      return targets_[route].columns[column].text_of(field, why);
+    };
+    sql::EventRows found = sql::rows_of(event, routes_, text_of, name_);
+    outcome = std::move(found.outcome);
+    for (sql::Row& row : found.rows) row.event = index;
+    rows_[index] = std::move(found.rows);
+    return !rows_[index].empty();
   }
 
   // All in one transaction; where the server refuses a row, by halves, until it stands alone.
@@ -232,7 +225,10 @@ const EndpointKind& mysql_endpoint() {
        "event once",
        mysql_target::endpoint_options(), mysql_target::validate},
       mysql_target::make,
-      4};
+      4,
+      false,
+      milliseconds(0),
+      sql::explain};
   return kind;
 }
 

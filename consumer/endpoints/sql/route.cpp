@@ -62,6 +62,9 @@ OptionTable route_options() {
              "upsert: the table mirrors the source's rows, deletes included; append: every event becomes a row, once."},
       Option{"name", OptionType::text, "", "",
              "Tells several routes to one table apart; the state kept for each hangs on it, so keep it."},
+      Option{"when", OptionType::records, "", "",
+             "The route takes only events for which this holds; a row that stops matching stays as it is.", false,
+             condition_options()},
       Option{"columns", OptionType::records, "", "", "The columns to fill; see the field table.", true,
              field_options()},
   };
@@ -81,6 +84,7 @@ std::vector<Route> read_routes(const Settings& settings, std::vector<Problem>& p
     route.name = record.text("name");
     route.table = record.text("table");
     route.mode = record.text("mode") == "append" ? Route::Mode::append : Route::Mode::upsert;
+    route.when = Condition(record.records("when"), problems);
     route.fields = FieldTable(record.records("columns"), problems);
     read_patterns(record, route, problems);
     read_key(record, route, problems);

@@ -22,6 +22,7 @@ struct Route {
   std::string table;                  // as written, perhaps schema-qualified
   std::vector<size_t> key;            // indexes into fields.names()
   Mode mode = Mode::upsert;
+  Condition when;  // events for which it does not hold pass this route by
   FieldTable fields;
 
   bool takes(std::string_view routing_key) const;

@@ -19,7 +19,7 @@ bool take_values(const MappedRecord& record, const TextOf& text_of, const Route&
     row.present.push_back(field.state != FieldValue::State::absent);
     row.values.emplace_back();
     if (field.state != FieldValue::State::value) continue;
-    row.values.back() = text_of(i, field, why);
+    row.values.back() = text_of(row.route, i, field, why);
     if (row.values.back()) continue;
     why = "column " + route.fields.names()[i] + ": " + why;
     return false;
@@ -49,13 +49,13 @@ bool take_key(const MappedRecord& record, const Route& route, Row& row, std::str
   return true;
 }
 
-}  // namespace
-
-std::optional<Row> row_of(const Event& event, const json::Value& body, const Route& route, const TextOf& text_of,
+std::optional<Row> row_of(const FieldSource& source, const Route& route, size_t index, const TextOf& text_of,
                           std::string& why) {
-  const auto record = route.fields.apply(event, body, why);
+  const Event& event = source.event;
+  const auto record = route.fields.apply(source, why);
   if (!record) return std::nullopt;
   Row row;
+  row.route = index;
   row.effect = effect_of(event, route);
   if (!take_values(*record, text_of, route, row, why)) return std::nullopt;
   if (row.effect == Effect::append) {
@@ -66,6 +66,32 @@ std::optional<Row> row_of(const Event& event, const json::Value& body, const Rou
   row.guarded = event.epoch != 0 || event.seq != 0;
   if (!take_key(*record, route, row, why)) return std::nullopt;
   return row;
+}
+
+}  // namespace
+
+EventRows rows_of(const Event& event, const std::vector<Route>& routes, const TextOf& text_of,
+                  const std::string& endpoint) {
+  std::string why;
+  const auto body = json::Document::parse(event.body, why);
+  if (!body) return {{}, Outcome::dead("the body is not JSON: " + why)};
+  const FieldSource source(event, body->root());
+  EventRows found;
+  found.outcome = Outcome::dead("no route of endpoint " + endpoint + " takes " + event.routing_key);
+  for (size_t r = 0; r < routes.size(); ++r) {
+    if (!routes[r].takes(event.routing_key)) continue;
+    const auto wanted = routes[r].when.holds(source, why);
+    if (!wanted) return {{}, Outcome::dead("the `when` of the route to " + routes[r].table + ": " + why)};
+    if (!*wanted) {
+      found.outcome = Outcome::skipped("by the `when` of the route to " + routes[r].table);
+      continue;
+    }
+    auto row = row_of(source, routes[r], r, text_of, why);
+    if (!row) return {{}, Outcome::dead(why)};
+    found.rows.push_back(std::move(*row));
+  }
+  if (!found.rows.empty()) found.outcome = Outcome::done();
+  return found;
 }
 
 std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables) {

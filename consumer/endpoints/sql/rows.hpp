@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/event.hpp"
+#include "consumer/endpoint.hpp"
 #include "consumer/endpoints/sql/route.hpp"
 
 namespace muskrat::sql {
@@ -34,11 +35,18 @@ struct Group {
   std::vector<const Row*> rows;  // sorted by identity, so that lanes lock in one order
 };
 
-// nullopt + why (names the column, never its value) when the event cannot become a row.
-// `text_of`: the text to send for a column; nullopt + why when this value cannot go there.
-using TextOf = std::function<std::optional<std::string>(size_t column, const FieldValue& field, std::string& why)>;
-std::optional<Row> row_of(const Event& event, const json::Value& body, const Route& route, const TextOf& text_of,
-                          std::string& why);
+// The event's rows, one for each route that takes it; where there is none its outcome stands: skipped or dead, with a
+// reason that names the column and never its value.
+struct EventRows {
+  std::vector<Row> rows;
+  Outcome outcome;
+};
+
+// `text_of`: the text to send for a route's column; nullopt + why when this value cannot go there.
+using TextOf =
+    std::function<std::optional<std::string>(size_t route, size_t column, const FieldValue& field, std::string& why)>;
+EventRows rows_of(const Event& event, const std::vector<Route>& routes, const TextOf& text_of,
+                  const std::string& endpoint);
 
 // By round, then as first met. `tables` names each route's table. The rows outlive the groups.
 std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables);

@@ -1,0 +1,41 @@
+// `when`: a small declarative condition on an event. All that is said must hold.
+//
+//   when: {op: [insert, update]}              one of these
+//   when: {field: plan, is: [pro, team]}      compared as text; null and absent are equal to nothing
+//   when: {field: company, present: true}     there, and not null
+//   when: [{action: Signup}, {field: plan, is_not: free}]
+//
+// Used by mapping.cpp (for a field) and document_mapping.cpp (for the whole event). Thread rule: immutable.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/field_source.hpp"
+#include "common/options.hpp"
+
+namespace muskrat {
+
+OptionTable condition_options();
+
+class Condition {
+ public:
+  Condition() = default;  // always holds
+  Condition(const std::vector<Settings>& records, std::vector<Problem>& problems);
+
+  bool always() const { return terms_.empty(); }
+  // nullopt + why where it hangs on a field that capture left out: neither yes nor no would be right.
+  std::optional<bool> holds(const FieldSource& source, std::string& why) const;
+
+ private:
+  struct Term {
+    std::string field;
+    std::vector<std::string> is, is_not, op, action;
+    std::optional<bool> present;
+    bool holds(const FieldSource& source) const;
+  };
+  std::vector<Term> terms_;
+};
+
+}  // namespace muskrat
