@@ -111,6 +111,58 @@ void test_endpoints_bad_event_fails_alone(void**) {
   }
 }
 
+// Documents of the kinds that take a mapping, and what becomes of events that it does not want or cannot make.
+void test_endpoints_file_sends_what_the_mapping_makes(void**) {
+  Made made;
+  made.make("file", minimal("file", made.folder) +
+                        "    when: {op: [insert, update]}\n"
+                        "    fields: [{to: customer.id, from: id, as: integer, required: true}]\n");
+  const auto outcomes = made.deliver(
+      {event(1, 1, "{\"id\":\"7\"}"), event(2, 2, "{\"id\":2}", Op::remove), event(3, 3, "{\"id\":\"x7\"}")});
+  assert_true(outcomes[0].fate == Fate::done);
+  assert_true(outcomes[1].fate == Fate::skipped);
+  assert_true(outcomes[2].fate == Fate::dead);
+  unit::assert_text(outcomes[2].reason, "field customer.id is not a whole number");
+  const std::string text = unit::read_file(made.folder / "out.jsonl");
+  assert_int_equal(std::count(text.begin(), text.end(), '\n'), 1);
+  unit::assert_holds(text, "\"body\":{\"customer\":{\"id\":7}}}");
+}
+
+void test_endpoints_every_kind_explains_without_a_server(void**) {
+  for (const EndpointKind& kind : endpoint_kinds()) {
+    const unit::Folder folder;
+    const Loaded loaded = unit::load_endpoint(folder, std::string(kind.name), minimal(std::string(kind.name), folder));
+    const Explanation what = kind.explain(loaded.config.endpoints.front(), event(7, 1, "{\"id\":7}"));
+    assert_true(what.fate == Explanation::Fate::sends);
+    std::string why;
+    assert_true(json::Document::parse(what.text, why).has_value());
+    const Explanation bad = kind.explain(loaded.config.endpoints.front(), event(7, 1, "no json"));
+    if (kind.name != "null") assert_true(bad.fate == Explanation::Fate::dead);
+  }
+}
+
+std::string explained(const std::string& routes, const Event& of) {
+  const unit::Folder folder;
+  const Loaded loaded = unit::load_endpoint(folder, "postgres", "    dsn: host=/nowhere\n    routes: " + routes + "\n");
+  const Explanation what = unit::kind_named("postgres").explain(loaded.config.endpoints.front(), of);
+  const char* fates[] = {"sends ", "skips ", "dead "};
+  return fates[static_cast<size_t>(what.fate)] + what.text;
+}
+
+void test_endpoints_sql_explains_rows_as_a_delivery_would_make_them(void**) {
+  const std::string routes =
+      "[{table: c, key: [id], columns: [id, email]}, {table: log, mode: append, when: {op: insert}, columns: [{to: n, "
+      "from: id, as: text}]}]";
+  unit::assert_text(explained(routes, event(7, 1, "{\"id\":7.10,\"email\":null}")),
+                    "sends [{\"table\":\"c\",\"effect\":\"upsert\",\"values\":{\"id\":7.10,\"email\":null}},"
+                    "{\"table\":\"log\",\"effect\":\"append\",\"values\":{\"n\":\"7.10\"}}]");
+  unit::assert_text(explained(routes, event(7, 1, "{\"id\":7,\"email\":\"x\"}", Op::remove)),
+                    "sends [{\"table\":\"c\",\"effect\":\"delete\",\"values\":{\"id\":7}}]");
+  unit::assert_text(explained(routes, event(7, 1, "{}")), "dead key column id is not in the event");
+  unit::assert_text(explained("[{table: c, key: [id], columns: [id], when: {op: delete}}]", event(7, 1, "{\"id\":1}")),
+                    "skips by the `when` of the route to c");
+}
+
 // ---- postgres: what configuration alone shows ----
 
 std::string first_error(const std::string& routes) {
@@ -267,6 +319,9 @@ int main() {
       checked(test_endpoints_more_lanes_than_the_kind_works_with_are_refused),
       checked(test_endpoints_every_kind_whose_state_the_host_keeps_takes_the_guards_options),
       checked(test_endpoints_bad_event_fails_alone),
+      checked(test_endpoints_file_sends_what_the_mapping_makes),
+      checked(test_endpoints_every_kind_explains_without_a_server),
+      checked(test_endpoints_sql_explains_rows_as_a_delivery_would_make_them),
       checked(test_endpoints_postgres_route_without_key_is_refused),
       checked(test_endpoints_postgres_key_outside_the_columns_is_refused),
       checked(test_endpoints_postgres_two_unnamed_routes_to_one_table_are_refused),

@@ -154,15 +154,64 @@ void test_omitted_member_is_absent_and_gets_no_default(void**) {
   assert_holds(refused("{to: bio, required: true}", cut), "capture left it out");
 }
 
+void test_of_several_paths_the_first_that_has_a_value_counts(void**) {
+  assert_text(field("{to: n, from: [company, gone, email], trim: true}").text, "Test@Example.COM");
+  assert_true(field("{to: n, from: [gone, company]}").state == State::null);
+  assert_true(field("{to: n, from: [gone, away]}").state == State::absent);
+  assert_text(refused("{to: n, from: [gone, away], required: true}"),
+              "field n is required, but the body has no gone, away");
+  // Had the first been in the event, it would have counted: the second is no answer.
+  Event cut = event();
+  cut.omitted = R"(["gone"])";
+  assert_true(field("{to: n, from: [gone, email], default: x}", cut).state == State::absent);
+}
+
+void test_lookup_replaces_values_and_refuses_unknown_ones_without_a_default(void**) {
+  const std::string plans = "lookup: {'200': basic, '500': 2.50, none: null}";
+  assert_text(field("{to: plan, from: subscription.volume, " + plans + "}").text, "basic");
+  const FieldValue number = field("{to: plan, value: 500, " + plans + "}");
+  assert_true(number.number);
+  assert_text(number.text, "2.50");
+  assert_true(field("{to: plan, value: none, " + plans + "}").state == State::null);
+  assert_text(field("{to: plan, from: $op, default: other, " + plans + "}").text, "other");
+  const std::string why = refused("{to: plan, from: email, " + plans + "}");
+  assert_text(why, "field plan is not in its lookup, and there is no default");
+}
+
+void test_conversion_that_fails_names_field_and_rule_never_the_value(void**) {
+  assert_text(field("{to: v, from: subscription.volume, as: integer}").text, "200");
+  assert_true(field("{to: v, from: subscription.volume, as: integer}").number);
+  const std::string why = refused("{to: v, from: email, as: integer}");
+  assert_text(why, "field v is not a whole number");
+}
+
+void test_rules_for_one_field_count_in_order_of_their_conditions(void**) {
+  const std::string rules =
+      "{to: state, value: gone, when: {op: delete}}, {to: state, value: new, when: {action: Signup}}, "
+      "{to: state, value: old}, id";
+  assert_int_equal(good_table("[" + rules + "]").names().size(), 2);
+  assert_text(field(rules).text, "new");
+  Event other = event();
+  other.op = Op::remove;
+  assert_text(field(rules, other).text, "gone");
+  other.op = Op::update;
+  other.routing_key = "Frontend.Customer.Update";
+  assert_text(field(rules, other).text, "old");
+  assert_true(field("{to: x, value: 1, when: {op: delete}}").state == State::absent);
+}
+
 void test_mistakes_in_the_table_are_told(void**) {
   std::vector<Problem> problems;
   table_of(
-      "[id, {to: id, from: x}, {to: a, from: $nonsense}, {to: b, from: a..b}, {to: c, from: x, value: 1}, {from: q}]",
+      "[id, {to: id, from: x}, {to: a, from: $nonsense}, {to: b, from: a..b}, {to: c, from: x, value: 1}, {from: q}, "
+      "{to: d, lookup: [1]}, {to: e, value: x, as: integer}, {to: f, as: int}]",
       problems);
   const std::string all = problems_text(problems);
-  for (const char* part : {"field id: it stands here twice", "field a: $nonsense is no part of an event",
-                           "field b: the path has an empty step", "field c: give either value or from",
-                           "fields[6]: to is required and missing", "t.yaml:1: error: "}) {
+  for (const char* part :
+       {"field id: it stands here twice", "field a: $nonsense is no part of an event",
+        "field b: the path has an empty step", "field c: give either value or from",
+        "fields[6]: to is required and missing", "t.yaml:1: error: ", "field d: lookup: expected a map",
+        "field e: the constant is not a whole number", "fields[9].as: expected one of text, integer"}) {
     assert_holds(all, part);
   }
 }
@@ -181,6 +230,10 @@ int main() {
       checked(test_facts_of_the_event_are_fields),
       checked(test_required_field_missing_names_field_and_rule_never_values),
       checked(test_omitted_member_is_absent_and_gets_no_default),
+      checked(test_of_several_paths_the_first_that_has_a_value_counts),
+      checked(test_lookup_replaces_values_and_refuses_unknown_ones_without_a_default),
+      checked(test_conversion_that_fails_names_field_and_rule_never_the_value),
+      checked(test_rules_for_one_field_count_in_order_of_their_conditions),
       checked(test_mistakes_in_the_table_are_told),
   };
   return cmocka_run_group_tests_name("mapping", tests, nullptr, nullptr);
