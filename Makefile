@@ -96,10 +96,10 @@ install: all ## Install the program, the extension and the systemd units (DESTDI
 	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
 	for u in packaging/*.service; do install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
 
-demo: ## Run the main job on private servers for half a minute and compare the two databases (KEEP=1 leaves it running)
+demo: ## The main job on private servers for half a minute; compares both databases (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
 	@packaging/deps.sh --quiet
 	@$(MAKE) -s all
-	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(KEEP),--keep)
+	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(SOURCE),--source $(SOURCE)) $(if $(KEEP),--keep)
 
 check: ## Build and run every test: unit, regress, isolation, end-to-end, short torture (about 15 minutes)
 	@packaging/deps.sh --quiet

@@ -2,8 +2,6 @@
 import random
 import threading
 
-from harness.clients import connect
-
 NAMES = "ada alan barbara claude donald edsger frances grace hedy john ken leslie margaret niklaus radia tim".split()
 COMPANIES = ["Loggly", "Brook & Co", "Löwenzahn GmbH", "東京商店", "O'Hara \"Logs\" Ltd", "Pond\\Water", None]
 PLANS = [("200", "7", "0.0"), ("500", "15", "49.0"), ("1000", "30", "109.5"), ("5000", "90", "349.0")]
@@ -12,8 +10,8 @@ PAUSE_SECONDS = 0.008
 
 
 class Customers:
-    def __init__(self, dsn):
-        self.dsn = dsn
+    def __init__(self, source):
+        self.source = source
         self.kinds = {"Signup": 0, "Update": 0, "Cancel": 0}
         self.error = None
         self._lock = threading.Lock()
@@ -39,7 +37,7 @@ class Customers:
         rng = random.Random(number)
         mine = []
         try:
-            connection = connect(self.dsn)
+            connection = self.source.connect()
             with connection.cursor() as cursor:
                 while not self._stop.is_set():
                     self._one(cursor, rng, mine)
@@ -52,12 +50,9 @@ class Customers:
         what = rng.random()
         if what < 0.5 or len(mine) < 5:
             name = f"{rng.choice(NAMES)}{rng.randrange(10000)}"
-            cursor.execute(
-                "INSERT INTO customers (email, phone, subdomain, company, username, volume, retention, rate)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-                (f"{name}@example.com", f"(555)555-{rng.randrange(10000):04}", f"{name}test", rng.choice(COMPANIES), name,
-                 *rng.choice(PLANS)))
-            mine.append(cursor.fetchone()[0])
+            mine.append(self.source.insert(
+                cursor, (f"{name}@example.com", f"(555)555-{rng.randrange(10000):04}", f"{name}test", rng.choice(COMPANIES), name,
+                         *rng.choice(PLANS))))
             kind = "Signup"
         elif what < 0.85:
             cursor.execute("UPDATE customers SET volume = %s, retention = %s, rate = %s, phone = %s WHERE id = %s",

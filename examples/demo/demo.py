@@ -1,7 +1,8 @@
 """The main job, on private servers, in half a minute: customers travel from one PostgreSQL database to another.
 
-    make demo            shows it, compares the two databases row by row, and stops what it started
-    make demo KEEP=1     leaves it running and says what to try next
+    make demo                 shows it, compares the two databases row by row, and stops what it started
+    make demo SOURCE=mysql    the same from a MariaDB (sources.py)
+    make demo KEEP=1          leaves it running and says what to try next
 
 Everything lies in build/demo; ports are free ones on loopback. The exit code is 0 when the databases are equal.
 """
@@ -24,21 +25,21 @@ from harness import processes  # noqa: E402
 from harness.clients import Broker, query  # noqa: E402
 from harness.program import Program  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
+from sources import SOURCES  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CATCH_UP_SECONDS = 45
 
-# The same columns of both sides, in one order.
-FRONTEND = """SELECT id, email, phone, subdomain, company, username, volume::numeric, retention::int, rate::numeric
-                FROM customers ORDER BY id"""
+# The same columns as the source's rows(), in the same order.
 ANALYTICS = """SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate
                  FROM customers ORDER BY id"""
 
 
 class Demo:
-    def __init__(self, build, keep, seconds):
+    def __init__(self, build, source, keep, seconds):
         self.build, self.keep, self.seconds = build, keep, seconds
         self.folder = os.path.join(build, "demo")
+        self.source = SOURCES[source](self.folder, keep)
         self.show = Display()
         self.pg = self.rabbitmq = self.program = self.tail = None
         self.applied_before = 0  # by consumers that have ended
@@ -48,43 +49,47 @@ class Demo:
     def prepare(self):
         """Ends what an earlier run left behind, and begins with empty folders."""
         left = []
-        for sub in ("", "pg", "rabbitmq"):
+        for sub in ("", "pg", "mariadb", "rabbitmq"):
             left += processes.clear_leftovers(os.path.join(self.folder, sub))
         if left:
             self.show.say("ended what an earlier run left running: " + ", ".join(left))
-        for sub in ("pg/data", "rabbitmq", "archive"):
+        for sub in ("pg/data", "mariadb", "rabbitmq", "archive"):
             shutil.rmtree(os.path.join(self.folder, sub), ignore_errors=True)
         os.makedirs(self.folder, exist_ok=True)
 
     def start_servers(self):
-        self.show.say("starting a private PostgreSQL and a private RabbitMQ …")
+        self.show.say(f"starting {self.source.own_server}a private PostgreSQL and a private RabbitMQ …")
         self.pg = Postgres(os.path.join(self.folder, "pg"), build=self.build, keep=self.keep).start()
         self.rabbitmq = RabbitMQ(os.path.join(self.folder, "rabbitmq"), keep=self.keep).start()
         self.broker = Broker(self.rabbitmq, "/")
-        self.show.say(f"PostgreSQL {self.pg.major} on port {self.pg.port}, RabbitMQ {self.rabbitmq.version} on port {self.rabbitmq.port}")
+        own = self.source.start(self.pg)
+        self.show.say(f"{own}PostgreSQL {self.pg.major} on port {self.pg.port}, "
+                      f"RabbitMQ {self.rabbitmq.version} on port {self.rabbitmq.port}")
 
     def fill(self):
-        for name in ("frontend", "analytics"):
-            self.pg.create_database(name)
-            with open(os.path.join(HERE, f"{name}.sql"), encoding="utf-8") as f:
-                self.pg.psql(f.read(), name)
-        self.frontend, self.analytics = self.pg.dsn("frontend"), self.pg.dsn("analytics")
+        self.source.capture(self.program)
+        self.pg.create_database("analytics")
+        with open(os.path.join(HERE, "analytics.sql"), encoding="utf-8") as f:
+            self.pg.psql(f.read(), "analytics")
         self.show.say("frontend: table customers attached as Frontend.Customer (Signup, Update, Cancel)")
 
-    def start_muskrat(self):
+    def configure(self):
+        self.analytics = self.pg.dsn("analytics")
         self.program = Program(self.folder, self.build)
         with open(os.path.join(HERE, "muskrat.yaml"), encoding="utf-8") as f:
             text = f.read().split("\n", 1)[1]
         for name, real in {
-            "BROKER_URL": self.rabbitmq.url(), "FRONTEND_DSN": self.pg.dsn("frontend", "relay"), "ANALYTICS_DSN": self.analytics,
-            "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"), "RELAY_PORT": str(self.program.relay_port),
-            "CONSUMER_PORT": str(self.program.consumer_port),
+            "BROKER_URL": self.rabbitmq.url(), "FRONTEND_KIND": self.source.kind, "FRONTEND_DSN": self.source.relay_dsn(),
+            "ANALYTICS_DSN": self.analytics, "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"),
+            "RELAY_PORT": str(self.program.relay_port), "CONSUMER_PORT": str(self.program.consumer_port),
         }.items():
             text = text.replace(f"@{name}@", real)
         self.program.write("# Written by examples/demo/demo.py; examples/demo/muskrat.yaml is where it comes from.\n" + text)
         os.makedirs(os.path.join(self.folder, "archive"), exist_ok=True)
         for log in ("relay.log", "consume.log", "tail.log"):
             open(os.path.join(self.folder, log), "w", encoding="utf-8").close()
+
+    def start_muskrat(self):
         self.program.setup()
         self.relay = self.program.relay(keep=self.keep)
         self.consumer = self.program.consume(keep=self.keep)
@@ -103,7 +108,7 @@ class Demo:
     # ---- the play ----
 
     def play(self):
-        customers = Customers(self.frontend)
+        customers = Customers(self.source)
         customers.start()
         began = time.monotonic()
         kill_at, restart_at = self.seconds * 0.4, min(self.seconds * 0.4 + 2.5, self.seconds * 0.7)
@@ -137,7 +142,7 @@ class Demo:
         equal = False
         while not equal and time.monotonic() < deadline:
             time.sleep(0.25 if self.show.tty else 1.0)
-            equal = query(self.frontend, FRONTEND) == query(self.analytics, ANALYTICS)
+            equal = self.source.rows() == query(self.analytics, ANALYTICS)
             self.draw(time.monotonic() - began, customers, "up")
         self.show.done()
 
@@ -154,7 +159,7 @@ class Demo:
 
     def compare(self, customers):
         """Prints the outcome; true when the databases are equal."""
-        ours, theirs = query(self.frontend, FRONTEND), query(self.analytics, ANALYTICS)
+        ours, theirs = self.source.rows(), query(self.analytics, ANALYTICS)
         a, b = {r[0]: r for r in ours}, {r[0]: r for r in theirs}
         different = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
         kinds = customers.kinds
@@ -175,11 +180,11 @@ class Demo:
         config = os.path.relpath(self.program.config_path)
         muskrat = os.path.relpath(self.program.binary)
         psql = f"psql -h 127.0.0.1 -p {self.pg.port} -U postgres"
-        pids = [c.pid for c in (self.consumer, self.relay, self.rabbitmq.child, self.rabbitmq.epmd, self.pg.child) if c]
+        pids = [c.pid for c in (self.consumer, self.relay, self.rabbitmq.child, self.rabbitmq.epmd, self.source.child, self.pg.child) if c]
         print(f"""
 It is all still running. Try:
 
-  {psql} frontend
+  {self.source.shell()}
       INSERT INTO customers (email, subdomain, username, volume, retention, rate)
       VALUES ('you@example.com', 'you', 'you', '200', '7', '0.0');
   {psql} analytics -c "SELECT * FROM customers ORDER BY id DESC LIMIT 3"
@@ -191,7 +196,7 @@ It is all still running. Try:
   tail -n 3 {os.path.relpath(self.folder)}/archive/events.jsonl
 
 Stop it:  kill {' '.join(str(p) for p in pids)}
-   (the next `make demo` does that too)""")
+   (the next `make demo` does that too, whatever its SOURCE)""")
 
     def stop(self):
         """What was started, in the order in which a stop is clean."""
@@ -201,6 +206,7 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
             self.program.stop()
         if self.rabbitmq:
             self.rabbitmq.stop()
+        self.source.stop()
         if self.pg:
             self.pg.leave()
 
@@ -209,6 +215,7 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
         try:
             self.prepare()
             self.start_servers()
+            self.configure()
             self.fill()
             self.start_muskrat()
             self.start_tail()
@@ -229,12 +236,13 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--source", choices=sorted(SOURCES), default="postgres", help="the frontend database (default: postgres)")
     parser.add_argument("--keep", action="store_true", help="leave everything running")
     parser.add_argument("--seconds", type=float, default=20, help="how long the application writes (default: 20)")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.exit(Demo(os.path.abspath(args.build), args.keep, args.seconds).run())
+        sys.exit(Demo(os.path.abspath(args.build), args.source, args.keep, args.seconds).run())
     except KeyboardInterrupt:
         print("\ninterrupted; everything that was started is stopped", file=sys.stderr)
         sys.exit(130)
