@@ -61,7 +61,8 @@ class PostgresSource:
 
 
 class MysqlSource:
-    """A private MariaDB; captured by `muskrat install` and `muskrat attach`, as an administrator would."""
+    """A private MariaDB; captured by `muskrat install` and `muskrat attach`, as an administrator would. Its commits are flushed
+    (fsync), or the relay and `muskrat status` would rightly complain."""
     kind = "mysql"
     own_server = "a private MariaDB, "
 
@@ -70,7 +71,7 @@ class MysqlSource:
         self.server = None
 
     def start(self, pg):
-        self.server = MariaDB(os.path.join(self.folder, "mariadb"), keep=self.keep)
+        self.server = MariaDB(os.path.join(self.folder, "mariadb"), fsync=True, keep=self.keep)
         self.server.start()
         self.server.create_database("frontend")
         version = self.server.sql("SELECT VERSION()")[0][0].split("-")[0]
