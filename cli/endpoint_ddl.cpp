@@ -59,6 +59,15 @@ std::string type_of_fact(const std::string& name) {
   return found == types.end() ? "text" : found->second;
 }
 
+// Of what `as` makes of a value.
+std::string type_of_conversion(const std::string& as) {
+  static const std::map<std::string, std::string> types{{"integer", "bigint"},        {"number", "numeric"},
+                                                        {"boolean", "boolean"},       {"json", "jsonb"},
+                                                        {"timestamp", "timestamptz"}, {"date", "date"}};
+  const auto found = types.find(as);
+  return found == types.end() ? "text" : found->second;
+}
+
 // One route of the endpoint: which captured tables reach it, and the columns that it fills.
 class RouteTables {
  public:
@@ -99,15 +108,17 @@ class RouteTables {
     });
   }
 
-  static std::string from_of(const Settings& field) {
-    return field.given("from") ? field.text("from") : field.text("to");
+  static std::vector<std::string> from_of(const Settings& field) {
+    return field.given("from") ? field.texts("from") : std::vector<std::string>{field.text("to")};
   }
 
   bool taken(const std::string& path) const {
     const auto& fields = route_.records("columns");
     return std::any_of(fields.begin(), fields.end(), [&](const Settings& field) {
-      const std::string from = from_of(field);
-      return from == "$body" || path == from || path.starts_with(from + ".") || from.starts_with(path + ".");
+      const std::vector<std::string> paths = from_of(field);
+      return std::any_of(paths.begin(), paths.end(), [&](const std::string& from) {
+        return from == "$body" || path == from || path.starts_with(from + ".") || from.starts_with(path + ".");
+      });
     });
   }
 
@@ -117,23 +128,36 @@ class RouteTables {
       column.type = type_of_constant(field.scalar("value"));
       return column;
     }
-    const std::string from = from_of(field);
-    if (from.starts_with('$')) {
-      column.type = type_of_fact(from);
+    if (field.has("as")) {
+      column.type = type_of_conversion(field.text("as"));
       return column;
     }
-    for (const CapturedTable* table : tables_) {
-      const auto type = table->type_at(from);
-      if (!type) continue;
-      if (!column.type.empty() && column.type != *type)
-        column.note = "the sources differ: " + column.type + " and " + *type;
-      column.type = column.type.empty() || column.type == *type ? *type : "text";
+    if (field.given("lookup")) {
+      column.type = "text";
+      column.note = "from a lookup: choose the type";
+      return column;
+    }
+    for (const std::string& type : types_of(from_of(field))) {
+      if (!column.type.empty() && column.type != type)
+        column.note = "the sources differ: " + column.type + " and " + type;
+      column.type = column.type.empty() || column.type == type ? type : "text";
     }
     if (column.type.empty()) {
       column.type = "text";
       column.note = "not captured by itself: choose the type";
     }
     return column;
+  }
+
+  // Of whatever may stand at one of the paths.
+  std::vector<std::string> types_of(const std::vector<std::string>& paths) const {
+    std::vector<std::string> types;
+    for (const std::string& from : paths) {
+      if (from.starts_with('$')) types.push_back(type_of_fact(from));
+      for (const CapturedTable* table : tables_)
+        if (auto type = table->type_at(from)) types.push_back(std::move(*type));
+    }
+    return types;
   }
 
   const Settings& route_;

@@ -151,6 +151,8 @@ def test_endpoint_ddl_types_are_the_sources_own(world):
     world.sql("SELECT muskrat.attach('app_users', 'Frontend.User', columns => '[\"id\", \"Order\", \"mood\", {\"money\": [\"balance\"]}, "
               "\"tags\", \"born\", \"profile\", {\"last\": \"seen\"}]')")
     columns = ["id", "Order", "mood", {"to": "balance", "from": "money.balance"}, "tags", "born", "profile", "last", "money",
+               {"to": "either", "from": ["not.there", "money.balance"]}, {"to": "day", "from": "seen", "as": "date"},
+               {"to": "feeling", "from": "mood", "lookup": {"sad": ":(", "glad": ":)"}},
                {"to": "at", "from": "$captured_at"}, {"to": "seq", "from": "$seq"}, {"to": "origin", "value": "web"},
                {"to": "version", "value": 2}, {"to": "nothing", "from": "not.there"}]
     world.configure({"analytics": world.mirror(subscribe=["Frontend.*"], routes=[
@@ -161,6 +163,7 @@ def test_endpoint_ddl_types_are_the_sources_own(world):
                             " AND attnum > 0"))
     assert found == {"id": "bigint", "Order": "character varying(20)", "mood": "text", "balance": "numeric(12,2)", "tags": "text[]",
                      "born": "date", "profile": "jsonb", "last": "timestamp with time zone", "money": "jsonb",
+                     "either": "numeric(12,2)", "day": "date", "feeling": "text",
                      "at": "timestamp with time zone", "seq": "bigint", "origin": "text", "version": "bigint", "nothing": "text"}
     world.program.setup()
     world.start()
