@@ -207,7 +207,9 @@ void test_tls_is_verified_with_the_chain_and_the_name(void**) {
   auto good = mysql::Connection::open({dsn("localhost", "verify", "ca.pem"), "", "test"}, soon());
   assert_true(!good.exec("SHOW STATUS LIKE 'Ssl_cipher'", soon()).text(0, 1).empty());
   refusal([&] { mysql::Connection::open({dsn("localhost", "verify", "other-ca.pem"), "", "test"}, soon()); });
-  refusal([&] { mysql::Connection::open({dsn("127.0.0.1", "verify", "ca.pem"), "", "test"}, soon()); });
+  // The same address under a name that is not the certificate's. Not "127.0.0.1": libmariadb 3.4 takes that for
+  // localhost.
+  refusal([&] { mysql::Connection::open({dsn("127.1", "verify", "ca.pem"), "", "test"}, soon()); });
 }
 
 }  // namespace
