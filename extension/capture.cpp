@@ -15,12 +15,12 @@ extern "C" {
 #include "utils/rel.h"
 }
 
-#include "extension/body.hpp"
 #include "extension/cells.hpp"
 #include "extension/changes.hpp"
 #include "extension/key.hpp"
 #include "extension/newest.hpp"
 #include "extension/outbox.hpp"
+#include "extension/tell.hpp"
 
 namespace {
 
@@ -36,13 +36,6 @@ void count_dropped() {
   relation_close(sequence, NoLock);
 }
 
-void tell(const CapturePlan& plan, char op, const RoutingKeyText& routing_key, TupleTableSlot* row) {
-  OrderingKey key = ordering_key(plan, row);
-  Body body = build_body(plan, row);
-  outbox_write(OutboxEvent{op, routing_key.text, routing_key.length, key.text, key.length, body.text, body.length,
-                           body.omitted});
-}
-
 // The row is there, in the version that is newest by now. Where there is no word for an insert, it is an update.
 void tell_present(const Firing& firing, char op) {
   const CapturePlan& plan = firing.plan;
@@ -51,7 +44,7 @@ void tell_present(const Firing& firing, char op) {
   if (!routing_key.text) return;
   TupleTableSlot* newest = newest_version(firing, firing.after);
   if (newest && (newest == firing.after || when_holds(firing, firing.before, newest)))
-    tell(plan, as_insert ? 'i' : 'u', routing_key, newest);
+    tell_row(plan, as_insert ? 'i' : 'u', routing_key, newest);
   else
     count_dropped();
   release_version(firing.after, newest);
@@ -61,7 +54,7 @@ void tell_present(const Firing& firing, char op) {
 void tell_gone(const Firing& firing) {
   if (!firing.plan.on_delete.text) return;
   if (exists_again(firing)) return count_dropped();
-  tell(firing.plan, 'd', firing.plan.on_delete, firing.before);
+  tell_row(firing.plan, 'd', firing.plan.on_delete, firing.before);
 }
 
 // A new key is the end of one row and the start of another, where there are words for it; else an update like others.

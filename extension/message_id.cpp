@@ -4,11 +4,12 @@
 
 extern "C" {
 #include "common/pg_prng.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 }
 
+#include "extension/json.hpp"
 #include "extension/settings.hpp"
 
 namespace {
@@ -41,6 +42,17 @@ bool is_traceparent(const char* text) {
          is_hex(text, 36, 16) && is_hex(text, 53, 2) && strncmp(text, "ff", 2) != 0;
 }
 
+void put_name(Json& json, const char* name) {
+  json_separate(json);
+  json_member(json, name);
+}
+
+void put_text(Json& json, const char* name, const char* text) {
+  if (!text) return;
+  put_name(json, name);
+  json_string(json, text, static_cast<int>(strlen(text)));
+}
+
 }  // namespace
 
 void message_id_make(TimestampTz captured_at, pg_uuid_t* id) {
@@ -56,13 +68,18 @@ void message_id_make(TimestampTz captured_at, pg_uuid_t* id) {
   }
 }
 
-char* event_headers(const char* omitted_json) {
-  bool traced = is_traceparent(setting_traceparent);
-  if (omitted_json == nullptr && !traced) return nullptr;
-  StringInfoData json;
-  initStringInfo(&json);
-  if (omitted_json != nullptr) appendStringInfo(&json, "{\"omitted\":%s", omitted_json);
-  if (traced) appendStringInfo(&json, "%c\"traceparent\":\"%s\"", json.len > 0 ? ',' : '{', setting_traceparent);
-  appendStringInfoChar(&json, '}');
+char* event_headers(const EventHeaders& headers) {
+  const char* traceparent = is_traceparent(setting_traceparent) ? setting_traceparent : nullptr;
+  if (!headers.omitted_json && !headers.to && !headers.as && !traceparent) return nullptr;
+  Json json = json_buffer(MaxAllocSize / 2);
+  json_byte(json, '{');
+  if (headers.omitted_json) {
+    put_name(json, "omitted");
+    json_raw(json, headers.omitted_json);
+  }
+  put_text(json, "traceparent", traceparent);
+  put_text(json, "to", headers.to);
+  put_text(json, "as", headers.as);
+  json_raw(json, "}\0", 2);
   return json.data;
 }

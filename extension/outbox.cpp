@@ -39,7 +39,7 @@ Datum text_datum(const char* text, int length) { return PointerGetDatum(cstring_
 
 void fill(const OutboxEvent& event, int64 id, pg_uuid_t* message_id, FieldValues* row) {
   TimestampTz now = GetCurrentTimestamp();
-  char* headers = event_headers(event.omitted_json);
+  char* headers = event_headers(EventHeaders{event.omitted_json, event.to, event.as});
   message_id_make(now, message_id);
   memset(row->null, 0, sizeof row->null);
   row->value[FIELD_ID] = Int64GetDatum(id);

@@ -80,4 +80,10 @@ CapturePlan& plan_for(TriggerData* trigger, FmgrInfo* call) {
   return *entry->plan;
 }
 
+CapturePlan& plan_of(TriggerData* trigger) {
+  Entry& entry = entry_for(trigger);
+  if (entry.stale || !entry.plan) rebuild(entry, trigger);
+  return *entry.plan;
+}
+
 void plan_init() { CacheRegisterRelcacheCallback(forget, 0); }

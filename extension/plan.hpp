@@ -40,7 +40,8 @@ struct RoutingKeyText {
 struct CapturePlan {
   MemoryContext memory;
   Spec spec;
-  RoutingKeyText on_insert, on_update, on_delete, on_truncate;
+  RoutingKeyText on_insert, on_update, on_delete, on_truncate, on_backfill;
+  const char* words_present;  // the action words that tell that the row is there, or as it is now: "Signup Update"
   PlanStep* steps;
   int step_count;
   const char** missing;  // paths of columns that are gone from the table
@@ -56,6 +57,9 @@ struct CapturePlan {
 // The plan for the trigger that is firing. WARNS once, when it builds a plan, of columns that are gone; ERROR MK004
 // when a key column is.
 CapturePlan& plan_for(TriggerData* trigger, FmgrInfo* call);
+
+// The same for whoever is called for several triggers in one statement.
+CapturePlan& plan_of(TriggerData* trigger);
 
 // Registers the invalidation callback; called once from _PG_init.
 void plan_init();

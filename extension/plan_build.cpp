@@ -227,6 +227,10 @@ void add_routing_keys(CapturePlan& plan) {
   plan.on_update = routing_key(plan.spec, plan.spec.update_word);
   plan.on_delete = routing_key(plan.spec, plan.spec.delete_word);
   plan.on_truncate = routing_key(plan.spec, plan.spec.truncate_word);
+  plan.on_backfill = routing_key(plan.spec, "Backfill");
+  const char *insert = plan.spec.insert_word, *update = plan.spec.update_word;
+  plan.words_present =
+      insert && update && strcmp(insert, update) != 0 ? psprintf("%s %s", insert, update) : (insert ? insert : update);
 }
 
 // The relation cache may drop the trigger's arguments while the plan lives.

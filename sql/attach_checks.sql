@@ -104,7 +104,7 @@ BEGIN
                                'Attach an ordinary or a partitioned table.');
     ELSIF NOT pg_has_role(c.relowner, 'USAGE') THEN
         PERFORM muskrat.refuse(format('you do not own table %s', relation),
-                               format('Its owner is %s.', c.relowner::regrole), 'Let its owner or a superuser attach it.');
+                               format('Its owner is %s.', c.relowner::regrole), 'Let its owner or a superuser do it.');
     ELSIF c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = relation) THEN
         RAISE NOTICE 'tables that inherit from % are not captured with it; attach them too', relation;
     END IF;

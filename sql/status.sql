@@ -107,5 +107,6 @@ CREATE FUNCTION muskrat.status() RETURNS TABLE (item text, value text, problem t
     UNION ALL SELECT * FROM muskrat.status_of_relay()
     UNION ALL SELECT * FROM muskrat.status_of_segments()
     UNION ALL SELECT * FROM muskrat.status_of_writers()
+    UNION ALL SELECT * FROM muskrat.status_of_backfills()
     $$;
 COMMENT ON FUNCTION muskrat.status() IS 'how capture, outbox and relay are, and what to do';
