@@ -1,5 +1,6 @@
 #include "common/event.hpp"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <utility>
@@ -140,6 +141,17 @@ std::optional<std::string> binding_of_pattern(std::string_view pattern, std::str
   say(why, "it has " + std::to_string(words.size()) + (words.size() == 1 ? " word" : " words") +
                " and a routing key has three; did you mean " + std::string(pattern) + ".*?");
   return std::nullopt;
+}
+
+std::vector<std::string> routing_keys_of(const Event& event) {
+  std::vector<std::string> keys{event.routing_key};
+  const std::string object = event.routing_key.substr(0, event.routing_key.rfind('.') + 1);
+  for (size_t start = 0; start < event.as.size();) {
+    const size_t end = std::min(event.as.find(' ', start), event.as.size());
+    keys.push_back(object + event.as.substr(start, end - start));
+    start = end + 1;
+  }
+  return keys;
 }
 
 bool binding_matches(std::string_view binding, std::string_view routing_key) {

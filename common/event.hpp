@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace muskrat {
 
@@ -40,6 +41,8 @@ struct Event {
   int64_t captured_us = 0;  // wall time of capture, microseconds since 1970 UTC
   std::string omitted;      // JSON array of body paths left out at capture ("" = none)
   std::string traceparent;  // W3C trace context ("" = none)
+  std::string to;           // the one endpoint that it is for ("" = all whose subscriptions take it)
+  std::string as;           // backfill: the action words that would have told of this row, with spaces between
   std::string body;         // JSON, UTF-8
 };
 
@@ -56,6 +59,9 @@ std::optional<RoutingKey> parse_routing_key(std::string_view text, std::string* 
 // than three words means "the rest" and becomes '#'; others stay as they are.
 // nullopt + why for a pattern that can match no event.
 std::optional<std::string> binding_of_pattern(std::string_view pattern, std::string* why = nullptr);
+
+// The routing keys under which the event may be expected: its own, and what a backfill stands for.
+std::vector<std::string> routing_keys_of(const Event& event);
 
 // Whether an AMQP topic binding ('*' one word, '#' any number) takes the key.
 bool binding_matches(std::string_view binding, std::string_view routing_key);

@@ -55,15 +55,23 @@ amqp::Message message_of(const Event& event, std::string_view exchange) {
   message.app_id = "muskrat";
   message.correlation_id = property_text(event.key);
   message.timestamp_s = static_cast<uint64_t>(event.captured_us / 1'000'000);
-  message.headers.reserve(9);
+  message.headers.reserve(11);
   add_text(message, header_key, event.key);
   message.headers.push_back({header_epoch, event.epoch});
   message.headers.push_back({header_seq, event.seq});
   add_text(message, header_source, event.source);
   add_text(message, header_op, op_name(event.op));
   add_text(message, header_omitted, event.omitted);
+  add_text(message, header_as, event.as);
   add_text(message, header_traceparent, event.traceparent);
   message.headers.push_back({header_timestamp_ms, event.captured_us / 1000});
+  return message;
+}
+
+amqp::Message message_to(const Event& event, std::string_view queue) {
+  amqp::Message message = message_of(event, "");
+  message.routing_key = queue;
+  add_text(message, header_routing_key, event.routing_key);
   return message;
 }
 
@@ -79,6 +87,7 @@ bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why) {
   event.captured_us = captured_us(delivery);
   event.omitted = text_header(delivery.headers, header_omitted);
   event.traceparent = text_header(delivery.headers, header_traceparent);
+  event.as = text_header(delivery.headers, header_as);
   event.body = std::move(delivery.body);
   return parse_routing_key(event.routing_key, &why).has_value();
 }

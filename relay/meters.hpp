@@ -16,7 +16,7 @@ struct Meters {
   // Leads no longer: what the gauges said is another relay's to say now.
   void rest();
 
-  metrics::Counter *published, *confirmed, *returned, *nacked, *reconnects, *source_reconnects, *connected;
+  metrics::Counter *published, *confirmed, *returned, *nacked, *astray, *reconnects, *source_reconnects, *connected;
   metrics::Counter *cursor_saves, *barriers_forced;
   metrics::Gauge *held, *lag, *waiting, *in_flight, *blocked, *leader, *segments_stuck;
   metrics::Histogram* latency;

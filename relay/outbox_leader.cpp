@@ -126,6 +126,11 @@ void OutboxLeader::settle_accounts() {
       log::warning("relay", "event held",
                    {{"source", name_}, {"id", fate.id}, {"routing_key", fate.routing_key}, {"why", fate.why}});
     }
+    if (fate.kind == What::astray) {
+      meters_.astray->add();
+      log::warning("relay", "event for one endpoint dropped: it has no queue",
+                   {{"source", name_}, {"id", fate.id}, {"routing_key", fate.routing_key}, {"why", fate.why}});
+    }
     if (fate.kind == What::released) log::info("relay", "held event published", {{"source", name_}, {"id", fate.id}});
     if (fate.kind != What::confirmed && fate.kind != What::released) continue;
     confirmed_++;

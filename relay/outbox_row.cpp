@@ -10,6 +10,8 @@ void read_row_headers(std::string_view headers, Event& event) {
   if (!document) return;
   if (auto omitted = document->root().find("omitted")) event.omitted = omitted->dump();
   if (auto trace = document->root().find("traceparent")) event.traceparent = trace->string();
+  if (auto to = document->root().find("to")) event.to = to->string();
+  if (auto as = document->root().find("as")) event.as = as->string();
 }
 
 }  // namespace muskrat

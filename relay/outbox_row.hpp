@@ -7,7 +7,7 @@
 
 namespace muskrat {
 
-// {"omitted": [...], "traceparent": "..."}, written at capture; into the event's fields.
+// {"omitted": [...], "traceparent": "...", "to": "...", "as": "..."}, written at capture; into the event's fields.
 void read_row_headers(std::string_view headers, Event& event);
 
 }  // namespace muskrat

@@ -104,7 +104,8 @@ bool Publisher::send_next(const Outgoing& out) {
                    now());
     return true;
   }
-  amqp::Message message = wire::message_of(out.event, exchange_);
+  const std::string queue = out.event.to.empty() ? "" : config_.topology.queue(out.event.to);
+  amqp::Message message = queue.empty() ? wire::message_of(out.event, exchange_) : wire::message_to(out.event, queue);
 #ifdef MUSKRAT_BUG_no_mandatory
   message.mandatory = false;
 #endif

@@ -6,7 +6,8 @@
 // *Blocked* (the broker's memory or disk alarm) is a state, logged once and shown.
 // A channel that the broker closes over something we sent makes the window send one
 // at a time until the guilty event is found and held; a missing exchange or a
-// refused permission is nobody's event and only waits.
+// refused permission is nobody's event and only waits. An event for one endpoint alone (a
+// backfill) goes to that endpoint's queue, with the same accounting.
 //
 // Used by the sources, one each. Neighbours: Window (the accounting), common/wire.hpp
 // (the message format). Thread rule: the source's thread. It knows no database.

@@ -148,18 +148,31 @@ void Window::confirm(uint64_t tag, bool multiple, bool acked, SteadyTime now) {
 void Window::settle_tag(Slot slot, bool acked, SteadyTime now) {
   if (alone_ > 0) alone_--;
   Item& it = item(slot);
+  const bool astray = acked && it.returned && !it.out.event.to.empty();
+  if (astray) note_astray(it);
   if (is_retry(slot)) {
-    retry_over(slot, acked && !it.returned, it.returned ? it.why : "the broker refused it (nack)", now);
+    const bool over = astray || (acked && !it.returned);
+    retry_over(slot, over, it.returned ? it.why : "the broker refused it (nack)", now);
     return;
   }
   in_flight_items_--;
   if (!acked) {
     nacked(slot, now);
+  } else if (astray) {
+    // Held, it would stop its key for everybody, and enough of its like the source.
+    const std::string key = it.out.event.key;
+    settle(it);
+    free_key(key);
   } else if (it.returned) {
     hold(slot, it.why, now);
   } else {
     confirmed(slot, now);
   }
+}
+
+void Window::note_astray(const Item& it) {
+  const Event& event = it.out.event;
+  fates_.push_back({Fate::Kind::astray, it.id, event.captured_us, event.routing_key, "to " + event.to + ": " + it.why});
 }
 
 void Window::confirmed(Slot slot, SteadyTime) {

@@ -8,7 +8,9 @@
 // - At most one unconfirmed event per ordering key; later ones of that key wait
 //   behind it, those of other keys overtake.
 // - Nacked: the same event again after a backoff, its key waiting; past the tries held.
-// - Returned (the return comes before its own ack): held.
+// - Returned (the return comes before its own ack): held; but an event for one endpoint
+//   alone, whose queue is not there any more, has nobody left to go to: it is settled,
+//   and told as `astray`.
 // - Connection lost: what was in flight is sent again, in order.
 // - Bounded in events and bytes, counting everything from the first unsettled event
 //   on, so that a crash repeats no more than one window.
@@ -57,10 +59,10 @@ class Window {
   };
   // What became of an event since the last take_fates(), for metrics and logs.
   struct Fate {
-    enum class Kind { confirmed, nacked, returned, held, released };
+    enum class Kind { confirmed, nacked, returned, held, released, astray };
     Kind kind;
     int64_t id, captured_us;
-    std::string routing_key, why;  // of held and returned ones
+    std::string routing_key, why;  // of held, returned and astray ones
   };
 
   Window(Limits limits, Held& held) : limits_(limits), held_(held) {}
@@ -134,6 +136,7 @@ class Window {
   void make_ready(Slot slot);
   void settle_tag(Slot slot, bool acked, SteadyTime now);
   void confirmed(Slot slot, SteadyTime now);
+  void note_astray(const Item& item);
   void nacked(Slot slot, SteadyTime now);
   void retry_over(Slot slot, bool confirmed, const std::string& why, SteadyTime now);
   void hold(Slot slot, const std::string& why, SteadyTime now);

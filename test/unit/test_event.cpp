@@ -96,14 +96,30 @@ void test_op_names_and_letters_go_both_ways(void**) {
   assert_false(op_from_char('x').has_value());
 }
 
+void test_backfill_is_expected_under_the_words_that_it_stands_for(void**) {
+  Event event;
+  event.routing_key = "Frontend.Customer.Backfill";
+  assert_int_equal(routing_keys_of(event).size(), 1);
+  event.as = "Signup Update";
+  const auto keys = routing_keys_of(event);
+  assert_int_equal(keys.size(), 3);
+  assert_text(keys[0], "Frontend.Customer.Backfill");
+  assert_text(keys[1], "Frontend.Customer.Signup");
+  assert_text(keys[2], "Frontend.Customer.Update");
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
-      checked(test_routing_key_of_three_words_is_split),         checked(test_routing_key_with_a_fault_names_the_rule),
-      checked(test_pattern_with_final_star_binds_the_rest),      checked(test_pattern_that_matches_nothing_is_refused),
-      checked(test_signup_reaches_subscriptions_of_every_depth), checked(test_binding_hash_takes_any_number_of_words),
+      checked(test_routing_key_of_three_words_is_split),
+      checked(test_routing_key_with_a_fault_names_the_rule),
+      checked(test_pattern_with_final_star_binds_the_rest),
+      checked(test_pattern_that_matches_nothing_is_refused),
+      checked(test_signup_reaches_subscriptions_of_every_depth),
+      checked(test_binding_hash_takes_any_number_of_words),
       checked(test_op_names_and_letters_go_both_ways),
+      checked(test_backfill_is_expected_under_the_words_that_it_stands_for),
   };
   return cmocka_run_group_tests_name("event", tests, nullptr, nullptr);
 }

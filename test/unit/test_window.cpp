@@ -354,6 +354,30 @@ void test_window_followers_parked_late_keep_their_place(void**) {
   expect_ids(b.send_all(), {4});
 }
 
+void test_window_returned_event_for_one_endpoint_is_settled_and_its_key_goes_on(void**) {
+  Bench b;
+  Outgoing out = Bench::outgoing(1, "k");
+  out.event.to = "gone";
+  b.window.add(1, std::move(out), start);
+  b.add(2, "k");
+  expect_ids(b.send_all(), {1});
+  b.window.returned("m1", "312 NO_ROUTE");
+  b.ack(1);
+  assert_int_equal(b.held.size(), 0);
+  expect_ids(b.send_all(), {2});
+  int astray = 0, confirmed = 0;
+  for (const auto& fate : b.window.take_fates()) {
+    if (fate.kind == Window::Fate::Kind::confirmed) confirmed++;
+    if (fate.kind != Window::Fate::Kind::astray) continue;
+    astray++;
+    unit::assert_holds(fate.why, "gone");
+    unit::assert_holds(fate.why, "312");
+  }
+  assert_int_equal(astray, 1);
+  assert_int_equal(confirmed, 0);
+  assert_int_equal(b.window.position().id, 1);
+}
+
 void test_window_returned_without_room_to_hold_is_taken_when_routed_later(void**) {
   Bench b({}, 1);
   b.held.add({100, "j", "", "", 0, {}, false}, start);
@@ -409,6 +433,7 @@ int main() {
       checked(test_window_room_counts_from_the_first_unsettled),
       checked(test_window_stop_holds_what_backs_off),
       checked(test_window_followers_parked_late_keep_their_place),
+      checked(test_window_returned_event_for_one_endpoint_is_settled_and_its_key_goes_on),
       checked(test_window_returned_without_room_to_hold_is_taken_when_routed_later),
       checked(test_window_event_read_again_goes_before_a_held_one_of_its_key),
       checked(test_window_nothing_goes_before_a_held_event_that_is_being_tried),

@@ -44,6 +44,24 @@ amqp::Delivery deliver(const amqp::Message& message) {
   return delivery;
 }
 
+void test_message_to_one_endpoint_goes_to_its_queue_and_keeps_its_routing_key(void**) {
+  auto event = sample();
+  event.op = Op::backfill;
+  event.as = "Signup Update";
+  auto message = wire::message_to(event, "muskrat.analytics");
+  assert_text(message.exchange, "");
+  assert_text(message.routing_key, "muskrat.analytics");
+  assert_text(message.type, "Signup");
+  assert_true(message.mandatory);
+  Event back;
+  std::string why;
+  assert_true(wire::event_of(deliver(message), back, why));
+  assert_text(back.routing_key, "Frontend.Customer.Signup");
+  assert_text(back.as, "Signup Update");
+  assert_text(back.message_id, event.message_id);
+  assert_int_equal(back.seq, event.seq);
+}
+
 void test_message_carries_the_documented_properties(void**) {
   auto event = sample();
   auto message = wire::message_of(event, "muskrat");
@@ -134,6 +152,7 @@ void test_event_of_a_foreign_routing_key_says_why(void**) {
 int main() {
   const CMUnitTest tests[] = {
       checked(test_message_carries_the_documented_properties),
+      checked(test_message_to_one_endpoint_goes_to_its_queue_and_keeps_its_routing_key),
       checked(test_event_survives_the_round_trip),
       checked(test_message_of_a_bare_event_leaves_optional_headers_out),
       checked(test_message_with_a_long_key_cuts_the_property_between_characters),

@@ -103,7 +103,7 @@ class MysqlEndpoint : public Endpoint {
 
   bool is_truncate(const Event& event) const {
     return event.op == Op::truncate && std::any_of(routes_.begin(), routes_.end(), [&](const sql::Route& route) {
-             return route.mode == sql::Route::Mode::upsert && route.takes(event.routing_key);
+             return route.mode == sql::Route::Mode::upsert && route.takes(event);
            });
   }
 

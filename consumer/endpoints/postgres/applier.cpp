@@ -116,7 +116,7 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
   // A scope made inside the transaction would be remembered though it was rolled back.
   std::map<size_t, int> scopes;
   for (size_t i = 0; i < routes_.size(); ++i)
-    if (routes_[i].mode == Route::Mode::upsert && routes_[i].takes(event.routing_key))
+    if (routes_[i].mode == Route::Mode::upsert && routes_[i].takes(event))
       for (const size_t sibling : siblings_of(i))
         scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source, source_object(event),
                                        routes_[sibling].name, deadline);

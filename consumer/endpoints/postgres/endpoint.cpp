@@ -108,7 +108,7 @@ class PostgresEndpoint : public Endpoint {
   bool is_truncate(const Event& event) const {
     if (event.op != Op::truncate) return false;
     for (const Route& route : routes_)
-      if (route.mode == Route::Mode::upsert && route.takes(event.routing_key)) return true;
+      if (route.mode == Route::Mode::upsert && route.takes(event)) return true;
     return false;
   }
 

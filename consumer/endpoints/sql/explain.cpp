@@ -30,14 +30,14 @@ Explanation explain_truncate(const Component& component, const Event& event, con
     return {Explanation::Fate::dead, "TRUNCATE at the source (on_truncate: dead)"};
   std::string tables;
   for (const Route& route : routes)
-    if (route.mode == Route::Mode::upsert && route.takes(event.routing_key))
+    if (route.mode == Route::Mode::upsert && route.takes(event))
       tables += (tables.empty() ? "" : ",") + start_of(route, "truncate") + "}";
   return {Explanation::Fate::sends, "[" + tables + "]"};
 }
 
 bool truncates(const Event& event, const std::vector<Route>& routes) {
   return event.op == Op::truncate && std::any_of(routes.begin(), routes.end(), [&](const Route& route) {
-           return route.mode == Route::Mode::upsert && route.takes(event.routing_key);
+           return route.mode == Route::Mode::upsert && route.takes(event);
          });
 }
 

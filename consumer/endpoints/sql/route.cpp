@@ -71,10 +71,13 @@ OptionTable route_options() {
   return options;
 }
 
-bool Route::takes(std::string_view routing_key) const {
-  return bindings.empty() || std::any_of(bindings.begin(), bindings.end(), [&](const std::string& binding) {
-           return binding_matches(binding, routing_key);
-         });
+bool Route::takes(const Event& event) const {
+  if (bindings.empty()) return true;
+  const std::vector<std::string> keys = routing_keys_of(event);
+  return std::any_of(bindings.begin(), bindings.end(), [&](const std::string& binding) {
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const std::string& word) { return binding_matches(binding, word); });
+  });
 }
 
 std::vector<Route> read_routes(const Settings& settings, std::vector<Problem>& problems) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/event.hpp"
 #include "common/mapping.hpp"
 #include "common/options.hpp"
 
@@ -25,7 +26,7 @@ struct Route {
   Condition when;  // events for which it does not hold pass this route by
   FieldTable fields;
 
-  bool takes(std::string_view routing_key) const;
+  bool takes(const Event& event) const;
 };
 
 // What it finds wrong is appended to `problems`.

@@ -79,7 +79,7 @@ EventRows rows_of(const Event& event, const std::vector<Route>& routes, const Te
   EventRows found;
   found.outcome = Outcome::dead("no route of endpoint " + endpoint + " takes " + event.routing_key);
   for (size_t r = 0; r < routes.size(); ++r) {
-    if (!routes[r].takes(event.routing_key)) continue;
+    if (!routes[r].takes(event)) continue;
     const auto wanted = routes[r].when.holds(source, why);
     if (!wanted) return {{}, Outcome::dead("the `when` of the route to " + routes[r].table + ": " + why)};
     if (!*wanted) {
