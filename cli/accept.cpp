@@ -1,8 +1,5 @@
 // muskrat accept: the operator's word that a source may publish again after its history broke.
-#include <iostream>
-
-#include <unistd.h>
-
+#include "cli/agreement.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
@@ -80,13 +77,7 @@ class Accept : public Command {
     print(explanation);
   }
 
-  bool agreed() const {
-    if (::isatty(STDIN_FILENO) != 1) throw UsageError("there is nobody to ask: say --yes");
-    print("\nType the source's name to go on: ");
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == source_;
-  }
+  bool agreed() const { return cli::agreed("\nType the source's name to go on: ", source_); }
 
   std::string source_, note_ = "muskrat accept", dsn_;
   bool yes_ = false;

@@ -1,12 +1,10 @@
 // muskrat dead drop: deletes dead letters for good, after saying what they are.
 //
 // There is no way back: it never drops without a filter or --all, nor without a person's word or --yes.
-#include <iostream>
 #include <map>
 #include <set>
 
-#include <unistd.h>
-
+#include "cli/agreement.hpp"
 #include "cli/context.hpp"
 #include "cli/dead_walk.hpp"
 #include "cli/exit.hpp"
@@ -82,11 +80,7 @@ class DeadDrop : public Command {
   }
 
   bool agreed() const {
-    if (::isatty(STDIN_FILENO) != 1) throw UsageError("there is nobody to ask: say --yes");
-    print("They will be gone for good. Type the endpoint's name to go on: ");
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == endpoint_;
+    return cli::agreed("They will be gone for good. Type the endpoint's name to go on: ", endpoint_);
   }
 
   static constexpr int most_passes_ = 100;

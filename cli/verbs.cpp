@@ -70,6 +70,18 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat consume\n"
      "  muskrat consume --only analytics",
      make_consume},
+    {"Run", "backfill", "Tell the rows that were there before, as events.",
+     "For a table that had rows when it was attached, or an endpoint that came later. The rows travel as\n"
+     "<Source>.<Object>.Backfill through the outbox, so they keep their place among live changes: newer state is "
+     "never\n"
+     "overwritten, and a deleted row does not come back. Rows are locked for a moment and never waited for. It can be\n"
+     "stopped or killed at any time; the same command, or --resume, goes on. It needs the rights of the table's owner\n"
+     "and the role muskrat_attach: give such a user with --dsn.",
+     "  muskrat backfill customers --to analytics\n"
+     "  muskrat backfill frontend.customers --where \"created > '2026-01-01'\" --rate 500/s --yes\n"
+     "  muskrat backfill --list\n"
+     "  muskrat backfill --resume",
+     make_backfill},
     {"Look", "status", "Show sources, queues and what is wrong with them.",
      "Exit code 3 when something is wrong. The source's part needs a database user with muskrat_relay or\n"
      "muskrat_monitor.",
