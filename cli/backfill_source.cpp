@@ -10,7 +10,8 @@ namespace {
 
 constexpr milliseconds step_time = std::chrono::minutes(5);
 
-// What the server says when the caller is not who may, or the extension is not what it should be.
+// What the server says when the caller is not who may, or the extension is not what it should be. Called where `error`
+// is being handled.
 [[noreturn]] void explain(const pg::SqlError& error, const std::string& place) {
   const std::string& state = error.sqlstate();
   if (state == "42501")
@@ -20,7 +21,7 @@ constexpr milliseconds step_time = std::chrono::minutes(5);
   if (state == "3F000" || state == "42883" || state == "42P01")
     throw Failure(Remedy::stop, "the extension muskrat is not in " + place + ", or is too old to backfill (" +
                                     error.what() + "): CREATE EXTENSION muskrat, or ALTER EXTENSION muskrat UPDATE");
-  throw error;
+  throw;
 }
 
 // A lock that somebody took for a moment (DDL on the table), a row that moved between partitions under us.

@@ -108,7 +108,7 @@ CapturePlan* plan_named(const char* attachment, Oid capture, TriggerData& source
 TriggerData as_if_inserted(Relation table) {
   TriggerData source{};
   source.type = T_TriggerData;
-  source.tg_event = TRIGGER_EVENT_INSERT | TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER;
+  source.tg_event = TRIGGER_EVENT_INSERT | TRIGGER_EVENT_ROW;
   source.tg_relation = table;
   return source;
 }

@@ -122,7 +122,8 @@ def test_backfill_killed_in_the_middle_goes_on_where_it_was(world):
         kills += 1
     assert child.wait(60) == 0, child.log()
     world.wait_equal(60)
-    assert world.sql("SELECT count(*), max(events), max(passed) FROM muskrat.backfill") == [(1, 3000, 3000)], "each row once, by one backfill"
+    done = world.sql("SELECT count(*), max(events), max(passed) FROM muskrat.backfill")
+    assert done == [(1, 3000, 3000)], "each row once, by one backfill"
 
 
 def test_backfill_stopped_by_ctrl_c_says_how_to_go_on(world):
@@ -234,7 +235,8 @@ def test_backfill_outlives_a_restart_of_the_database(world):
     world.start()
     child = start(world, "customers", "--to", "analytics", "--rate", "1000", "--chunk", "50")
     wait_until(lambda: told(world) > 100, 20, "some rows to be told")
-    world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'muskrat cli' AND datname = current_database()")
+    world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+              " WHERE application_name = 'muskrat cli' AND datname = current_database()")
     assert child.wait(60) == 0, child.log()
     world.wait_equal()
 
