@@ -216,8 +216,9 @@ def test_dead_letters_drop_of_more_than_one_window(world):
 
     def fill(channel):
         for n in range(1200):
-            channel.basic_publish("", "muskrat.analytics.dead", "{}", pika.BasicProperties(message_id=str(n), delivery_mode=2, headers={
-                "x-muskrat-reason": "odd" if n % 2 else "even"}))
+            reason = {"x-muskrat-reason": "odd" if n % 2 else "even"}
+            channel.basic_publish("", "muskrat.analytics.dead", "{}",
+                                  pika.BasicProperties(message_id=str(n), delivery_mode=2, headers=reason))
     world.broker.call(fill)
     world.broker.wait_depth("muskrat.analytics.dead", 1200)
     assert "600 dead letters of the endpoint analytics dropped; 600 left" in \
