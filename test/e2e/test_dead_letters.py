@@ -202,8 +202,8 @@ def test_dead_letters_drop_is_done_by_nobody_by_mistake(world):
     world.tsql(STRICT)
     world.customers(1, volume="bad")
     world.broker.wait_depth("muskrat.analytics.dead", 1)
-    for args, code, says in [((), 2, "which letters"), (("--all",), 2, "there is nobody to ask"), (("--all", "--key", "x"), 2, "contradict"),
-                             (("--reason", "no such", "--yes"), 3, "nothing was dropped")]:
+    for args, code, says in [((), 2, "which letters"), (("--all",), 2, "there is nobody to ask"),
+                             (("--all", "--key", "x"), 2, "contradict"), (("--reason", "no such", "--yes"), 3, "nothing was dropped")]:
         done = world.program.run("dead", "drop", "analytics", *args)
         assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done
     assert world.program.run("dead", "drop", "analitics", "--all", "--yes").returncode == 2
