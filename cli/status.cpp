@@ -1,7 +1,8 @@
-// muskrat status: sources, queues, and what is wrong with them.
+// muskrat status: sources, queues, pauses, and what is wrong with them.
 #include "cli/status.hpp"
 
 #include "cli/context.hpp"
+#include "cli/event_text.hpp"
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
@@ -25,6 +26,20 @@ std::string source_text(const SourceStatus& source) {
   return out + (table.empty() ? "" : table.text("  "));
 }
 
+// Beside a problem, not in place of it. A paused endpoint that is consumed for is either draining, or its hosts keep
+// their state elsewhere.
+std::string remark_of(const QueueStatus& queue) {
+  if (!queue.paused) return queue.problem;
+  std::string remark = "paused " + harmless(describe(*queue.paused));
+  if (queue.consumers.value_or(0) > 0)
+    remark += " (still consumed for: its host is draining, or keeps its state elsewhere)";
+  return remark + (queue.problem.empty() ? "" : "; " + queue.problem);
+}
+
+Colour colour_of(const QueueStatus& queue) {
+  return queue.problem.empty() && queue.paused ? Colour::yellow : colour_of(queue.problem);
+}
+
 std::string broker_text(const Status& status) {
   if (!status.broker_problem.empty()) {
     return coloured(Colour::bold, "broker") + "\n  " + coloured(Colour::red, "! " + harmless(status.broker_problem)) +
@@ -33,8 +48,8 @@ std::string broker_text(const Status& status) {
   Table table({"ENDPOINT", "QUEUE", "WAITING", "CONSUMERS", "DEAD", "PROBLEM"});
   for (const QueueStatus& queue : status.queues) {
     table.add({queue.endpoint, queue.queue, figure(queue.messages), figure(queue.consumers), figure(queue.dead),
-               queue.problem},
-              colour_of(queue.problem));
+               remark_of(queue)},
+              colour_of(queue));
   }
   table.add({"(unrouted)", "", figure(status.unrouted), "", "", status.unrouted_problem},
             colour_of(status.unrouted_problem));
@@ -44,7 +59,11 @@ std::string broker_text(const Status& status) {
 std::string status_text(const Status& status) {
   std::string out;
   for (const SourceStatus& source : status.sources) out += source_text(source) + "\n";
-  out += broker_text(status) + "\n";
+  out += broker_text(status);
+  if (!status.state_problem.empty())
+    out += "  " +
+           coloured(Colour::red, "! which endpoints are paused is not known: " + harmless(status.state_problem)) + "\n";
+  out += "\n";
   const size_t problems = status.problems();
   return out +
          (problems == 0 ? coloured(Colour::green, "All is well.")
@@ -75,18 +94,29 @@ json::Object source_json(const SourceStatus& source) {
   return object;
 }
 
+void add_pause(json::Object& object, const std::optional<state::Pause>& pause) {
+  if (!pause) return void(object.add_null("paused"));
+  json::Object paused;
+  paused.add("since", iso_time(pause->since_us)).add("by", pause->by).add("why", pause->why);
+  object.add("paused", paused);
+}
+
 json::Object queue_json(const QueueStatus& queue) {
   json::Object object;
   object.add("endpoint", queue.endpoint).add("queue", queue.queue);
   add_figure(object, "messages", queue.messages);
   add_figure(object, "consumers", queue.consumers);
   add_figure(object, "dead", queue.dead);
+  add_pause(object, queue.paused);
   add_problem(object, queue.problem);
   return object;
 }
 
 std::string status_json(const Status& status) {
   std::vector<json::Object> sources, queues;
+  json::Object state;
+  state.add("place", status.state);
+  add_problem(state, status.state_problem);
   for (const SourceStatus& source : status.sources) sources.push_back(source_json(source));
   for (const QueueStatus& queue : status.queues) queues.push_back(queue_json(queue));
   json::Object broker, unrouted, object;
@@ -94,7 +124,11 @@ std::string status_json(const Status& status) {
   add_problem(broker, status.broker_problem);
   add_figure(unrouted, "messages", status.unrouted);
   add_problem(unrouted, status.unrouted_problem);
-  object.add("sources", sources).add("broker", broker).add("queues", queues).add("unrouted", unrouted);
+  object.add("sources", sources)
+      .add("broker", broker)
+      .add("queues", queues)
+      .add("unrouted", unrouted)
+      .add("state", state);
   return object.add("problems", static_cast<int64_t>(status.problems())).text() + "\n";
 }
 

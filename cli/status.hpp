@@ -1,4 +1,5 @@
-// What `muskrat status` finds out: sources as their databases tell, queues as the broker does.
+// What `muskrat status` finds out: sources as their databases tell, queues as the broker does, pauses as the host's
+// state database does.
 //
 // Used by status.cpp, which shows it. collect() asks each server once, within
 // its deadlines; one that does not answer is a problem and not an exception.
@@ -11,6 +12,7 @@
 
 #include "common/config.hpp"
 #include "common/stop.hpp"
+#include "consumer/state/store.hpp"
 
 namespace muskrat::cli {
 
@@ -27,6 +29,7 @@ struct SourceStatus {
 struct QueueStatus {
   std::string endpoint, queue;
   std::optional<uint32_t> messages, consumers, dead;  // nullopt: there is no such queue
+  std::optional<state::Pause> paused;                 // by an operator: no problem
   std::string problem;
 };
 
@@ -37,6 +40,8 @@ struct Status {
   std::vector<QueueStatus> queues;
   std::optional<uint32_t> unrouted;
   std::string unrouted_problem;
+  std::string state;          // where the host's state is, and with it who is paused
+  std::string state_problem;  // it could not be asked
 
   size_t problems() const;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "cli/context.hpp"
 #include "cli/status.hpp"
@@ -55,16 +56,32 @@ SourceStatus ask_source(const Component& source, const Stop& stop) {
 std::string problem_of(const QueueStatus& queue) {
   if (!queue.messages) return "the queue is missing: run muskrat setup";
   if (!queue.dead) return "the queue of dead letters is missing: run muskrat setup";
-  if (*queue.consumers == 0) return "nobody consumes: start muskrat consume";
+  if (*queue.consumers == 0 && !queue.paused) return "nobody consumes: start muskrat consume";
   if (*queue.dead > 0) return "dead letters: see muskrat dead list " + queue.endpoint;
   return {};
 }
 
-QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std::string& endpoint) {
+// Where no state database can be asked, nobody counts as paused.
+std::map<std::string, state::Pause> ask_pauses(const Config& config, Status& status) {
+  std::map<std::string, state::Pause> pauses;
+  status.state = state::describe(config.consumer);
+  try {
+    const auto store = state::find_store(config.consumer, Deadline::in(connect_time));
+    if (!store) return pauses;
+    for (state::Pause& pause : store->pauses(Deadline::in(answer_time))) pauses[pause.endpoint] = std::move(pause);
+  } catch (const Failure& failure) {
+    status.state_problem = failure.what();
+  }
+  return pauses;
+}
+
+QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std::string& endpoint,
+                      std::optional<state::Pause> paused) {
   const Deadline deadline = Deadline::in(answer_time);
   QueueStatus status;
   status.endpoint = endpoint;
   status.queue = names.queue(endpoint);
+  status.paused = std::move(paused);
   if (const auto state = broker.queue_state(status.queue, deadline)) {
     status.messages = state->messages;
     status.consumers = state->consumers;
@@ -74,11 +91,14 @@ QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std
   return status;
 }
 
-void ask_broker(const Config& config, const Stop& stop, Status& status) {
+void ask_broker(const Config& config, const std::map<std::string, state::Pause>& pauses, const Stop& stop,
+                Status& status) {
   amqp::Connection broker = open_broker(config, "status", &stop);
   status.broker = broker.server() + " at " + config.broker.place();
   for (const Component& endpoint : config.endpoints) {
-    status.queues.push_back(ask_queue(broker, config.topology, endpoint.name));
+    const auto pause = pauses.find(endpoint.name);
+    status.queues.push_back(ask_queue(broker, config.topology, endpoint.name,
+                                      pause == pauses.end() ? std::nullopt : std::optional(pause->second)));
   }
   const auto unrouted = broker.queue_state(config.topology.unrouted(), Deadline::in(answer_time));
   if (!unrouted) {
@@ -94,7 +114,8 @@ void ask_broker(const Config& config, const Stop& stop, Status& status) {
 
 size_t Status::problems() const {
   const auto bad = [](const auto& item) { return !item.problem.empty(); };
-  size_t n = (broker_problem.empty() ? 0U : 1U) + (unrouted_problem.empty() ? 0U : 1U);
+  size_t n =
+      (broker_problem.empty() ? 0U : 1U) + (unrouted_problem.empty() ? 0U : 1U) + (state_problem.empty() ? 0U : 1U);
   n += static_cast<size_t>(std::count_if(queues.begin(), queues.end(), bad));
   for (const SourceStatus& source : sources) {
     n += (source.problem.empty() ? 0U : 1U) +
@@ -109,7 +130,7 @@ Status collect_status(const Config& config, const Stop& stop) {
     if (!stop.requested()) status.sources.push_back(ask_source(source, stop));
   }
   try {
-    if (!stop.requested()) ask_broker(config, stop, status);
+    if (!stop.requested()) ask_broker(config, ask_pauses(config, status), stop, status);
   } catch (const Failure& failure) {
     status.broker_problem = failure.what();
   }

@@ -119,6 +119,14 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat dead drop analytics --reason 'constraint plan_check'\n"
      "  muskrat dead drop analytics --all --yes",
      make_dead_drop},
+    {"Mend", "pause", "Let an endpoint take nothing for now; its events wait in the queue.",
+     "The word is kept in the host's state database: a running host obeys it within about a second, and one that is\n"
+     "started later consumes nothing for that endpoint. Other endpoints go on. It works while no host runs. Pausing "
+     "a\n"
+     "paused endpoint changes nothing: the first reason stays.",
+     "  muskrat pause analytics --why 'the database moves to another server'", make_pause},
+    {"Mend", "resume", "Let a paused endpoint go on.", "A running host takes its events again by itself, in order.",
+     "  muskrat resume analytics", make_resume},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"

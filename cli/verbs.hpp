@@ -24,6 +24,8 @@ std::unique_ptr<Command> make_dead_list(Arguments& arguments);
 std::unique_ptr<Command> make_dead_drop(Arguments& arguments);
 std::unique_ptr<Command> make_dead_retry(Arguments& arguments);
 std::unique_ptr<Command> make_backfill(Arguments& arguments);
+std::unique_ptr<Command> make_pause(Arguments& arguments);
+std::unique_ptr<Command> make_resume(Arguments& arguments);
 std::unique_ptr<Command> make_accept(Arguments& arguments);
 std::unique_ptr<Command> make_docs_options(Arguments& arguments);
 

@@ -46,7 +46,8 @@ class Statement {
 
 class Database {
  public:
-  // Opens or makes the file, readable by its owner alone. `patience`: how long to wait for another's lock.
+  // Opens or makes the file, readable by its owner alone; what root makes belongs to the owner of its folder.
+  // `patience`: how long to wait for another's lock.
   static Database open(const std::string& path, milliseconds patience);
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;

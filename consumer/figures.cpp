@@ -35,6 +35,7 @@ Figures::Figures(const std::string& endpoint)
       in_flight_(level("in_flight", "Events in the lanes now.", endpoint)),
       held_back_(level("held_back", "Events that wait for a retry or behind one.", endpoint)),
       parked_(level("parked", "1 while the endpoint does not consume because it is in trouble.", endpoint)),
+      paused_(level("paused", "1 while the endpoint does not consume because an operator paused it.", endpoint)),
       circuit_open_(level("circuit_open", "1 while the circuit breaker is open.", endpoint)),
       lag_(
           level("lag_seconds", "Capture to effect, of the newest event settled; 0 when nothing is in hand.", endpoint)),

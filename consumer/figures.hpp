@@ -23,6 +23,7 @@ class Figures {
   void buried() { dead_.add(), ++died_; }
   void circuit(bool open) { circuit_open_.set(open ? 1 : 0); }
   void parked(bool yes) { parked_.set(yes ? 1 : 0); }
+  void paused(bool yes) { paused_.set(yes ? 1 : 0); }
   // Refreshes the gauges; call about once a second.
   void refresh(const Schedule& schedule, SteadyTime now);
   std::vector<std::pair<std::string, std::string>> rows(const Schedule& schedule) const;
@@ -31,7 +32,7 @@ class Figures {
   static constexpr size_t fates = 7;
   std::array<metrics::Counter*, fates> delivered_{};
   metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
-  metrics::Gauge &in_flight_, &held_back_, &parked_, &circuit_open_, &lag_;
+  metrics::Gauge &in_flight_, &held_back_, &parked_, &paused_, &circuit_open_, &lag_;
   metrics::Histogram& batch_seconds_;
   uint64_t done_ = 0, retried_ = 0, died_ = 0, superseded_count_ = 0, repeated_count_ = 0;
   double lag_seconds_ = 0, rate_ = 0;

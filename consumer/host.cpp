@@ -19,13 +19,14 @@ double seconds(milliseconds span) { return std::chrono::duration<double>(span).c
 
 }  // namespace
 
-Host::Host(const EndpointKind& kind, const Component& component, const Config& config, StatusBoard& board,
-           const Stop& stop)
+Host::Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
+           StatusBoard& board, const Stop& stop)
     : kind_(kind),
       component_(component),
       config_(config),
       options_(host_options(kind, component, config.consumer)),
       row_("endpoint " + component.name),
+      pauses_(pauses),
       board_(board),
       stop_(stop),
       schedule_({options_.lanes, options_.batch_size, options_.batch_age}),
@@ -43,7 +44,7 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
 
 void Host::run() {
   while (!stop_.requested()) {
-    if (!lanes_ready() || !open_session()) continue;
+    if (!not_paused() || !lanes_ready() || !open_session()) continue;
     const Ending ending = serve();
     session_->close();
     session_.reset();
@@ -51,6 +52,24 @@ void Host::run() {
     after(ending);
   }
   board_.set(row_, false, "stopped", "");
+}
+
+// True at once when nobody has paused the endpoint; else false, once it was resumed or the host is to stop.
+bool Host::not_paused() {
+  std::optional<bool> told;
+  auto reason = pauses_.reason_to_wait(component_.name);
+  for (; reason && !stop_.requested(); reason = pauses_.reason_to_wait(component_.name)) {
+    const char* state = reason->paused ? "paused" : "connecting";
+    if (told != reason->paused) log::info("consumer", state, {{"endpoint", component_.name}, {"why", reason->text}});
+    told = reason->paused;
+    figures_.paused(reason->paused);
+    board_.set(row_, reason->paused, state, reason->text);  // what an operator wants is ready as it is
+    tend(steady_clock::now());
+    stop_.wait(tick);
+  }
+  figures_.paused(false);
+  if (told == true && !reason) log::info("consumer", "resumed", {{"endpoint", component_.name}});
+  return !told && !reason;
 }
 
 // Messages are not taken before the endpoint is there to take them.
@@ -155,6 +174,8 @@ std::optional<Host::Ending> Host::reason_to_end() {
 
 // Nothing is wrong, but the channel must be closed and opened anew.
 std::optional<Host::Ending> Host::reason_to_rest() {
+  if (const auto reason = pauses_.reason_to_wait(component_.name))
+    return Ending{Ending::Why::again, "paused " + reason->text, {}};
   const SteadyTime now = steady_clock::now();
   if (session_->overflowed()) {
     const size_t count = std::max<size_t>(schedule_.in_hand(), 1);
@@ -206,7 +227,10 @@ void Host::stay_away(const char* state, const std::string& why, milliseconds spa
   figures_.parked(std::string_view(state) == "parked");
   board_.set(row_, false, state, why);
   const Deadline end = Deadline::in(span);
-  while (!end.passed() && !stop_.wait(std::min(milliseconds(end.poll_timeout()), tick))) tend(steady_clock::now());
+  while (!end.passed() && !stop_.wait(std::min(milliseconds(end.poll_timeout()), tick))) {
+    if (!not_paused()) board_.set(row_, false, state, why);  // the wait itself went on
+    tend(steady_clock::now());
+  }
   figures_.parked(false);
   figures_.circuit(false);
 }

@@ -5,11 +5,12 @@
 //   lane       a thread with an Endpoint each                                mailbox   what lanes and office report
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
 //   dead_letters, held_keys                                                  figures   metrics
+//   pause_watch says whether an operator has paused the endpoint
 //
 // One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
 // event back in order. A new session opens only when no lane has an event of the old one, so one key is never under way
-// twice. Reasons to end a session: stop, trouble at the endpoint, events unfinished for too long, too many bytes, or
-// the broker's end of it.
+// twice. Reasons to end a session: stop, an operator's pause, trouble at the endpoint, events unfinished for too
+// long, too many bytes, or the broker's end of it.
 #pragma once
 
 #include <memory>
@@ -27,6 +28,7 @@
 #include "consumer/lane.hpp"
 #include "consumer/mailbox.hpp"
 #include "consumer/options.hpp"
+#include "consumer/pause_watch.hpp"
 #include "consumer/retry.hpp"
 #include "consumer/schedule.hpp"
 #include "consumer/session.hpp"
@@ -35,8 +37,8 @@ namespace muskrat {
 
 class Host {
  public:
-  Host(const EndpointKind& kind, const Component& component, const Config& config, StatusBoard& board,
-       const Stop& stop);
+  Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
+       StatusBoard& board, const Stop& stop);
 
   // Until stop is requested. Throws Failure{stop} when only a person can help.
   void run();
@@ -56,6 +58,7 @@ class Host {
   };
 
   // host.cpp: the lives of sessions
+  bool not_paused();
   bool lanes_ready();
   bool open_session();
   Ending serve();
@@ -94,6 +97,7 @@ class Host {
   const Config& config_;
   const HostOptions options_;
   const std::string row_;  // its name on the status board
+  const PauseWatch& pauses_;
   StatusBoard& board_;
   const Stop& stop_;
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -22,10 +23,25 @@ std::string describe(const Settings& consumer) {
   return consumer.has("state_dsn") ? "PostgreSQL (state_dsn)" : "SQLite file " + sqlite_path(consumer);
 }
 
+std::string describe(const Pause& pause) {
+  const auto seconds = static_cast<std::time_t>(pause.since_us / 1'000'000);
+  return fmt::format("since {:%Y-%m-%dT%H:%M:%SZ} by {}{}{}", fmt::gmtime(seconds), pause.by,
+                     pause.why.empty() ? "" : ": ", pause.why);
+}
+
 std::unique_ptr<Store> open_store(const Settings& consumer, Deadline deadline) {
   if (!consumer.has("state_dsn")) return open_sqlite(sqlite_path(consumer));
   return open_postgres(consumer.fresh_secret("state_dsn"),
                        consumer.has("state_password") ? consumer.fresh_secret("state_password") : "", deadline);
+}
+
+std::unique_ptr<Store> find_store(const Settings& consumer, Deadline deadline) {
+  if (consumer.has("state_dsn")) return open_store(consumer, deadline);
+  const std::string path = sqlite_path(consumer);
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return open_sqlite(path);
+  if (error) throw Failure(Remedy::reconnect, "cannot look for the file " + path + ": " + error.message());
+  return nullptr;
 }
 
 // A file beside the database: a descriptor of the database itself, closed, would drop SQLite's own locks.

@@ -54,6 +54,8 @@ struct Pause {
   int64_t since_us = 0;  // wall time, microseconds since 1970
   std::string by, why;
 };
+// "since 2026-11-25T12:00:00Z by ann@box: the server moves"
+std::string describe(const Pause& pause);
 
 struct Superseded {
   std::string message_id, key, routing_key;
@@ -117,6 +119,8 @@ std::string describe(const Settings& consumer);
 
 // Opens the configured one, and makes its tables where they are missing.
 std::unique_ptr<Store> open_store(const Settings& consumer, Deadline deadline);
+// The same, but null where SQLite is configured and there is no file yet: for those who only look.
+std::unique_ptr<Store> find_store(const Settings& consumer, Deadline deadline);
 std::unique_ptr<Store> open_sqlite(const std::string& path);
 std::unique_ptr<Store> open_postgres(const std::string& dsn, const std::string& password, Deadline deadline);
 

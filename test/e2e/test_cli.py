@@ -21,7 +21,7 @@ from harness.program import Program
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
 VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "backfill",
-         "status", "tail", "dead list", "docs options", "dead retry", "dead drop", "accept"]
+         "status", "tail", "dead list", "docs options", "dead retry", "dead drop", "pause", "resume", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):
@@ -357,7 +357,7 @@ def test_cli_status_shows_sources_queues_and_problems(world):
     done = world.program.run("status", "--json")
     assert done.returncode == 3
     status = json.loads(done.stdout)
-    assert status["queues"] == [{"endpoint": "a", "queue": "muskrat.a", "messages": 2, "consumers": 0, "dead": 0,
+    assert status["queues"] == [{"endpoint": "a", "queue": "muskrat.a", "messages": 2, "consumers": 0, "dead": 0, "paused": None,
                                  "problem": "nobody consumes: start muskrat consume"}]
     assert status["unrouted"] == {"messages": 0, "problem": None} and status["problems"] == 1
     items = {item["item"]: item["value"] for item in status["sources"][0]["items"]}

@@ -48,6 +48,21 @@ void test_state_file_is_its_owners_alone(void** state) {
   assert_int_equal(info.st_mode & 0777, 0600);
 }
 
+void test_state_file_made_by_root_is_the_folders_owners(void** state) {
+  if (geteuid() != 0) skip();
+  const Folder& folder = state_of(state).folder;
+  const std::string other = folder / "other";
+  assert_int_equal(mkdir(other.c_str(), 0700), 0);
+  assert_int_equal(chown(other.c_str(), 65534, 65534), 0);
+  const auto store = state::open_sqlite(other + "/state.sqlite");
+  store->pause({"crm", 5, "ann", ""}, soon());
+  for (const char* name : {"/state.sqlite", "/state.sqlite-wal", "/state.sqlite-shm"}) {
+    struct stat info {};
+    assert_int_equal(stat((other + name).c_str(), &info), 0);
+    assert_int_equal(info.st_uid, 65534);
+  }
+}
+
 void test_state_file_that_is_no_database_stops_with_advice(void** state) {
   const std::string path = state_of(state).folder / "other";
   std::ofstream(path) << std::string(5000, 'x');
@@ -264,6 +279,7 @@ int main() {
   const CMUnitTest tests[] = {
       MUSKRAT_STATE_CASES(setup, teardown),
       checked_with(test_state_file_is_its_owners_alone, setup, teardown),
+      checked_with(test_state_file_made_by_root_is_the_folders_owners, setup, teardown),
       checked_with(test_state_file_that_is_no_database_stops_with_advice, setup, teardown),
       checked_with(test_state_folder_that_is_missing_is_named, setup, teardown),
       checked_with(test_state_of_a_newer_version_is_refused, setup, teardown),
