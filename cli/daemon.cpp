@@ -160,6 +160,8 @@ int run_daemon(const Daemon& daemon, const Globals& globals, const std::string& 
     if (!config) break;
     start_log(*config);
     StatusBoard board;
+    for (const Component& component : (*config).*daemon.components)
+      board.set(daemon.what + " " + component.name, false, "starting", "");
     if (const auto page = open_page(daemon, *config, board, before.has_value())) {
       code = run_round(daemon, *config, board, page->port(), round);
       before = std::move(config);

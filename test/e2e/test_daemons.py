@@ -1,6 +1,8 @@
 """How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
+import json
 import os
 import signal
+import socket
 import time
 
 from harness import build as where
@@ -162,3 +164,14 @@ def test_daemons_idle_relay_hardly_asks(world):
         world.customers(n)
         observer.wait(n + 1)
         assert time.monotonic() - began < 0.5
+
+
+def test_daemons_page_knows_every_component_from_its_first_answer(world):
+    """The host's state database takes the connection and says nothing, so no endpoint can begin yet."""
+    world.stand(relay=False, consume=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        world.program.config["consumer"]["state_dsn"] = f"host=127.0.0.1 port={silent.getsockname()[1]} sslmode=disable"
+        world.program.save()
+        world.consumer = world.program.consume(wait=False)
+        code, said = wait_until(lambda: (answer := world.consumer.get("/readyz"))[0] and answer, 20, "the page to open")
+    assert code == 503 and "endpoint analytics" in json.loads(said)["waiting_for"], said
