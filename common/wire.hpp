@@ -33,6 +33,8 @@ inline constexpr std::string_view header_timestamp_ms = "timestamp_in_ms";
 inline constexpr std::string_view header_as = "x-muskrat-as";
 // Where a message travels under another routing key (dead letters, backfill to one endpoint), its own stands here.
 inline constexpr std::string_view header_routing_key = "x-muskrat-routing-key";
+// Among the unrouted: the endpoint an event was for, whose queue was not there.
+inline constexpr std::string_view header_to = "x-muskrat-to";
 
 // The message views `event`, which must outlive it.
 amqp::Message message_of(const Event& event, std::string_view exchange);

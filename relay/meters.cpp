@@ -19,8 +19,9 @@ Meters::Meters(const std::string& source) {
   confirmed = count("events_confirmed_total", "Events that the broker confirmed and did not return.", labels);
   returned = count("events_returned_total", "Events that the broker returned as unroutable.", labels);
   nacked = count("events_nacked_total", "Negative confirms from the broker.", labels);
-  astray =
-      count("events_astray_total", "Events for one endpoint alone (a backfill) whose queue was not there.", labels);
+  astray = count("events_astray_total",
+                 "Events for one endpoint alone (a backfill) that went to the unrouted, since its queue was not there.",
+                 labels);
   connected = count("connections_total", "Connections made to the broker or the source.",
                     {{"source", source}, {"to", "broker"}});
   reconnects = count("reconnects_total", "Lost connections and failed attempts to connect.",

@@ -128,7 +128,7 @@ void OutboxLeader::settle_accounts() {
     }
     if (fate.kind == What::astray) {
       meters_.astray->add();
-      log::warning("relay", "event for one endpoint dropped: it has no queue",
+      log::warning("relay", "event for one endpoint goes to the unrouted: its queue is missing",
                    {{"source", name_}, {"id", fate.id}, {"routing_key", fate.routing_key}, {"why", fate.why}});
     }
     if (fate.kind == What::released) log::info("relay", "held event published", {{"source", name_}, {"id", fate.id}});

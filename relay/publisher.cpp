@@ -91,6 +91,13 @@ void Publisher::publish(const std::function<bool()>& permitted) {
   });
 }
 
+// Empty for what goes to all who subscribe. The queue of the unrouted and not its exchange: to publish to an exchange
+// that is missing closes the channel, over nobody's event.
+std::string Publisher::queue_for(const Outgoing& out) const {
+  if (out.event.to.empty()) return "";
+  return out.astray ? config_.topology.unrouted() : config_.topology.queue(out.event.to);
+}
+
 bool Publisher::send_next(const Outgoing& out) {
   auto body_bytes = static_cast<int64_t>(out.event.body.size());
   if (body_bytes > settings_.max_body) {
@@ -104,8 +111,9 @@ bool Publisher::send_next(const Outgoing& out) {
                    now());
     return true;
   }
-  const std::string queue = out.event.to.empty() ? "" : config_.topology.queue(out.event.to);
+  const std::string queue = queue_for(out);
   amqp::Message message = queue.empty() ? wire::message_of(out.event, exchange_) : wire::message_to(out.event, queue);
+  if (out.astray) message.headers.push_back({wire::header_to, out.event.to});
 #ifdef MUSKRAT_BUG_no_mandatory
   message.mandatory = false;
 #endif

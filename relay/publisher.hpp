@@ -62,6 +62,7 @@ class Publisher : private amqp::Handler {
   void on_unblocked() override;
 
   void require_exchange();
+  std::string queue_for(const Outgoing& out) const;
   bool send_next(const Outgoing& out);
   void pump_now();
   void lost(const std::string& why);

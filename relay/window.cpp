@@ -148,21 +148,12 @@ void Window::confirm(uint64_t tag, bool multiple, bool acked, SteadyTime now) {
 void Window::settle_tag(Slot slot, bool acked, SteadyTime now) {
   if (alone_ > 0) alone_--;
   Item& it = item(slot);
-  const bool astray = acked && it.returned && !it.out.event.to.empty();
-  if (astray) note_astray(it);
+  if (!is_retry(slot)) in_flight_items_--;
+  if (acked && it.returned && !it.out.event.to.empty() && !it.out.astray) return send_astray(slot);
   if (is_retry(slot)) {
-    const bool over = astray || (acked && !it.returned);
-    retry_over(slot, over, it.returned ? it.why : "the broker refused it (nack)", now);
-    return;
-  }
-  in_flight_items_--;
-  if (!acked) {
+    retry_over(slot, acked && !it.returned, it.returned ? it.why : "the broker refused it (nack)", now);
+  } else if (!acked) {
     nacked(slot, now);
-  } else if (astray) {
-    // Held, it would stop its key for everybody, and enough of its like the source.
-    const std::string key = it.out.event.key;
-    settle(it);
-    free_key(key);
   } else if (it.returned) {
     hold(slot, it.why, now);
   } else {
@@ -170,9 +161,13 @@ void Window::settle_tag(Slot slot, bool acked, SteadyTime now) {
   }
 }
 
-void Window::note_astray(const Item& it) {
+// Held, it would stop its key for everybody, and enough of its like the source.
+void Window::send_astray(Slot slot) {
+  Item& it = item(slot);
   const Event& event = it.out.event;
   fates_.push_back({Fate::Kind::astray, it.id, event.captured_us, event.routing_key, "to " + event.to + ": " + it.why});
+  it.out.astray = true;
+  make_ready(slot);
 }
 
 void Window::confirmed(Slot slot, SteadyTime) {
@@ -293,6 +288,7 @@ void Window::connection_lost(SteadyTime now) {
   in_flight_items_ = 0;
   for (auto& [tag, slot] : tags) {
     item(slot).returned = false;
+    item(slot).out.astray = false;  // the queue may be there by then
     if (is_retry(slot)) {
       retry_over(slot, false, "the connection was lost before the broker answered", now);
     } else {

@@ -9,8 +9,8 @@
 //   behind it, those of other keys overtake.
 // - Nacked: the same event again after a backoff, its key waiting; past the tries held.
 // - Returned (the return comes before its own ack): held; but an event for one endpoint
-//   alone, whose queue is not there any more, has nobody left to go to: it is settled,
-//   and told as `astray`.
+//   alone, whose queue is not there, is told as `astray` and sent once more, to where
+//   events go that nobody subscribes to.
 // - Connection lost: what was in flight is sent again, in order.
 // - Bounded in events and bytes, counting everything from the first unsettled event
 //   on, so that a crash repeats no more than one window.
@@ -40,6 +40,7 @@ namespace muskrat {
 struct Outgoing {
   Event event;
   uint64_t place = 0;
+  bool astray = false;  // for one endpoint, whose queue is not there: to go to the unrouted
 };
 
 class Window {
@@ -136,7 +137,7 @@ class Window {
   void make_ready(Slot slot);
   void settle_tag(Slot slot, bool acked, SteadyTime now);
   void confirmed(Slot slot, SteadyTime now);
-  void note_astray(const Item& item);
+  void send_astray(Slot slot);
   void nacked(Slot slot, SteadyTime now);
   void retry_over(Slot slot, bool confirmed, const std::string& why, SteadyTime now);
   void hold(Slot slot, const std::string& why, SteadyTime now);

@@ -258,6 +258,11 @@ def test_backfill_of_a_queue_that_goes_stops_nobody(world):
     world.wait_equal()
     wait_until(lambda: world.relay.metric("muskrat_relay_events_astray_total") == 300, 20, "the count")
     assert world.relay.metric("muskrat_relay_held") == 0
+    world.broker.wait_depth("muskrat.unrouted", 300)
+    kept = world.broker.get_all("muskrat.unrouted")
+    assert {d.headers["x-muskrat-routing-key"] for d in kept} == {"Frontend.Customer.Backfill"}
+    assert {d.headers["x-muskrat-to"] for d in kept} == {"gone"}
+    assert len({d.message_id for d in kept}) == 300
 
 
 def test_backfill_tells_partitions_and_their_conditions(world):

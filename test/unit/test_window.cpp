@@ -354,28 +354,60 @@ void test_window_followers_parked_late_keep_their_place(void**) {
   expect_ids(b.send_all(), {4});
 }
 
-void test_window_returned_event_for_one_endpoint_is_settled_and_its_key_goes_on(void**) {
-  Bench b;
-  Outgoing out = Bench::outgoing(1, "k");
+Outgoing for_one(int64_t id, const std::string& key) {
+  Outgoing out = Bench::outgoing(id, key);
   out.event.to = "gone";
-  b.window.add(1, std::move(out), start);
+  return out;
+}
+
+void test_window_returned_event_for_one_endpoint_goes_astray_and_its_key_goes_on(void**) {
+  Bench b;
+  b.window.add(1, for_one(1, "k"), start);
   b.add(2, "k");
   expect_ids(b.send_all(), {1});
   b.window.returned("m1", "312 NO_ROUTE");
   b.ack(1);
-  assert_int_equal(b.held.size(), 0);
+  const Outgoing* again = b.window.next(start);
+  assert_non_null(again);
+  assert_true(again->astray);
+  expect_ids(b.send_all(), {1});  // 2 waits for it still
+  assert_int_equal(b.window.position().id, 0);
+  b.ack(2);
   expect_ids(b.send_all(), {2});
-  int astray = 0, confirmed = 0;
+  assert_int_equal(b.held.size(), 0);
+  assert_int_equal(b.window.position().id, 1);
+  std::vector<Window::Fate::Kind> kinds;
   for (const auto& fate : b.window.take_fates()) {
-    if (fate.kind == Window::Fate::Kind::confirmed) confirmed++;
+    kinds.push_back(fate.kind);
     if (fate.kind != Window::Fate::Kind::astray) continue;
-    astray++;
     unit::assert_holds(fate.why, "gone");
     unit::assert_holds(fate.why, "312");
   }
-  assert_int_equal(astray, 1);
-  assert_int_equal(confirmed, 0);
-  assert_int_equal(b.window.position().id, 1);
+  using enum Window::Fate::Kind;
+  assert_true((kinds == std::vector{returned, astray, confirmed}));
+}
+
+void test_window_astray_event_that_nothing_takes_is_held(void**) {
+  Bench b;
+  b.window.add(1, for_one(1, "k"), start);
+  b.send();
+  b.window.returned("m1", "312 NO_ROUTE");
+  b.ack(1);
+  b.send();
+  b.window.returned("m1", "312 NO_ROUTE");
+  b.ack(2);
+  expect_ids(b.held.ids(), {1});
+}
+
+void test_window_astray_event_asks_for_its_queue_again_after_a_lost_connection(void**) {
+  Bench b;
+  b.window.add(1, for_one(1, "k"), start);
+  b.send();
+  b.window.returned("m1", "312 NO_ROUTE");
+  b.ack(1);
+  b.send();
+  b.window.connection_lost(start);
+  assert_false(b.window.next(start)->astray);
 }
 
 void test_window_returned_without_room_to_hold_is_taken_when_routed_later(void**) {
@@ -433,7 +465,9 @@ int main() {
       checked(test_window_room_counts_from_the_first_unsettled),
       checked(test_window_stop_holds_what_backs_off),
       checked(test_window_followers_parked_late_keep_their_place),
-      checked(test_window_returned_event_for_one_endpoint_is_settled_and_its_key_goes_on),
+      checked(test_window_returned_event_for_one_endpoint_goes_astray_and_its_key_goes_on),
+      checked(test_window_astray_event_that_nothing_takes_is_held),
+      checked(test_window_astray_event_asks_for_its_queue_again_after_a_lost_connection),
       checked(test_window_returned_without_room_to_hold_is_taken_when_routed_later),
       checked(test_window_event_read_again_goes_before_a_held_one_of_its_key),
       checked(test_window_nothing_goes_before_a_held_event_that_is_being_tried),
