@@ -96,7 +96,7 @@ install: all ## Install the program, the extension and the systemd units (DESTDI
 	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
 	for u in packaging/*.service; do install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
 
-demo: ## The main job on private servers for half a minute; compares both databases (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
+demo: ## The main job on private servers for half a minute; compares what arrived row by row (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
 	@packaging/deps.sh --quiet
 	@$(MAKE) -s all
 	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(SOURCE),--source $(SOURCE)) $(if $(KEEP),--keep)

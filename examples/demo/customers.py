@@ -1,4 +1,5 @@
 """The demo's application: customers sign up, change their plans, and cancel. It knows nothing of Muskrat."""
+import contextlib
 import random
 import threading
 
@@ -32,6 +33,14 @@ class Customers:
             t.join(10)
         if self.error:
             raise RuntimeError(f"the application's writes failed: {self.error}")
+
+    def sign_up(self, plan):
+        """One more customer, who stays as he is; returns his id."""
+        with contextlib.closing(self.source.connect()) as connection, connection.cursor() as cursor:
+            number = self.source.insert(cursor, ("early.bird@example.com", None, "earlybird", "Early Bird & Co", "early", *plan))
+        with self._lock:
+            self.kinds["Signup"] += 1
+        return number
 
     def _work(self, number):
         rng = random.Random(number)

@@ -1,12 +1,14 @@
-"""The main job, on private servers, in half a minute: customers travel from one PostgreSQL database to another.
+"""The main job, on private servers, in half a minute: customers travel from one PostgreSQL database to another, and to a CRM.
 
-    make demo                 shows it, compares the two databases row by row, and stops what it started
+    make demo                 shows it, compares what arrived row by row, and stops what it started
     make demo SOURCE=mysql    the same from a MariaDB (sources.py)
     make demo KEEP=1          leaves it running and says what to try next
 
-Everything lies in build/demo; ports are free ones on loopback. The exit code is 0 when the databases are equal.
+On the way the CRM goes down, the consumer is killed, and a record comes that the CRM's mapping does not know. Everything lies in
+build/demo; ports are free ones on loopback. The exit code is 0 when both endpoints have what the source has.
 """
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -19,16 +21,19 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "test"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from crm import NEW_PLAN, Crm  # noqa: E402
 from customers import Customers  # noqa: E402
 from display import Display  # noqa: E402
 from harness import processes  # noqa: E402
 from harness.clients import Broker, query  # noqa: E402
+from harness.processes import wait_until  # noqa: E402
 from harness.program import Program  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
 from sources import SOURCES  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CATCH_UP_SECONDS = 45
+ENDPOINTS = ("analytics", "crm", "archive")
 
 # The same columns as the source's rows(), in the same order.
 ANALYTICS = """SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate
@@ -41,7 +46,10 @@ class Demo:
         self.folder = os.path.join(build, "demo")
         self.source = SOURCES[source](self.folder, keep)
         self.show = Display()
-        self.pg = self.rabbitmq = self.program = self.tail = None
+        self.pg = self.rabbitmq = self.program = self.tail = self.crm = None
+        self.consumer_up = True
+        self.crm_away = None  # (since when, until when)
+        self.worst_lag = 0.0  # of analytics, while the CRM was away
         self.applied_before = 0  # by consumers that have ended
 
     # ---- the stage ----
@@ -53,7 +61,7 @@ class Demo:
             left += processes.clear_leftovers(os.path.join(self.folder, sub))
         if left:
             self.show.say("ended what an earlier run left running: " + ", ".join(left))
-        for sub in ("pg/data", "mariadb", "rabbitmq", "archive"):
+        for sub in ("pg/data", "mariadb", "rabbitmq", "archive", "state"):
             shutil.rmtree(os.path.join(self.folder, sub), ignore_errors=True)
         os.makedirs(self.folder, exist_ok=True)
 
@@ -76,16 +84,19 @@ class Demo:
     def configure(self):
         self.analytics = self.pg.dsn("analytics")
         self.program = Program(self.folder, self.build)
+        self.crm = Crm()
         with open(os.path.join(HERE, "muskrat.yaml"), encoding="utf-8") as f:
             text = f.read().split("\n", 1)[1]
         for name, real in {
             "BROKER_URL": self.rabbitmq.url(), "FRONTEND_KIND": self.source.kind, "FRONTEND_DSN": self.source.relay_dsn(),
             "ANALYTICS_DSN": self.analytics, "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"),
+            "CRM_PORT": str(self.crm.port), "STATE": os.path.join(self.folder, "state", "host.sqlite"),
             "RELAY_PORT": str(self.program.relay_port), "CONSUMER_PORT": str(self.program.consumer_port),
         }.items():
             text = text.replace(f"@{name}@", real)
         self.program.write("# Written by examples/demo/demo.py; examples/demo/muskrat.yaml is where it comes from.\n" + text)
-        os.makedirs(os.path.join(self.folder, "archive"), exist_ok=True)
+        for sub in ("archive", "state"):
+            os.makedirs(os.path.join(self.folder, sub), exist_ok=True)
         for log in ("relay.log", "consume.log", "tail.log"):
             open(os.path.join(self.folder, log), "w", encoding="utf-8").close()
 
@@ -107,70 +118,124 @@ class Demo:
 
     # ---- the play ----
 
+    def acts(self):
+        """What happens on the way: (part of the run's time, what is done then)."""
+        return [(0.08, self.sell_new_plan), (0.15, self.crm_goes), (0.40, self.crm_comes_back), (0.55, self.kill_consumer),
+                (0.68, self.restart_consumer)]
+
     def play(self):
-        customers = Customers(self.source)
+        self.customers = customers = Customers(self.source)
         customers.start()
         began = time.monotonic()
-        kill_at, restart_at = self.seconds * 0.4, min(self.seconds * 0.4 + 2.5, self.seconds * 0.7)
-        stage = "running"
+        acts = self.acts()
         try:
             while (elapsed := time.monotonic() - began) < self.seconds:
-                if stage == "running" and elapsed >= kill_at:
-                    self.applied_before += self.applied_now()
-                    self.consumer.kill9()
-                    stage = "killed"
-                    self.show.say("kill -9 of the consumer; its queue waits in RabbitMQ")
-                elif stage == "killed" and elapsed >= restart_at:
-                    self.restart_consumer()
-                    stage = "restarted"
-                self.draw(elapsed, customers, "down" if stage == "killed" else "up")
+                while acts and elapsed >= acts[0][0] * self.seconds:
+                    acts.pop(0)[1]()
+                self.draw(elapsed)
                 time.sleep(0.25 if self.show.tty else 1.0)
         finally:
             customers.stop()
-        if stage == "killed":
-            self.restart_consumer()
-        self.catch_up(began, customers)
-        return customers
+        for _, act in acts:
+            act()
+        self.catch_up(began)
+
+    def sell_new_plan(self):
+        self.customers.sign_up(NEW_PLAN)
+        self.show.say("a customer takes a plan that the CRM's mapping does not know: a dead letter of the CRM's, for nobody else")
+
+    def crm_goes(self):
+        self.crm.go()
+        self.crm_away = (time.monotonic(), float("inf"))
+        self.show.say("the CRM goes down; its events wait in its queue, analytics goes on")
+
+    def crm_comes_back(self):
+        waiting = self.broker.depth("muskrat.crm") or 0
+        self.crm.come_back()
+        self.crm_away = (self.crm_away[0], time.monotonic())
+        self.show.say(f"the CRM comes back; {waiting:,} events have waited for it")
+
+    def kill_consumer(self):
+        self.applied_before += self.applied_now()
+        self.consumer_up = False
+        self.consumer.kill9()
+        self.show.say("kill -9 of the consumer; its queues wait in RabbitMQ")
 
     def restart_consumer(self):
         self.consumer = self.program.consume(wait=False, keep=self.keep)
+        self.consumer_up = True
         self.show.say("the consumer is started again and goes on where the other one was")
 
-    def catch_up(self, began, customers):
+    def catch_up(self, began):
         self.show.say("the application rests; waiting until the last event has arrived …")
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        equal = False
-        while not equal and time.monotonic() < deadline:
+        while not self.all_arrived() and time.monotonic() < deadline:
             time.sleep(0.25 if self.show.tty else 1.0)
-            equal = self.source.rows() == query(self.analytics, ANALYTICS)
-            self.draw(time.monotonic() - began, customers, "up")
+            self.draw(time.monotonic() - began)
         self.show.done()
+
+    def all_arrived(self):
+        """But for the dead letter."""
+        return self.source.rows() == query(self.analytics, ANALYTICS) and self.broker.depth("muskrat.crm") == 0
 
     def applied_now(self):
         """Events that the running consumer has brought into the analytics database."""
+        if not self.consumer_up:
+            return 0
         return int(self.consumer.metric("muskrat_endpoint_delivered_total", endpoint="analytics", outcome="done") or 0)
 
-    def draw(self, elapsed, customers, consumer):
-        self.show.draw(elapsed=elapsed, of=self.seconds, written=customers.written, kinds=dict(customers.kinds),
-                       applied=self.applied_before + (self.applied_now() if consumer == "up" else 0),
-                       queued=self.broker.depth("muskrat.analytics") or 0, consumer=consumer)
+    def draw(self, elapsed):
+        lag = self.show.draw(
+            elapsed=elapsed, of=self.seconds, written=self.customers.written, kinds=dict(self.customers.kinds),
+            applied=self.applied_before + self.applied_now(), queued=self.broker.depth("muskrat.analytics") or 0,
+            consumer="up" if self.consumer_up else "down", crm="up" if self.crm.up else "down", in_crm=len(self.crm.customers),
+            crm_queued=self.broker.depth("muskrat.crm") or 0)
+        if self.crm_away and self.crm_away[0] < time.monotonic() < self.crm_away[1]:
+            self.worst_lag = max(self.worst_lag, lag)
+
+    # ---- mending ----
+
+    def mend(self):
+        """The dead letter is shown, the mapping gets the line that it lacks, and the letter is sent again."""
+        def listed():
+            return [letter for letter in map(json.loads, self.program.ok("dead", "list", "crm", "--json").splitlines()) if letter]
+        letters = wait_until(listed, 20, "the dead letter")
+        self.show.say(f"muskrat dead list crm: {letters[0]['reason']}")
+        with open(self.program.config_path, encoding="utf-8") as f:
+            text = f.read()
+        self.program.write(text.replace("          200: small\n", "          50: trial\n          200: small\n"))
+        rounds = self.consumer_rounds()
+        self.consumer.send(signal.SIGHUP)
+        wait_until(lambda: self.consumer_rounds() > rounds, 20, "the consumer to take the mended mapping")
+        self.show.say("the mapping in muskrat.yaml gets the line that it lacked; the consumer reloads it (SIGHUP)")
+        self.show.say("muskrat dead retry crm: " + self.program.ok("dead", "retry", "crm").strip().replace("\n", " "))
+        rows = self.source.rows()
+        wait_until(lambda: self.crm.equals(rows), 20, "the CRM to have it")
+
+    def consumer_rounds(self):
+        """How often the consumer has begun: at its start, and with each new configuration."""
+        return self.consumer.log(tail=1_000_000).count("started")
 
     # ---- the outcome ----
 
-    def compare(self, customers):
-        """Prints the outcome; true when the databases are equal."""
+    def compare(self):
+        """Prints the outcome; true when both endpoints have what the source has."""
         ours, theirs = self.source.rows(), query(self.analytics, ANALYTICS)
         a, b = {r[0]: r for r in ours}, {r[0]: r for r in theirs}
         different = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
-        kinds = customers.kinds
+        kinds = self.customers.kinds
         print(f"\n{kinds['Signup']:,} sign-ups, {kinds['Update']:,} updates and {kinds['Cancel']:,} cancellations were committed.")
-        print(f"frontend has {len(ours):,} customers, analytics has {len(theirs):,}.")
-        dead, unrouted = self.broker.depth("muskrat.analytics.dead"), self.broker.depth("muskrat.unrouted")
-        print(f"dead letters: {dead}, unrouted: {unrouted}")
-        if not different and len(ours) == len(theirs) and ours:
-            print(f"All {len(ours):,} rows are equal, column by column. The consumer was killed once on the way.")
+        print(f"frontend has {len(ours):,} customers, analytics has {len(theirs):,}, the CRM has {len(self.crm.customers):,}.")
+        print("dead letters: " + ", ".join(f"{name} {self.broker.depth(f'muskrat.{name}.dead')}" for name in ENDPOINTS)
+              + f"; unrouted: {self.broker.depth('muskrat.unrouted')}")
+        print(f"While the CRM was down, analytics was at most {self.worst_lag:.1f} s behind.")
+        same_crm = self.crm.equals(ours)
+        if not different and ours and same_crm:
+            print(f"All {len(ours):,} rows are equal, column by column, in both. The consumer was killed once on the way.")
             return True
-        print(f"DIFFERENT: {len(different):,} rows")
+        if not same_crm:
+            print("DIFFERENT: the CRM")
+        print(f"DIFFERENT in analytics: {len(different):,} rows")
         for key in different[:10]:
             print(f"  {key}: frontend {a.get(key)}\n  {' ' * len(str(key))}  analytics {b.get(key)}")
         print(f"logs: {self.folder}/relay.log, {self.folder}/consume.log")
@@ -182,7 +247,7 @@ class Demo:
         psql = f"psql -h 127.0.0.1 -p {self.pg.port} -U postgres"
         pids = [c.pid for c in (self.consumer, self.relay, self.rabbitmq.child, self.rabbitmq.epmd, self.source.child, self.pg.child) if c]
         print(f"""
-It is all still running. Try:
+It is all still running but the CRM, which ended with this program: its events wait. Try:
 
   {self.source.shell()}
       INSERT INTO customers (email, subdomain, username, volume, retention, rate)
@@ -204,6 +269,8 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
             self.tail.stop()
         if self.program:
             self.program.stop()
+        if self.crm:
+            self.crm.leave()
         if self.rabbitmq:
             self.rabbitmq.stop()
         self.source.stop()
@@ -219,7 +286,9 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
             self.fill()
             self.start_muskrat()
             self.start_tail()
-            equal = self.compare(self.play())
+            self.play()
+            self.mend()
+            equal = self.compare()
             if self.keep:
                 self.tail.stop()
                 self.tail = None
@@ -238,7 +307,7 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--source", choices=sorted(SOURCES), default="postgres", help="the frontend database (default: postgres)")
     parser.add_argument("--keep", action="store_true", help="leave everything running")
-    parser.add_argument("--seconds", type=float, default=20, help="how long the application writes (default: 20)")
+    parser.add_argument("--seconds", type=float, default=24, help="how long the application writes (default: 24)")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

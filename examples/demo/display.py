@@ -33,22 +33,27 @@ class Display:
             body = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         self.events.append((event.get("routing_key", "?"), body))
 
-    def draw(self, elapsed, of, written, kinds, applied, queued, consumer):
+    def draw(self, elapsed, of, written, kinds, applied, queued, consumer, crm, in_crm, crm_queued):
+        """Returns the lag of analytics, in seconds."""
         self.history.append((time.monotonic(), written, applied))
-        figures = (f"captured {written:,} ({self._rate(1):,.0f}/s)  queue {queued:,}  "
-                   f"analytics {applied:,} ({self._rate(2):,.0f}/s)  lag {self._lag():.1f} s  consumer {consumer}")
+        lag = self._lag()
+        figures = [f"captured {written:,} ({self._rate(1):,.0f}/s)  consumer {consumer}",
+                   f"analytics {applied:,} events ({self._rate(2):,.0f}/s)  waiting {queued:,}  lag {lag:.1f} s",
+                   f"crm {crm}, {in_crm:,} customers  waiting {crm_queued:,}"]
         if not self.tty:
             last = self.events[-1] if self.events else ("-", "")
-            print(f"[{time.monotonic() - self._began:5.1f} s] {figures}  last {last[0]} {last[1][:60]}", flush=True)
-            return
+            print(f"[{time.monotonic() - self._began:5.1f} s] {'  '.join(figures)}  last {last[0]} {last[1][:60]}", flush=True)
+            return lag
         width = shutil.get_terminal_size((100, 24)).columns - 1
         bar = int(min(1.0, elapsed / of) * 30)
-        lines = [f"  [{'█' * bar}{'·' * (30 - bar)}] " + "  ".join(f"{k} {n:,}" for k, n in kinds.items()), "  " + figures, ""]
+        lines = [f"  [{'█' * bar}{'·' * (30 - bar)}] " + "  ".join(f"{k} {n:,}" for k, n in kinds.items()),
+                 *("  " + figure for figure in figures), ""]
         lines += [f"  {key:<26} {body}" for key, body in list(self.events)]
         self._erase()
         sys.stdout.write("".join(line[:width] + "\n" for line in lines))
         sys.stdout.flush()
         self._drawn = len(lines)
+        return lag
 
     def done(self):
         """The panel stays as it is."""

@@ -9,12 +9,12 @@ import threading
 class HttpServer:
     """`answer(request, nth)` returns (status, headers, body); a request is a dict with method, path, headers (lower case), body.
 
-    An answer of None closes the connection without one.
+    An answer of None closes the connection without one. Without `journal` it counts the requests and keeps none.
     """
 
-    def __init__(self, answer=None, port=0):
+    def __init__(self, answer=None, port=0, journal=True):
         self.answer = answer or (lambda request, nth: (200, {}, b"{}"))
-        self.journal, self.lock, self.connections = [], threading.Lock(), set()
+        self.journal, self.lock, self.connections, self.count = [], threading.Lock(), set(), 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -34,8 +34,10 @@ class HttpServer:
                 request = {"method": self.command, "path": self.path, "body": body.decode(),
                            "headers": {k.lower(): v for k, v in self.headers.items()}}
                 with outer.lock:
-                    outer.journal.append(request)
-                    nth = len(outer.journal)
+                    outer.count += 1
+                    nth = outer.count
+                    if journal:
+                        outer.journal.append(request)
                 answer = outer.answer(request, nth)
                 if answer is None:
                     self.close_connection = True
