@@ -124,7 +124,7 @@ golden: all unit-programs ## Write the golden files anew from what the program d
 SOURCES := $(shell git ls-files '*.cpp' '*.hpp' 2>/dev/null)
 
 lint: ## Check format, clang-tidy, shell and Python; changes nothing (FILES="a.cpp b.cpp": clang-tidy on these alone)
-	clang-format --dry-run --Werror $(SOURCES)
+	@echo "lint: format, $(words $(SOURCES)) files"; clang-format --dry-run --Werror $(SOURCES)
 	@packaging/lint.sh "$(CPPFLAGS)" "$$($(PG_CONFIG) --includedir-server)" $(FILES)
 
 format: ## Format the sources in place

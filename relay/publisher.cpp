@@ -27,8 +27,12 @@ void wait_without_broker(Deadline deadline, const Stop* stop, int fd) {
   poll(fds, 2, deadline.poll_timeout());
 }
 
-// Codes that speak about where we send or who we are, never about one event.
-bool nobodys_event(int code) { return code == 403 || code == 404 || code == 320 || code == 530; }
+// Those that speak about where we send or who we are, and never about one event. RabbitMQ's topic permissions do: they
+// refuse a routing key, with the code that it has for a whole exchange too.
+bool nobodys_event(const amqp::ChannelError& error) {
+  if (error.code() == 403) return std::string_view(error.what()).find("access to topic '") == std::string_view::npos;
+  return error.code() == 404 || error.code() == 320 || error.code() == 530;
+}
 
 }  // namespace
 
@@ -182,7 +186,7 @@ void Publisher::lost(const std::string& why) {
 }
 
 void Publisher::channel_failed(const amqp::ChannelError& error) {
-  if (!nobodys_event(error.code())) window_.channel_failed(error.what(), now());
+  if (!nobodys_event(error)) window_.channel_failed(error.what(), now());
   lost(error.what());
 }
 

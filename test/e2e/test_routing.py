@@ -65,3 +65,28 @@ def test_routing_setup_is_idempotent_and_reports_drift(world):
     assert done.returncode != 0
     assert "muskrat.late" in done.stdout + done.stderr
     assert world.broker.depth("muskrat.late.dead") == 0, "the rest goes on"
+
+
+def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world):
+    world.stand(relay=False)
+    world.customers(1, 2)
+    user = f"topics{world.vhost}"
+    world.rabbitmq.ctl("add_user", user, "topics")
+    try:
+        world.rabbitmq.ctl("set_permissions", "-p", world.vhost, user, "^$", ".*", "^$")
+        world.rabbitmq.ctl("set_topic_permissions", "-p", world.vhost, user, "muskrat", r"^Frontend\.Customer\.Signup$", "^$")
+        world.program.config["broker"]["url"] = world.broker.url.replace("guest:guest", f"{user}:topics")
+        world.program.save()
+        world.relay = world.program.relay()
+        world.wait_equal()
+        world.sql("UPDATE customers SET email = 'held' WHERE id = 1")
+        world.customers(*range(3, 30))
+        world.wait_target("SELECT count(*) FROM customers", [(29,)])
+        wait_until(lambda: world.relay.metric("muskrat_relay_held") == 1, 20, "the one to be held")
+        world.rabbitmq.ctl("clear_topic_permissions", "-p", world.vhost, user)
+        assert world.relay.stop() == 0
+        world.relay = world.program.relay()  # which tries held events at once
+        world.wait_equal()
+        wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 20, "it to be published")
+    finally:
+        world.rabbitmq.ctl("delete_user", user)
