@@ -22,6 +22,7 @@ Schema schema() {
   schema.relay = relay_options();
   schema.consumer = consumer_options();
   schema.endpoint_common = endpoint_common_options();
+  schema.validate_endpoint = check_endpoint;
   return schema;
 }
 

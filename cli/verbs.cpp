@@ -96,6 +96,22 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat tail 'Frontend.Customer.*'\n"
      "  muskrat tail --json --count 10 Frontend.Customer.Signup",
      make_tail},
+    {"Look", "explain", "Say what each endpoint would do with an event.",
+     "EVENT is what muskrat tail --json, muskrat dead list --json --body or the file endpoint prints:\n"
+     "{\"routing_key\": …, \"op\": \"insert\", \"body\": {…}}. Nothing is sent and no server is asked: rows and "
+     "documents\n"
+     "are shown as the mapping makes them. Exit code 3 when an endpoint would make it a dead letter.",
+     "  muskrat explain event.json\n"
+     "  muskrat tail --json --count 1 | muskrat explain -\n"
+     "  muskrat dead list analytics --json --body | muskrat explain - --only analytics",
+     make_explain},
+    {"Look", "test", "Run the cases that stand beside the mappings.",
+     "A case is an event and what must become of it, under `tests:` of an endpoint or in a file of its own; see\n"
+     "docs/mapping.md. No server is asked. Exit code 3 when a case fails, or there is none.",
+     "  muskrat test\n"
+     "  muskrat test --only analytics\n"
+     "  muskrat test cases.yaml",
+     make_test},
     {"Look", "dead list", "List an endpoint's dead letters.",
      "They are looked at and given back, in order. Bodies are customers' data and are shown only\n"
      "with --body.",

@@ -20,6 +20,8 @@ std::unique_ptr<Command> make_relay(Arguments& arguments);
 std::unique_ptr<Command> make_consume(Arguments& arguments);
 std::unique_ptr<Command> make_status(Arguments& arguments);
 std::unique_ptr<Command> make_tail(Arguments& arguments);
+std::unique_ptr<Command> make_explain(Arguments& arguments);
+std::unique_ptr<Command> make_test(Arguments& arguments);
 std::unique_ptr<Command> make_dead_list(Arguments& arguments);
 std::unique_ptr<Command> make_dead_drop(Arguments& arguments);
 std::unique_ptr<Command> make_dead_retry(Arguments& arguments);

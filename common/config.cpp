@@ -203,7 +203,10 @@ class Loader {
       component.settings = reader_.read(table, body, path);
       if (path.starts_with("endpoints.")) check_lanes(*kind, component.settings, path);
       // A rule across options has nothing to go by where an option is wrong.
-      if (kind->validate && error_count() == before) validate(*kind, component.settings, path);
+      const bool sound = error_count() == before;
+      if (kind->validate && sound) validate(kind->validate, component.settings, path);
+      if (schema_.validate_endpoint && sound && path.starts_with("endpoints."))
+        validate(schema_.validate_endpoint, component.settings, path);
     }
     if (const Node* patterns = body.find("subscribe")) subscriptions(*patterns, path + ".subscribe");
     into.push_back(std::move(component));
@@ -215,9 +218,10 @@ class Loader {
                                                     " works with at most " + std::to_string(kind.most_lanes));
   }
 
-  void validate(const Kind& kind, const Settings& settings, const std::string& path) {
+  using Rules = void (*)(const Settings& settings, std::vector<Problem>& problems);
+  void validate(Rules rules, const Settings& settings, const std::string& path) {
     const size_t first = loaded_.problems.size();
-    kind.validate(settings, loaded_.problems);
+    rules(settings, loaded_.problems);
     for (size_t i = first; i < loaded_.problems.size(); ++i) {
       loaded_.problems[i].text.insert(0, path + ": ");
     }

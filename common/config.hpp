@@ -62,6 +62,8 @@ struct Schema {
   OptionTable relay;            // relay/options.hpp
   OptionTable consumer;         // consumer/options.hpp
   OptionTable endpoint_common;  // consumer/options.hpp: subscribe, lanes, batch, retry, on_dead …
+  // Rules across the options of every endpoint, whatever its kind. May be null.
+  void (*validate_endpoint)(const Settings& settings, std::vector<Problem>& problems) = nullptr;
 };
 
 struct Loaded {

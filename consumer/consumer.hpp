@@ -11,6 +11,8 @@ namespace muskrat {
 OptionTable consumer_options();
 // Options that every endpoint takes beside its kind's: subscribe, lanes, prefetch, batch, retry, on_dead, on_truncate …
 OptionTable endpoint_common_options();
+// Rules across those options.
+void check_endpoint(const Settings& settings, std::vector<Problem>& problems);
 
 // Runs all endpoints; returns the process's exit code: 0 after a clean stop, 1 when one cannot go on (the others do).
 int run_consumer(const Config& config, StatusBoard& board, const Stop& stop);

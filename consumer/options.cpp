@@ -4,6 +4,7 @@
 #include <array>
 
 #include "consumer/consumer.hpp"
+#include "consumer/mapping_cases.hpp"
 
 namespace muskrat {
 namespace {
@@ -91,7 +92,14 @@ void read_retry(const Settings& settings, HostOptions& options) {
 }  // namespace
 
 OptionTable consumer_options() { return consumer_table; }
-OptionTable endpoint_common_options() { return endpoint_table; }
+OptionTable endpoint_common_options() {
+  static const std::vector<Option> all = joined({endpoint_table, mapping_case_options()});
+  return all;
+}
+
+void check_endpoint(const Settings& settings, std::vector<Problem>& problems) {
+  read_mapping_cases(settings.records("tests"), problems);
+}
 
 HostOptions host_options(const EndpointKind& kind, const Component& component, const Settings& consumer) {
   const Settings& settings = component.settings;
