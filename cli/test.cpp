@@ -29,6 +29,8 @@ class Test : public Command {
  public:
   explicit Test(Arguments& arguments) {
     arguments.text("--only", "NAME", only_, "Run the cases of this endpoint alone.");
+    arguments.text("--match", "TEXT", match_, "Run the cases whose name holds this text alone.");
+    arguments.flag("-q,--quiet", quiet_, "Print what failed, and the sum.");
     arguments.positionals("FILE", files_, "Files with further cases (tests: […]), each of which names its endpoint.");
   }
 
@@ -38,13 +40,15 @@ class Test : public Command {
     const std::vector<MappingCase> cases = all_cases(config);
     size_t passed = 0, failed = 0;
     for (const MappingCase& one : cases) {
-      if (!only_.empty() && one.endpoint != only_) continue;
+      if (!chosen(one)) continue;
       const auto faults = faults_of(find_component(config.endpoints, one.endpoint, "endpoint"), one);
       ++(faults.empty() ? passed : failed);
       report(one, faults);
     }
     if (passed + failed == 0) {
-      print("There are no cases: write some under `tests:` of an endpoint.\n");
+      complain(cases.empty()
+                   ? "There are no cases: write some under `tests:` of an endpoint.\n"
+                   : "None of the " + std::to_string(cases.size()) + " cases is chosen by --only and --match.\n");
       return exit_problems;
     }
     print((failed > 0 ? "\n" : "") + std::to_string(passed) + " passed, " + std::to_string(failed) + " failed\n");
@@ -52,6 +56,10 @@ class Test : public Command {
   }
 
  private:
+  bool chosen(const MappingCase& one) const {
+    return (only_.empty() || one.endpoint == only_) && one.name.find(match_) != std::string::npos;
+  }
+
   std::vector<MappingCase> all_cases(const Config& config) const {
     std::vector<Problem> problems;
     std::vector<MappingCase> cases;
@@ -73,7 +81,8 @@ class Test : public Command {
     return cases;
   }
 
-  static void report(const MappingCase& one, const std::vector<std::string>& faults) {
+  void report(const MappingCase& one, const std::vector<std::string>& faults) const {
+    if (faults.empty() && quiet_) return;
     const std::string name = one.endpoint + ": " + harmless(one.name);
     if (faults.empty()) return print(coloured(Colour::green, "ok") + "      " + name + "\n");
     std::string text = coloured(Colour::red, "FAILED") + "  " + name + "  (" + one.where.file + ":" +
@@ -82,7 +91,8 @@ class Test : public Command {
     print(text);
   }
 
-  std::string only_;
+  std::string only_, match_;
+  bool quiet_ = false;
   std::vector<std::string> files_;
 };
 

@@ -109,7 +109,7 @@ constexpr auto list = std::to_array<Verb>({
      "A case is an event and what must become of it, under `tests:` of an endpoint or in a file of its own; see\n"
      "docs/mapping.md. No server is asked. Exit code 3 when a case fails, or there is none.",
      "  muskrat test\n"
-     "  muskrat test --only analytics\n"
+     "  muskrat test --only analytics --match sign-up\n"
      "  muskrat test cases.yaml",
      make_test},
     {"Look", "dead list", "List an endpoint's dead letters.",

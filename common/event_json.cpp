@@ -11,9 +11,9 @@
 namespace muskrat {
 namespace {
 
-constexpr std::array<std::string_view, 15> members{"routing_key", "op",   "key",     "message_id",  "source",
-                                                   "epoch",       "seq",  "time",    "captured_at", "omitted",
-                                                   "body",        "text", "dead_at", "reason",      "attempts"};
+constexpr std::array<std::string_view, 16> members{
+    "routing_key", "op",      "key",  "message_id", "source",  "epoch",  "seq",      "time",
+    "captured_at", "omitted", "body", "text",       "dead_at", "reason", "attempts", "as"};
 
 bool take_text(const json::Value& value, std::string_view name, std::string& into, std::string& why) {
   const auto found = value.find(name);
@@ -99,9 +99,9 @@ std::optional<Event> event_from_json(const json::Value& value, std::string& why)
   Event event;
   const bool good = take_routing_key(value, event, why) && take_op(value, event, why) && take_body(value, event, why) &&
                     take_text(value, "key", event.key, why) && take_text(value, "message_id", event.message_id, why) &&
-                    take_text(value, "source", event.source, why) && take_integer(value, "epoch", event.epoch, why) &&
-                    take_integer(value, "seq", event.seq, why) && take_time(value, event, why) &&
-                    take_omitted(value, event);
+                    take_text(value, "source", event.source, why) && take_text(value, "as", event.as, why) &&
+                    take_integer(value, "epoch", event.epoch, why) && take_integer(value, "seq", event.seq, why) &&
+                    take_time(value, event, why) && take_omitted(value, event);
   return good ? std::optional(std::move(event)) : std::nullopt;
 }
 

@@ -185,8 +185,9 @@ std::string utc_timestamp(std::string_view text) {
   if (!text.empty()) {
     if (!take(text, 'T') && !take(text, ' ')) return {};
     if (!take(text, 2, hour) || !take(text, ':') || !take(text, 2, minute)) return {};
-    if (take(text, ':') && !take(text, 2, second)) return {};
-    if (take(text, '.')) {
+    const bool seconds = take(text, ':');
+    if (seconds && !take(text, 2, second)) return {};
+    if (seconds && take(text, '.')) {
       const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
       if (digits == 0) return {};
       fraction = "." + std::string(text.substr(0, digits));

@@ -34,8 +34,9 @@ FieldValue number(int64_t value) {
 
 FieldValue fact(const Event& event, const json::Value& body, std::string_view name) {
   if (name == "$routing_key") return FieldValue::bare(event.routing_key);
-  if (name == "$message_id") return FieldValue::bare(event.message_id);
+  if (name == "$message_id") return event.message_id.empty() ? FieldValue{} : FieldValue::bare(event.message_id);
   if (name == "$op") return FieldValue::bare(std::string(op_name(event.op)));
+  if (name == "$captured_at" && event.captured_us == 0) return FieldValue{};  // whoever published it did not say
   if (name == "$captured_at") return FieldValue::bare(iso_utc(event.captured_us));
   if (name == "$epoch") return number(event.epoch);
   if (name == "$seq") return number(event.seq);

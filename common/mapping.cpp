@@ -82,8 +82,13 @@ void FieldTable::read_lookup(const Settings& record, Rule& rule, const std::stri
     return;
   }
   const json::Value map = document->root();
-  for (size_t i = 0; i < map.size(); ++i)
-    rule.lookup.insert_or_assign(std::string(map.member_name(i)), FieldValue::from(map.member(i)));
+  for (size_t i = 0; i < map.size(); ++i) {
+    FieldValue value = FieldValue::from(map.member(i));
+    rule.lookup.insert_or_assign(std::string(map.member_name(i)), value);
+    if (value.state == FieldValue::State::value && !convert(value, rule.as, why))
+      problems.push_back({record.where("lookup"), "field " + name + ": lookup: what stands for " +
+                                                      std::string(map.member_name(i)) + " " + why});
+  }
 }
 
 // Of the rules for one field only the last may count always.
@@ -118,6 +123,7 @@ bool FieldTable::Rule::refine(FieldValue& field, std::string& why) const {
   const auto found = lookup.find(field.text);
   if (found == lookup.end() && !fallback) return why = "is not in its lookup, and there is no default", false;
   field = found == lookup.end() ? *fallback : found->second;
+  if (found == lookup.end()) return true;  // a default is sent as it stands
   return field.state != FieldValue::State::value || convert(field, as, why);
 }
 

@@ -5,7 +5,11 @@
 namespace muskrat {
 
 Explanation explain_document(const Component& component, const Event& event) {
-  if (!component.settings.knows("fields")) return {Explanation::Fate::sends, event.body};
+  std::string why;
+  if (!component.settings.knows("fields")) {
+    const bool is_json = json::Document::parse(event.body, why).has_value();
+    return {Explanation::Fate::sends, is_json ? event.body : json::quote(event.body)};
+  }
   const Mapped mapped = Mapping(component.settings).apply(event);
   switch (mapped.state) {
     case Mapped::State::document:

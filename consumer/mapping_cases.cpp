@@ -77,9 +77,11 @@ std::vector<MappingCase> read_mapping_cases(const std::vector<Settings>& records
 
 Judged explain_event(const Component& component, const Event& event) {
   const auto& patterns = component.settings.texts("subscribe");
+  const auto keys = routing_keys_of(event);
   const bool subscribed = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
     const auto binding = binding_of_pattern(pattern);
-    return binding && binding_matches(*binding, event.routing_key);
+    return binding && std::any_of(keys.begin(), keys.end(),
+                                  [&](const std::string& key) { return binding_matches(*binding, key); });
   });
   if (!subscribed) return {false, {}};
   if (event.op == Op::truncate && component.settings.text("on_truncate") == "dead")

@@ -114,7 +114,30 @@ def test_mapping_test_shows_how_expected_and_got_differ_and_exits_3(folder):
 
 def test_mapping_test_without_cases_says_so(folder):
     done = muskrat(folder, "test")
-    assert done.returncode == 3 and "There are no cases" in done.stdout
+    assert done.returncode == 3 and "There are no cases" in done.stderr
+
+
+def test_mapping_test_runs_the_chosen_cases_alone_and_quietly(folder):
+    (folder / "muskrat.yaml").write_text(CONFIG % CASES.replace("op: update, ", ""))
+    done = muskrat(folder, "test", "--match", "signs")
+    assert (done.returncode, done.stdout) == (0, "ok      hook: signs up\n1 passed, 0 failed\n")
+    done = muskrat(folder, "test", "-q")
+    assert done.returncode == 3 and done.stdout.startswith("FAILED  hook: is skipped") and "ok " not in done.stdout
+    assert "2 passed, 1 failed" in done.stdout
+    done = muskrat(folder, "test", "--only", "analytics")
+    assert done.returncode == 3 and "None of the 3 cases is chosen" in done.stderr
+
+
+def test_mapping_explain_of_a_url_that_cannot_be_filled_is_a_dead_letter(folder):
+    (folder / "muskrat.yaml").write_text(CONFIG.replace("hook.example.com/", "hook.example.com/{nr}") % "")
+    done = muskrat(folder, "explain", "-", "--only", "hook", input=json.dumps(SIGNUP))
+    assert done.returncode == 3 and "dead letter: url: " in done.stdout
+
+
+def test_mapping_explain_of_a_backfill_asks_who_subscribes_to_what_it_stands_for(folder):
+    event = SIGNUP | {"routing_key": "Frontend.Customer.Backfill", "op": "backfill", "as": "Signup Update"}
+    done = muskrat(folder, "explain", "-", "--only", "hook", input=json.dumps(event))
+    assert done.returncode == 0 and "hook (http) skips it" in done.stdout
 
 
 def test_mapping_test_takes_cases_from_files(folder):

@@ -130,6 +130,9 @@ void test_facts_of_the_event_are_fields(void**) {
   };
   for (const auto& [name, text] : cases) assert_text(field(std::string("{to: x, from: ") + name + "}").text, text);
   assert_true(field("{to: x, from: $seq}").number);
+  Event bare = event();
+  bare.captured_us = 0;
+  assert_true(field("{to: x, from: $captured_at}", bare).state == State::absent);
   assert_true(field("{to: x, from: $body}").json);
 }
 
@@ -174,6 +177,7 @@ void test_lookup_replaces_values_and_refuses_unknown_ones_without_a_default(void
   assert_text(number.text, "2.50");
   assert_true(field("{to: plan, value: none, " + plans + "}").state == State::null);
   assert_text(field("{to: plan, from: $op, default: other, " + plans + "}").text, "other");
+  assert_text(field("{to: plan, from: $op, default: none, lookup: {update: 1}, as: integer}").text, "none");
   const std::string why = refused("{to: plan, from: email, " + plans + "}");
   assert_text(why, "field plan is not in its lookup, and there is no default");
 }
@@ -204,14 +208,15 @@ void test_mistakes_in_the_table_are_told(void**) {
   std::vector<Problem> problems;
   table_of(
       "[id, {to: id, from: x}, {to: a, from: $nonsense}, {to: b, from: a..b}, {to: c, from: x, value: 1}, {from: q}, "
-      "{to: d, lookup: [1]}, {to: e, value: x, as: integer}, {to: f, as: int}]",
+      "{to: d, lookup: [1]}, {to: e, value: x, as: integer}, {to: f, as: int}, {to: g, lookup: {p: x}, as: integer}]",
       problems);
   const std::string all = problems_text(problems);
   for (const char* part :
        {"field id: it stands here twice", "field a: $nonsense is no part of an event",
         "field b: the path has an empty step", "field c: give either value or from",
         "fields[6]: to is required and missing", "t.yaml:1: error: ", "field d: lookup: expected a map",
-        "field e: the constant is not a whole number", "fields[9].as: expected one of text, integer"}) {
+        "field e: the constant is not a whole number", "field g: lookup: what stands for p is not a whole number",
+        "fields[9].as: expected one of text, integer"}) {
     assert_holds(all, part);
   }
 }

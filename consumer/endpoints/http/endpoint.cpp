@@ -290,6 +290,13 @@ void validate(const Settings& settings, std::vector<Problem>& problems) {
   const Verdicts verdicts(settings, problems);
 }
 
+// Up to the request: an event that URL or headers cannot be filled from is a dead letter too.
+Explanation explain(const Component& component, const Event& event) {
+  Outcome outcome;
+  if (Requests(component.settings).record(event, outcome)) return explain_document(component, event);
+  return {outcome.fate == Fate::skipped ? Explanation::Fate::skips : Explanation::Fate::dead, outcome.reason};
+}
+
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<HttpEndpoint>(component); }
 
 }  // namespace
@@ -300,7 +307,8 @@ const EndpointKind& http_endpoint_kind() {
       make,
       4,
       true,
-      milliseconds(5)};
+      milliseconds(5),
+      explain};
   return kind;
 }
 
