@@ -1,6 +1,7 @@
 #include "cli/check_online.hpp"
 
 #include <functional>
+#include <set>
 
 #include "cli/attach_mysql.hpp"
 #include "cli/context.hpp"
@@ -53,7 +54,7 @@ class Online {
     exchange(broker, names.dead_exchange(), "direct", {});
     queue(broker, names.unrouted());
     for (const Component& endpoint : config_.endpoints) {
-      queue(broker, names.queue(endpoint.name));
+      if (queue(broker, names.queue(endpoint.name)) > 0) consumed_.insert(endpoint.name);
       queue(broker, names.dead_queue(endpoint.name));
     }
     broker.close(Deadline::in(std::chrono::seconds(2)));
@@ -75,10 +76,15 @@ class Online {
     }
   }
 
-  void queue(amqp::Connection& broker, const std::string& name) {
+  // The number of its consumers.
+  uint32_t queue(amqp::Connection& broker, const std::string& name) {
     const auto state = broker.queue_state(name, Deadline::in(answer_time));
-    if (!state) return bad("queue " + name + ": missing; run muskrat setup");
+    if (!state) {
+      bad("queue " + name + ": missing; run muskrat setup");
+      return 0;
+    }
     good("queue " + name + ": " + counted(state->messages, "message") + ", " + counted(state->consumers, "consumer"));
+    return state->consumers;
   }
 
   void source(const Component& source) {
@@ -151,13 +157,19 @@ class Online {
   void endpoint(const Component& component) {
     for (const EndpointKind& kind : endpoint_kinds()) {
       if (kind.name != component.kind) continue;
-      make_endpoint(kind, component, config_.consumer)->connect(Deadline::in(connect_time));
-      good("endpoint " + component.name + ": reached");
+      try {
+        make_endpoint(kind, component, config_.consumer)->connect(Deadline::in(connect_time));
+        good("endpoint " + component.name + ": reached");
+      } catch (const InUse&) {
+        if (!consumed_.contains(component.name)) throw;
+        good("endpoint " + component.name + ": in use, and a host consumes its queue");
+      }
     }
   }
 
   const Config& config_;
   size_t problems_ = 0;
+  std::set<std::string> consumed_;  // endpoints whose queue a host consumes
 };
 
 }  // namespace

@@ -26,4 +26,10 @@ class Failure : public std::runtime_error {
   Remedy remedy_;
 };
 
+// What is meant for one holder has one. For a daemon a failure like others; `muskrat check` asks whether it is ours.
+class InUse : public Failure {
+ public:
+  explicit InUse(const std::string& what) : Failure(Remedy::reconnect, what) {}
+};
+
 }  // namespace muskrat

@@ -1,30 +1,8 @@
 #!/bin/sh
-# What `make lint` checks beside the format: clang-tidy, shell, Python. Changes nothing; exit code 1 when something is found.
-#   lint.sh "<preprocessor flags>" "<PostgreSQL's server include folder>" [C++ files; default: all of ours]
+# What `make lint` checks beside C++: shell, Python, systemd units. Changes nothing; exit code 1 when something is found.
 set -eu
 cd "$(dirname "$0")/.."
-flags=$1
-pg_include=$2
-shift 2
 failed=0
-jobs=$(getconf _NPROCESSORS_ONLN)
-list=$(mktemp)
-trap 'rm -f "$list"' EXIT
-if [ $# -gt 0 ]; then printf '%s\n' "$@"; else git ls-files '*.cpp'; fi >"$list"
-
-# Reads file names; $1 is the compiler's flags. One process per file, silent when clean.
-tidy() {
-    LINT_FLAGS=$1 xargs -r -n 1 -P "$jobs" sh -c '
-        [ -e "$1" ] || exit 0
-        # shellcheck disable=SC2086
-        if ! out=$(clang-tidy --quiet "$1" -- $LINT_FLAGS 2>&1); then printf "%s\n" "$out"; exit 1; fi' lint
-}
-
-echo "lint: clang-tidy, $(wc -l <"$list") files"
-# The version is a string with quotes in it, which would not survive the way through the shell.
-flags="-std=c++20 -pthread $(printf '%s' "$flags" | sed "s/-DMUSKRAT_VERSION=[^ ]*//") -DMUSKRAT_VERSION=__FILE__"
-grep -v '^extension/' "$list" | tidy "$flags" || failed=1
-grep '^extension/' "$list" | tidy "-std=c++20 -fno-exceptions -fno-rtti -Wno-register -I. -isystem $pg_include" || failed=1
 
 echo "lint: shell"
 for script in $(git ls-files '*.sh' .ci/run); do

@@ -86,7 +86,7 @@ void AppendFile::take_hold() {
   const int error = errno;
   close();
   if (error != EWOULDBLOCK) fail("lock", error);
-  throw Failure(Remedy::reconnect, "another process writes to " + path_ + "; stop it, or name another path");
+  throw InUse("another process writes to " + path_ + "; stop it, or name another path");
 }
 
 void AppendFile::cut_torn_line() {

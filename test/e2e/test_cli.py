@@ -3,6 +3,7 @@
 The first half needs no server. Golden texts (test/golden/help.txt, docs/configuration.md) are written anew by
 `make golden`; the diff is read before it is committed.
 """
+import fcntl
 import json
 import os
 import pty
@@ -257,6 +258,17 @@ def test_cli_check_online_says_what_is_missing_and_then_that_all_is_there(world)
     world.program.ok("attach", "frontend", "customers", "Frontend.Customer", "--columns", "id,email")
     out = world.program.ok("check", "--online")
     assert "PROBLEM" not in out and "customers is attached as Frontend.Customer" in out and "endpoint analytics: reached" in out
+
+
+def test_cli_check_online_takes_the_lock_of_a_running_host_for_well_and_of_another_for_a_problem(world):
+    archive = f"{world.folder}/archive.jsonl"
+    world.stand(endpoints={"archive": {"kind": "file", "path": archive, "subscribe": ["#"]}}, relay=False)
+    assert "endpoint archive: in use, and a host consumes its queue" in world.program.ok("check", "--online")
+    assert world.consumer.stop() == 0
+    with open(archive, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = world.program.run("check", "--online")
+    assert done.returncode == 3 and "PROBLEM  endpoint archive: another process writes to" in done.stdout
 
 
 def test_cli_check_online_finds_an_exchange_of_another_type(world):
