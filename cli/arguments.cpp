@@ -212,6 +212,11 @@ void Arguments::positional(const std::string& name, std::string& into, const std
   lines_.push_back({name, help, true});
 }
 
+void Arguments::optional_positional(const std::string& name, std::string& into, const std::string& help) {
+  app_.add_option(name, into);
+  lines_.push_back({"[" + name + "]", help, true});
+}
+
 void Arguments::positionals(const std::string& name, std::vector<std::string>& into, const std::string& help) {
   app_.add_option(name, into);
   lines_.push_back({"[" + name + "…]", help, true});

@@ -37,6 +37,7 @@ class Arguments {
   void number(const std::string& names, const std::string& value, int64_t& into, int64_t low, int64_t high,
               const std::string& help);
   void positional(const std::string& name, std::string& into, const std::string& help);
+  void optional_positional(const std::string& name, std::string& into, const std::string& help);
   void positionals(const std::string& name, std::vector<std::string>& into, const std::string& help);
 
   struct Line {

@@ -1,7 +1,6 @@
 // muskrat dead drop: deletes dead letters for good, after saying what they are.
 //
 // There is no way back: it never drops without a filter or --all, nor without a person's word or --yes.
-#include <map>
 #include <set>
 
 #include "cli/agreement.hpp"
@@ -10,7 +9,6 @@
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
-#include "consumer/dead_letters.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -20,6 +18,7 @@ class DeadDrop : public Command {
   explicit DeadDrop(Arguments& arguments) {
     arguments.positional("ENDPOINT", endpoint_, "The endpoint's name in the configuration.");
     filter_.declare(arguments);
+    filter_.declare_limit(arguments);
     arguments.flag("--all", all_, "All of them.");
     arguments.flag("-y,--yes", yes_, "Do not ask.");
   }
@@ -27,9 +26,10 @@ class DeadDrop : public Command {
   int run(const Globals& globals) override {
     const Config config = load(globals);
     find_component(config.endpoints, endpoint_, "endpoint");
+    filter_.prepare();
     if (filter_.empty() != all_)
       throw UsageError(all_ ? "--all and a filter contradict each other: give one of them"
-                            : "which letters? Give --key, --reason or --message-id, or --all");
+                            : "which letters? Give --key, --reason, --class or another filter, or --all");
     const std::set<std::string> meant = look(config);
     if (meant.empty()) {
       print("No dead letter of the endpoint " + endpoint_ + " is meant; nothing was dropped.\n");
@@ -46,24 +46,20 @@ class DeadDrop : public Command {
   }
 
  private:
-  // One death: an event that was sent again and failed again is another letter.
-  static std::string identity(const amqp::Delivery& letter) {
-    const auto at = letter.headers.find(std::string(dead::header_at));
-    const auto* number = at == letter.headers.end() ? nullptr : std::get_if<int64_t>(&at->second);
-    return letter.message_id + "/" + (number ? std::to_string(*number) : "");
-  }
-
   // What would go, by reason; everything goes back.
   std::set<std::string> look(const Config& config) const {
-    std::map<std::string, size_t> reasons;
+    ReasonCounts reasons;
     std::set<std::string> found;
     LetterWalk walk(config, endpoint_, "dead drop");
-    walk.look(filter_, [&](const amqp::Delivery& letter) {
-      if (found.insert(identity(letter)).second) ++reasons[header_text(letter.headers, dead::header_reason)];
+    walk.look(filter_, [&](const amqp::Delivery& letter, uint32_t) {
+      if (found.insert(identity_of(letter)).second) reasons.add(Letter(letter));
+      return true;
     });
     walk.close();
-    for (const auto& [reason, count] : reasons)
-      print("  " + std::to_string(count) + "  " + harmless(reason.empty() ? "(no reason)" : reason) + "\n");
+    print(reasons.text(most_reasons_));
+    if (walk.looked_at() < walk.total() && filter_.limit() == 0)
+      print("Only the first " + std::to_string(walk.looked_at()) + " of " + std::to_string(walk.total()) +
+            " were looked at.\n");
     return found;
   }
 
@@ -72,7 +68,7 @@ class DeadDrop : public Command {
   size_t drop(const Config& config, const std::set<std::string>& meant) const {
     for (int pass = 0; pass < most_passes_; ++pass) {
       LetterWalk walk(config, endpoint_, "dead drop");
-      walk.each(filter_, [&](const amqp::Delivery& letter) { return meant.contains(identity(letter)); });
+      walk.each(filter_, [&](const amqp::Delivery& letter) { return meant.contains(identity_of(letter)); });
       walk.close();
       if (walk.taken_out() == 0) return walk.total();
     }
@@ -84,6 +80,7 @@ class DeadDrop : public Command {
   }
 
   static constexpr int most_passes_ = 100;
+  static constexpr size_t most_reasons_ = 50;
   std::string endpoint_;
   LetterFilter filter_;
   bool all_ = false, yes_ = false;

@@ -5,6 +5,8 @@
 // order in which its letters stand, and whatever ends this program in between leaves a letter in one place at least; in
 // both after a crash between confirm and acknowledgement, which the endpoint recognises by message_id. Publishing has a
 // connection of its own: one that publishes stalls under an alarm.
+#include <set>
+
 #include "cli/context.hpp"
 #include "cli/dead_walk.hpp"
 #include "cli/exit.hpp"
@@ -21,8 +23,8 @@ constexpr milliseconds silence = std::chrono::seconds(2);
 // What the office and the broker wrote about the death; the rest is the event's own.
 bool is_about_the_death(const std::string& name) {
   return name == dead::header_reason || name == dead::header_endpoint || name == dead::header_attempts ||
-         name == dead::header_at || name == "x-delivery-count" || name.starts_with("x-first-death-") ||
-         name.starts_with("x-last-death-");
+         name == dead::header_at || name == dead::header_cause || name == "x-delivery-count" ||
+         name.starts_with("x-first-death-") || name.starts_with("x-last-death-");
 }
 
 class Publisher : public amqp::Handler {
@@ -89,11 +91,13 @@ class DeadRetry : public Command {
   explicit DeadRetry(Arguments& arguments) {
     arguments.positional("ENDPOINT", endpoint_, "The endpoint's name in the configuration.");
     filter_.declare(arguments);
+    filter_.declare_limit(arguments);
   }
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
     find_component(config.endpoints, endpoint_, "endpoint");
+    filter_.prepare();
     LetterWalk walk(config, endpoint_, "dead retry");
     if (walk.total() > 0) {
       Publisher publisher(open_broker(config, "dead retry (publishing)"), config.topology.queue(endpoint_));
@@ -107,7 +111,8 @@ class DeadRetry : public Command {
  private:
   bool send(Publisher& publisher, const amqp::Delivery& letter) {
     if (header_text(letter.headers, wire::header_routing_key).empty()) {
-      ++foreign_;  // the broker's own doing, or a stranger's: the host could not tell what it is
+      foreign_.insert(
+          identity_of(letter));  // the broker's own doing, or a stranger's: the host could not tell what it is
       return false;
     }
     publisher.send(letter);
@@ -118,15 +123,16 @@ class DeadRetry : public Command {
     const size_t sent = walk.taken_out();
     print(counted(sent, "dead letter") + " sent to the endpoint " + endpoint_ + " again; " +
           std::to_string(walk.total() - sent) + " left.\n");
-    if (foreign_ > 0) print(counted(foreign_, "letter") + " without a routing key of its own cannot be sent again.\n");
-    if (walk.looked_at() < walk.total())
+    if (!foreign_.empty())
+      print(counted(foreign_.size(), "letter") + " without a routing key of its own cannot be sent again.\n");
+    if (walk.looked_at() < walk.total() && filter_.limit() == 0)
       print("Only the first " + std::to_string(walk.looked_at()) + " were looked at: run it again for the others.\n");
-    return sent == 0 && (foreign_ > 0 || !filter_.empty()) ? exit_problems : exit_ok;
+    return sent == 0 && (!foreign_.empty() || !filter_.empty()) ? exit_problems : exit_ok;
   }
 
   std::string endpoint_;
   LetterFilter filter_;
-  size_t foreign_ = 0;
+  std::set<std::string> foreign_;
 };
 
 }  // namespace

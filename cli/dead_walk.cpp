@@ -1,11 +1,9 @@
 #include "cli/dead_walk.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <thread>
 
 #include "cli/context.hpp"
-#include "common/wire.hpp"
 #include "consumer/dead_letters.hpp"
 
 namespace muskrat::cli {
@@ -13,52 +11,77 @@ namespace {
 
 constexpr uint32_t unfiltered_prefetch = 500;   // what is taken out leaves the window, so that it moves on
 constexpr uint32_t filtered_prefetch = 65'535;  // what is passed over stays in it: as many as a prefetch can hold
+constexpr size_t most_bytes = size_t{16} << 20;
 constexpr milliseconds silence = std::chrono::seconds(2);
+constexpr milliseconds quiet_start = std::chrono::seconds(1);  // a short walk shows no progress
 // A quorum queue takes 32 acknowledgements of a channel at a time; those behind wait in the channel, and are lost when
 // it closes before they were passed on. So they are given time.
 constexpr size_t breathe_every = 16;
 constexpr milliseconds breath{5};
+constexpr size_t most_recent = 256;
 
-// The first `most` letters of the queue; the bodies of those that are not asked for are dropped at once.
+// The first `most` letters of the queue; the bodies of those that are not asked for are dropped at once. Past the bound
+// of bytes it takes no more (`full`): they go back, and come again in another lap.
 class Chosen : public amqp::Handler {
  public:
   Chosen(const LetterFilter& filter, uint32_t most) : filter_(filter), most_(most) {}
   void on_delivery(amqp::Delivery&& letter) override {
-    if (seen == most_) return;  // came after we began: for the next time
+    if (seen == most_ || full) return;  // came after we began: for the next time
     ++seen;
-    if (filter_.takes(letter)) letters.push_back(std::move(letter));
+    if (!filter_.takes(letter)) return;
+    full = bytes_ > 0 && bytes_ + letter.body.size() > most_bytes;
+    if (full) return;
+    bytes_ += letter.body.size() + overhead;
+    letters.push_back(std::move(letter));
+  }
+  amqp::Delivery next() {
+    amqp::Delivery letter = std::move(letters.front());
+    letters.pop_front();
+    bytes_ -= letter.body.size() + overhead;
+    return letter;
   }
   std::deque<amqp::Delivery> letters;
+  uint32_t seen = 0;
+  bool full = false;
+
+ private:
+  static constexpr size_t overhead = 2048;  // headers and properties, about
+  const LetterFilter& filter_;
+  const uint32_t most_;
+  size_t bytes_ = 0;
+};
+
+// Shows each letter as it comes, and keeps none.
+class Onlooker : public amqp::Handler {
+ public:
+  Onlooker(const LetterFilter& filter, uint32_t most, const LetterWalk::Look& action)
+      : filter_(filter), most_(most), action_(action) {}
+  void on_delivery(amqp::Delivery&& letter) override {
+    if (done()) return;
+    ++seen;
+    if (!filter_.takes(letter)) return;
+    ++taken_;
+    enough_ = !action_(letter, seen) || taken_ == filter_.limit();
+  }
+  bool done() const { return enough_ || seen == most_; }
   uint32_t seen = 0;
 
  private:
   const LetterFilter& filter_;
   const uint32_t most_;
+  const LetterWalk::Look& action_;
+  int64_t taken_ = 0;
+  bool enough_ = false;
 };
 
 }  // namespace
 
-void LetterFilter::declare(Arguments& arguments) {
-  arguments.text("--key", "KEY", key, "Only letters of this ordering key, as dead list shows it.");
-  arguments.text("--reason", "TEXT", reason, "Only letters whose reason holds this text.");
-  arguments.texts("--message-id", "ID", message_ids, "Only this letter.");
-}
+LetterWalk::LetterWalk(const Config& config, const std::string& endpoint, const std::string& verb, bool beside)
+    : LetterWalk(config, config.topology.dead_queue(endpoint), "the dead letters of " + endpoint, verb, beside) {}
 
-bool LetterFilter::takes(const amqp::Delivery& letter) const {
-  return (key.empty() || key == header_text(letter.headers, wire::header_key)) &&
-         (reason.empty() || header_text(letter.headers, dead::header_reason).find(reason) != std::string::npos) &&
-         (message_ids.empty() ||
-          std::find(message_ids.begin(), message_ids.end(), letter.message_id) != message_ids.end());
-}
-
-std::string header_text(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(std::string(name));
-  const auto* text = found == headers.end() ? nullptr : std::get_if<std::string>(&found->second);
-  return text ? *text : "";
-}
-
-LetterWalk::LetterWalk(const Config& config, const std::string& endpoint, const std::string& verb)
-    : reader_(open_broker(config, verb)), queue_(config.topology.dead_queue(endpoint)) {
+LetterWalk::LetterWalk(const Config& config, std::string queue, const std::string& what, const std::string& verb,
+                       bool beside)
+    : reader_(open_broker(config, verb)), queue_(std::move(queue)) {
   auto state = reader_.queue_state(queue_, Deadline::in(answer_time));
   // One that has just closed its connection is still counted for a moment.
   for (const Deadline patience = Deadline::in(silence); state && state->consumers > 0 && !patience.passed();) {
@@ -66,9 +89,10 @@ LetterWalk::LetterWalk(const Config& config, const std::string& endpoint, const 
     state = reader_.queue_state(queue_, Deadline::in(answer_time));
   }
   if (!state) throw Failure(Remedy::stop, "the queue " + queue_ + " is not there; run muskrat setup");
-  if (state->consumers > 0)
-    throw Failure(Remedy::stop, "somebody else is at the dead letters of " + endpoint +
-                                    " (another muskrat dead?); two at once would break their order: try again");
+  somebody_else_ = state->consumers > 0;
+  if (somebody_else_ && !beside)
+    throw Failure(Remedy::stop, "somebody else is at " + what +
+                                    " (another muskrat?); two at once would break their order: try again");
   total_ = state->messages;
 }
 
@@ -77,29 +101,94 @@ void LetterWalk::each(const LetterFilter& filter, const Action& action) {
   walk(filter, filter.empty() ? unfiltered_prefetch : most, most, action);
 }
 
-void LetterWalk::look(const LetterFilter& filter, const std::function<void(const amqp::Delivery&)>& action) {
+void LetterWalk::some(const Action& action) {
   const uint32_t most = std::min(total_, filtered_prefetch);
-  walk(filter, most, most, [&](const amqp::Delivery& letter) {
-    action(letter);
-    return false;
-  });
+  walk({}, most, most, action);
+}
+
+void LetterWalk::look(const LetterFilter& filter, const Look& action) {
+  const uint32_t most = std::min(total_, filtered_prefetch);
+  if (most == 0) return;
+  reader_.qos(static_cast<uint16_t>(most), Deadline::in(answer_time));
+  reader_.consume(queue_, Deadline::in(answer_time));
+  Onlooker onlooker(filter, most, action);
+  while (!onlooker.done() && heard(onlooker)) {
+    seen_ = onlooker.seen;
+    show_progress();
+  }
+  looked_at_ = onlooker.seen;
+  progress_.end();
 }
 
 void LetterWalk::walk(const LetterFilter& filter, uint32_t window, uint32_t most, const Action& action) {
-  if (total_ == 0) return;
-  reader_.qos(static_cast<uint16_t>(std::min(window, most)), Deadline::in(answer_time));
+  while (most > 0 && !limit_reached(filter)) {
+    const size_t before = taken_out_;
+    if (!lap(filter, std::min(window, most), most, action)) break;
+    most -= static_cast<uint32_t>(std::min<size_t>(most, taken_out_ - before));
+    reader_.close_channel(Deadline::in(answer_time));
+    reader_.open_channel(Deadline::in(answer_time));
+  }
+  progress_.end();
+}
+
+// True when letters were left for want of room, and another lap is due.
+bool LetterWalk::lap(const LetterFilter& filter, uint32_t window, uint32_t most, const Action& action) {
+  reader_.qos(static_cast<uint16_t>(window), Deadline::in(answer_time));
   reader_.consume(queue_, Deadline::in(answer_time));
   Chosen chosen(filter, most);
-  while (chosen.seen < most || !chosen.letters.empty()) {
-    if (chosen.letters.empty() && !reader_.pump(chosen, Deadline::in(silence))) break;
+  const size_t before = taken_out_;
+  while (!limit_reached(filter)) {
+    if (chosen.letters.empty() && (chosen.full || chosen.seen >= most)) break;
+    if (chosen.letters.empty() && !heard(chosen)) break;
     if (chosen.letters.empty()) continue;
-    const amqp::Delivery letter = std::move(chosen.letters.front());
-    chosen.letters.pop_front();
-    if (!action(letter)) continue;
-    reader_.ack(letter.tag, false, Deadline::in(answer_time));
-    if (++taken_out_ % breathe_every == 0) reader_.pump(chosen, Deadline::in(breath));
+    const amqp::Delivery letter = chosen.next();
+    seen_ = chosen.seen;
+    show_progress();
+    if (is_gone_already(letter)) {
+      reader_.ack(letter.tag, false, Deadline::in(answer_time));  // the first word of it was lost with its channel
+    } else if (action(letter)) {
+      take_out(letter, chosen);
+    }
   }
-  looked_at_ = chosen.seen;
+  looked_at_ = std::max(looked_at_, chosen.seen);
+  reader_.pump(chosen, Deadline::in(breath));
+  // A lap that frees nothing would be followed by the same one for ever.
+  return chosen.full && taken_out_ > before;
+}
+
+// Somebody else may hold some of the letters: then fewer come, and silence is the end. Else all of them must come.
+bool LetterWalk::heard(amqp::Handler& handler) {
+  if (reader_.pump(handler, Deadline::in(somebody_else_ ? silence : answer_time))) return true;
+  if (somebody_else_) return false;
+  throw Failure(Remedy::stop, "the broker handed over " + std::to_string(seen_) + " of " + std::to_string(total_) +
+                                  " messages of the queue " + queue_ + " and then none for 30 s; " +
+                                  std::to_string(taken_out_) + " were dealt with, the others stay where they are");
+}
+
+bool LetterWalk::limit_reached(const LetterFilter& filter) const {
+  return filter.limit() > 0 && taken_out_ >= static_cast<size_t>(filter.limit());
+}
+
+bool LetterWalk::is_gone_already(const amqp::Delivery& letter) const {
+  if (letter.message_id.empty() || header_number(letter.headers, dead::header_at) == 0) return false;
+  return std::find(recent_.begin(), recent_.end(), identity_of(letter)) != recent_.end();
+}
+
+void LetterWalk::take_out(const amqp::Delivery& letter, amqp::Handler& others) {
+  reader_.ack(letter.tag, false, Deadline::in(answer_time));
+  recent_.push_back(identity_of(letter));
+  if (recent_.size() > most_recent) recent_.pop_front();
+  if (++taken_out_ % breathe_every == 0) reader_.pump(others, Deadline::in(breath));
+}
+
+void LetterWalk::show_progress() {
+  if (std::chrono::steady_clock::now() - began_ < quiet_start) return;
+  progress_.show(
+      [this] {
+        return std::to_string(seen_) + " of " + std::to_string(total_) + " letters looked at, " +
+               std::to_string(taken_out_) + " taken out";
+      },
+      [] { return json::Object(); });
 }
 
 // What was passed over goes back, in order.

@@ -112,12 +112,25 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat test --only analytics --match sign-up\n"
      "  muskrat test cases.yaml",
      make_test},
-    {"Look", "dead list", "List an endpoint's dead letters.",
+    {"Look", "dead list", "Count dead letters by reason, and list an endpoint's.",
      "They are looked at and given back, in order. Bodies are customers' data and are shown only\n"
      "with --body.",
+     "  muskrat dead list\n"
      "  muskrat dead list analytics\n"
-     "  muskrat dead list analytics --json --limit 10",
+     "  muskrat dead list analytics --reason 'constraint plan_check' --newer 1h --json --limit 10",
      make_dead_list},
+    {"Look", "dead show", "Show all that is known of a dead letter.",
+     "Why it died, what was tried, its headers; its body, which is customers' data, only with --body. Numbers are\n"
+     "places in the queue: they change when letters are taken out. With a filter, the first ten that it takes.",
+     "  muskrat dead show analytics 1\n"
+     "  muskrat dead show analytics 6b0f9d3c-1f0e-4c55-9a43-0c6a1b1f2e11 --body",
+     make_dead_show},
+    {"Look", "dead export", "Write dead letters out as JSON lines, bodies included.",
+     "For a person or a script: everything that the queue holds of each letter, customers' data too. None is taken\n"
+     "out. Exit code 3 when a filter is given and takes none.",
+     "  muskrat dead export analytics --output letters.jsonl\n"
+     "  muskrat dead export analytics --reason 'constraint plan_check' | jq .body",
+     make_dead_export},
     {"Look", "docs options", "Print the reference of all configuration options.",
      "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
     {"Mend", "dead retry", "Send dead letters to their endpoint's queue again.",
@@ -127,10 +140,11 @@ constexpr auto list = std::to_array<Verb>({
      "runs. Exit code 3 when a filter is given and no letter was sent.",
      "  muskrat dead retry analytics\n"
      "  muskrat dead retry analytics --reason 'constraint plan_check'\n"
-     "  muskrat dead retry analytics --key 'Frontend.Customer:[48239]'",
+     "  muskrat dead retry analytics --key 'Frontend.Customer:[48239]'\n"
+     "  muskrat dead retry analytics --class transient --older 1h --limit 100",
      make_dead_retry},
     {"Mend", "dead drop", "Delete dead letters for good.",
-     "Says first how many there are of each reason, and asks. There is no way back: `muskrat dead list --json --body`\n"
+     "Says first how many there are of each reason, and asks. There is no way back: `muskrat dead export`\n"
      "keeps what they hold. Letters that come meanwhile stay. Exit code 3 when no letter is meant.",
      "  muskrat dead drop analytics --reason 'constraint plan_check'\n"
      "  muskrat dead drop analytics --all --yes",

@@ -23,6 +23,8 @@ std::unique_ptr<Command> make_tail(Arguments& arguments);
 std::unique_ptr<Command> make_explain(Arguments& arguments);
 std::unique_ptr<Command> make_test(Arguments& arguments);
 std::unique_ptr<Command> make_dead_list(Arguments& arguments);
+std::unique_ptr<Command> make_dead_show(Arguments& arguments);
+std::unique_ptr<Command> make_dead_export(Arguments& arguments);
 std::unique_ptr<Command> make_dead_drop(Arguments& arguments);
 std::unique_ptr<Command> make_dead_retry(Arguments& arguments);
 std::unique_ptr<Command> make_backfill(Arguments& arguments);

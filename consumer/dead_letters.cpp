@@ -32,7 +32,8 @@ amqp::Message message_of(const DeadLetter& letter, const std::string& exchange, 
 
 bool is_ours_to_write(const std::string& header) {
   return header == wire::header_routing_key || header == dead::header_reason || header == dead::header_endpoint ||
-         header == dead::header_attempts || header == dead::header_at || header == "x-delivery-count";
+         header == dead::header_attempts || header == dead::header_at || header == dead::header_cause ||
+         header == dead::header_trail || header == "x-delivery-count";
 }
 
 void add_headers(amqp::Message& message, const amqp::Table& headers) {
@@ -135,6 +136,8 @@ void DeadLetterOffice::send(const DeadLetter& letter) {
   add_headers(message, letter.original.headers);
   message.headers.push_back({wire::header_routing_key, std::string_view(letter.routing_key)});
   message.headers.push_back({dead::header_reason, std::string_view(letter.reason)});
+  message.headers.push_back({dead::header_cause, letter.cause});
+  if (!letter.trail.empty()) message.headers.push_back({dead::header_trail, std::string_view(letter.trail)});
   message.headers.push_back({dead::header_endpoint, std::string_view(endpoint_)});
   message.headers.push_back({dead::header_attempts, int64_t{letter.attempts}});
   message.headers.push_back({dead::header_at, wall_clock_us() / 1000});

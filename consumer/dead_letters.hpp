@@ -29,6 +29,8 @@ struct DeadLetter {
   amqp::Delivery original;  // with its body
   std::string routing_key;  // the event's own
   std::string reason;       // class and cause, never a payload
+  std::string_view cause;   // one of dead::transient, permanent, held
+  std::string trail;        // what was tried: consumer/trail.hpp
   unsigned attempts = 0;
   uint64_t generation = 0, tag = 0;  // for the report
 };
@@ -38,6 +40,14 @@ inline constexpr std::string_view header_reason = "x-muskrat-reason";
 inline constexpr std::string_view header_endpoint = "x-muskrat-endpoint";
 inline constexpr std::string_view header_attempts = "x-muskrat-attempts";
 inline constexpr std::string_view header_at = "x-muskrat-dead-at";  // milliseconds since 1970 UTC
+inline constexpr std::string_view header_cause = "x-muskrat-class";
+inline constexpr std::string_view header_trail = "x-muskrat-trail";
+inline constexpr std::string_view header_retries = "x-muskrat-dead-retries";  // how often the host sent it again
+
+// The classes: what may pass (its retries came to nothing), what never will, what waits behind another of its key.
+inline constexpr std::string_view transient = "transient";
+inline constexpr std::string_view permanent = "permanent";
+inline constexpr std::string_view held = "held";
 }  // namespace dead
 
 class DeadLetterOffice : private amqp::Handler {

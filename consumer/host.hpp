@@ -89,7 +89,7 @@ class Host {
   void settle(Item& item, const Outcome& outcome);
   void finish(Item& item);
   void try_again(Item& item, const std::string& why);
-  void bury(Item& item, const std::string& why);
+  void bury(Item& item, const std::string& why, std::string_view cause);
   void judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes);
 
   const EndpointKind& kind_;

@@ -5,6 +5,7 @@
 #include "common/log.hpp"
 #include "common/wire.hpp"
 #include "consumer/host.hpp"
+#include "consumer/trail.hpp"
 
 namespace muskrat {
 namespace {
@@ -13,6 +14,13 @@ using std::chrono::steady_clock;
 using Fate = Outcome::Fate;
 
 bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
+
+// Of an event that was a dead letter and was sent again.
+std::string earlier_trail(const amqp::Delivery& delivery) {
+  const auto found = delivery.headers.find(std::string(dead::header_trail));
+  const auto* text = found == delivery.headers.end() ? nullptr : std::get_if<std::string>(&found->second);
+  return text ? *text : std::string();
+}
 
 }  // namespace
 
@@ -36,10 +44,12 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery delivery) {
   item->original = std::move(delivery);  // what is left: the event took body, message_id and routing key
   if (item->doom.empty() && item->event.op == Op::truncate && options_.on_truncate == OnTruncate::dead)
     item->doom = "TRUNCATE at the source (on_truncate: dead)";
+  item->trail = earlier_trail(item->original);
   if (attempts_.size() == 0) return item;
-  const auto [attempts, not_before] = attempts_.recall(item->event.message_id);
-  item->attempts = attempts;
-  item->not_before = not_before;
+  AttemptMemory::Entry earlier = attempts_.recall(item->event.message_id);
+  item->attempts = earlier.attempts;
+  item->not_before = earlier.not_before;
+  if (!earlier.trail.empty()) item->trail = std::move(earlier.trail);
   return item;
 }
 
@@ -60,9 +70,9 @@ std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now, bool eager) {
     std::vector<Item*> batch = schedule_.next_batch(lane, now, eager);
     if (batch.empty()) return batch;
     std::erase_if(batch, [&](Item* item) {
-      if (!item->doom.empty()) return bury(*item, item->doom), true;
+      if (!item->doom.empty()) return bury(*item, item->doom, dead::permanent), true;
       const std::string* blocker = held_keys_.blocker(item->event.key, item->event.message_id);
-      if (blocker) bury(*item, held_behind(*blocker));
+      if (blocker) bury(*item, held_behind(*blocker), dead::held);
       return blocker != nullptr;
     });
     if (!batch.empty()) return batch;
@@ -158,7 +168,7 @@ void Host::settle(Item& item, const Outcome& outcome) {
       return schedule_.wait_until(item, steady_clock::now() + outcome.until);
     case Fate::dead:
       ++item.attempts;
-      return bury(item, outcome.reason);
+      return bury(item, outcome.reason, dead::permanent);
   }
 }
 
@@ -175,12 +185,13 @@ void Host::try_again(Item& item, const std::string& why) {
   ++item.attempts;
   last_why_ = why;
   if (item.attempts >= options_.retry_attempts)
-    return bury(item, why + " (tried " + std::to_string(item.attempts) + " times)");
+    return bury(item, why + " (tried " + std::to_string(item.attempts) + " times)", dead::transient);
+  trail::add(item.trail, wall_clock_us(), why);
   figures_.retry();
   const double chance = std::uniform_real_distribution<double>()(chance_);
   const auto wait = retry_wait(item.attempts, options_.retry_first, options_.retry_most, chance);
   const SteadyTime due = steady_clock::now() + wait;
-  attempts_.remember(item.event.message_id, {item.attempts, due});
+  attempts_.remember(item.event.message_id, {item.attempts, due, item.trail});
   log::info("consumer", "event will be tried again",
             {{"endpoint", component_.name},
              {"message_id", item.event.message_id},
@@ -189,7 +200,7 @@ void Host::try_again(Item& item, const std::string& why) {
   schedule_.wait_until(item, due);
 }
 
-void Host::bury(Item& item, const std::string& why) {
+void Host::bury(Item& item, const std::string& why, std::string_view cause) {
   schedule_.wait(item);
   if (!session_) return;  // it comes again, and fails again
   if (options_.on_dead == OnDead::hold && !held_keys_.blocker(item.event.key, item.event.message_id))
@@ -200,6 +211,9 @@ void Host::bury(Item& item, const std::string& why) {
   letter.original.message_id = item.event.message_id;
   letter.routing_key = item.event.routing_key;
   letter.reason = why;
+  letter.cause = cause;
+  trail::add(item.trail, wall_clock_us(), "dead: " + why);
+  letter.trail = item.trail;
   letter.attempts = item.attempts;
   letter.generation = session_->generation();
   letter.tag = item.tag;

@@ -1,6 +1,7 @@
 #include "consumer/retry.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace muskrat {
 
@@ -19,7 +20,7 @@ AttemptMemory::Entry AttemptMemory::recall(const std::string& message_id) const 
 
 void AttemptMemory::remember(const std::string& message_id, Entry entry) {
   if (message_id.empty()) return;
-  const auto [place, is_new] = entries_.insert_or_assign(message_id, entry);
+  const auto [place, is_new] = entries_.insert_or_assign(message_id, std::move(entry));
   if (!is_new) return;
   order_.push_back(message_id);
   while (entries_.size() > most_) {

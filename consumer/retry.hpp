@@ -21,6 +21,7 @@ class AttemptMemory {
   struct Entry {
     unsigned attempts = 0;
     SteadyTime not_before{};
+    std::string trail = {};
   };
   explicit AttemptMemory(size_t most = 100'000) : most_(most) {}
 

@@ -6,6 +6,7 @@ consume() start daemons that cannot outlive us (processes.Child), run() calls a 
 import json
 import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -120,6 +121,16 @@ class Program:
         if done.returncode != 0:
             raise AssertionError(f"muskrat {' '.join(args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def measured(self, *args, timeout=60):
+        """The same, and the most memory that it held, in bytes."""
+        # Its parent is a Python of its own, so that the kernel's figure for waited-for children is this one's.
+        code = ("import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, check=False); "
+                "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(done.returncode)")
+        done = subprocess.run([sys.executable, "-c", code, *self.argv(*args)], capture_output=True, text=True, timeout=timeout, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"muskrat {' '.join(args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout, int(done.stderr.split()[-1]) * 1024
 
     def json(self, *args, **kw):
         return json.loads(self.ok(*args, "--json", **kw))
