@@ -53,7 +53,8 @@ class DeadShow : public Command {
  public:
   explicit DeadShow(Arguments& arguments) {
     arguments.positional("ENDPOINT", endpoint_, "The endpoint's name in the configuration.");
-    arguments.optional_positional("LETTER", letter_, "Its message id, or its number in the queue as dead list shows it.");
+    arguments.optional_positional("LETTER", letter_,
+                                  "Its message id, or its number in the queue as dead list shows it.");
     filter_.declare(arguments);
     filter_.declare_limit(arguments);
     arguments.flag("--json", json_, "One JSON object per letter.");
