@@ -1,16 +1,19 @@
-"""The frontend databases that a rig can have: PostgreSQL with the extension, or MariaDB with triggers.
+"""The frontend databases that a rig can have: PostgreSQL with the extension, or MariaDB with generated triggers.
 
 Both hold the load's tables (account, head, ledger) and capture `account` as Load.Account. What schedules and rig ask of
 them is the same; what only one can do (two-phase commits, snapshots) stays with it.
 """
-import os
-
 import load as loads
 import pymysql
-from harness import build as where
 from harness import clients
 from harness.mariadb import MariaDB
 from oracle import Entry
+
+
+def attach(program):
+    """`account` is captured from now on, as an operator would have it."""
+    program.ok("attach", "load", "account", "Load.Account", "--insert", "Open", "--update", "Change", "--delete", "Close",
+               "--columns", "id,v,tag,note")
 
 
 class PostgresFront:
@@ -21,7 +24,10 @@ class PostgresFront:
         server.drop_database(self.database)
         server.create_database(self.database, "template0")
         self.dsn = server.dsn(self.database)
-        loads.prepare(self.dsn)
+        clients.execute(self.dsn, "CREATE EXTENSION muskrat", loads.SCHEMA)
+
+    def capture(self, program):
+        attach(program)
 
     def source(self):
         return {"kind": "postgres", "dsn": self.dsn}
@@ -93,14 +99,6 @@ BEGIN
 END $$
 """
 
-# Written by hand, as `muskrat attach` would: what is tried here is the relay.
-MARIA_TRIGGER = """
-CREATE TRIGGER account_{op} AFTER {event} ON account FOR EACH ROW
-  INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body)
-  VALUES (UTC_TIMESTAMP(6), UUID(), '{op}', 'Load.Account.{action}', CONCAT('Load.Account:', {row}.id),
-          JSON_OBJECT('id', {row}.id, 'v', {row}.v, 'tag', {row}.tag, 'note', {row}.note)) $$
-"""
-
 
 class MariaFront:
     name = "MariaDB"
@@ -109,13 +107,13 @@ class MariaFront:
         self.server, self.database = server, f"load_{number}"
         for database in (self.database, "muskrat"):
             server.drop_database(database)
-        with open(os.path.join(where.TOP, "sql", "mysql", "outbox.sql"), encoding="utf-8") as f:
-            server.script(f.read())
         server.create_database(self.database)
-        triggers = [MARIA_TRIGGER.format(op=op, event=event, action=action, row=row) for op, event, action, row in
-                    [("i", "INSERT", "Open", "NEW"), ("u", "UPDATE", "Change", "NEW"), ("d", "DELETE", "Close", "OLD")]]
-        server.script(MARIA_SCHEMA + "".join(triggers), self.database)
+        server.script(MARIA_SCHEMA, self.database)
         self.dsn = server.dsn(self.database)
+
+    def capture(self, program):
+        program.ok("install", "load")
+        attach(program)
 
     def source(self):
         return {"kind": "mysql", "dsn": self.dsn}

@@ -10,7 +10,7 @@ import threading
 import time
 
 import psycopg2
-from harness.clients import connect, execute, query
+from harness.clients import connect, query
 from oracle import Entry
 
 SCHEMA = """
@@ -39,15 +39,6 @@ BEGIN
   END LOOP;
 END $$;
 """
-
-ATTACH = """
-SELECT muskrat.attach('account', 'Load.Account', on_insert => 'Open', on_update => 'Change', on_delete => 'Close',
-                      columns => '["id", "v", "tag", "note"]')
-"""
-
-
-def prepare(dsn):
-    execute(dsn, "CREATE EXTENSION muskrat", SCHEMA, ATTACH)
 
 
 def ledger(dsn):

@@ -10,37 +10,31 @@ import os
 import shutil
 import time
 
-import load as loads
 import oracle
 from harness import build as where
 from harness import clients
 from harness.processes import wait_until
 from harness.program import Program
 from fronts import front_of
+from targets import target_of
 
 BUILD = where.default_build()
 LONG = bool(os.environ.get("MUSKRAT_TORTURE"))
 
-TARGET = """
-CREATE TABLE account (id bigint PRIMARY KEY, v bigint NOT NULL, tag text NOT NULL, note text);
-CREATE TABLE effects (n bigserial, id bigint, v bigint, op text);
-"""
 # A quorum queue that was declared less than about a second before the broker's death may come back empty.
 SETTLE_SECONDS = 1.5
 
 
 class Rig:
-    def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None, front=None):
-        """`front`: the frontend's server, if it is not `pg` too. `build`: where the program is (a seeded bug has a folder of its own)."""
+    def __init__(self, pg, rabbitmq, folder, number, build, consumer=True, source=None, endpoint=None, front=None,
+                 target=None):
+        """`front`, `target`: the servers of the two ends, where they are not `pg`. `build`: where the program is (a seeded bug
+        has a folder of its own)."""
         self.pg, self.rabbitmq, self.build = pg, rabbitmq, build
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         self.front = front_of(front or pg, number)
-        self.target_db = f"mirror_{number}"
-        pg.drop_database(self.target_db)
-        pg.create_database(self.target_db, "template0")
-        self.target = pg.dsn(self.target_db)
-        clients.execute(self.target, TARGET)
+        self.target = target_of(target or pg, number)
         self.vhost = rabbitmq.create_vhost(f"torture{number}")
         self.broker = clients.Broker(rabbitmq, self.vhost)
         self.program = Program(folder, build)
@@ -49,6 +43,7 @@ class Rig:
             self.broker.url,
             sources={"load": {**self.front.source(), "lease_time": "1s", "held_retry": "1s", **(source or {})}},
             endpoints=self._endpoints(endpoint or {}) if consumer else None)
+        self.front.capture(self.program)
         self.program.setup()
         self.observer = clients.Observer(self.broker, "observer", ("Load.#",))
         self.relay = self.consumer = None
@@ -57,10 +52,10 @@ class Rig:
         time.sleep(SETTLE_SECONDS)
 
     def _endpoints(self, more):
-        common = {"kind": "postgres", "subscribe": ["Load.*"], "dsn": self.target, "circuit_first": "100ms", "circuit_most": "1s",
-                  **more}
-        effects = {"table": "public.effects", "mode": "append", "columns": ["id", "v", {"to": "op", "from": "$op"}]}
-        state = {"table": "public.account", "key": ["id"], "columns": ["id", "v", "tag", "note"]}
+        common = {"kind": self.target.kind, "subscribe": ["Load.*"], "dsn": self.target.dsn, "circuit_first": "100ms",
+                  "circuit_most": "1s", **more}
+        effects = {"table": "effects", "mode": "append", "columns": ["id", "v", {"to": "op", "from": "$op"}]}
+        state = {"table": "account", "key": ["id"], "columns": ["id", "v", "tag", "note"]}
         return {"mirror": {**common, "routes": [state]}, "effects": {**common, "routes": [effects]}}
 
     # ---- the players ----
@@ -70,6 +65,14 @@ class Rig:
         if self.with_consumer:
             self.consumer = self.program.consume()
         return self
+
+    def second_relay(self):
+        """Another of this source's relays: a stand-by while the first one leads."""
+        other = Program(self.folder, self.build, "second.yaml")
+        other.config = {**self.program.config, "relay": {"listen": f"127.0.0.1:{other.relay_port}"}}
+        other.save()
+        self.program.daemons.append(other.relay(log=f"{self.folder}/second.log"))
+        return self.program.daemons[-1]
 
     def start_load(self, **how):
         self.load = self.front.load(**how).start()
@@ -102,17 +105,14 @@ class Rig:
         self.observer.quiet(0.7, timeout)
 
     def _arrived(self):
-        count = clients.value(self.target, "SELECT count(*) FROM effects")
-        return (self.front.rows() == loads.rows(self.target)
-                and count >= len(self.front.ledger()))
+        return self.front.rows() == self.target.rows() and self.target.count() >= len(self.front.ledger())
 
     def verdict(self, repeats_allowed=None):
         truth = self.front.ledger()
         found = oracle.check(truth, self.seen(), repeats_allowed)
         if self.with_consumer:
-            found += oracle.check_state(self.front.rows(), loads.rows(self.target))
-            effects = clients.query(self.target, "SELECT id, v + (op = 'delete')::int FROM effects")
-            found += oracle.check_effects(truth, effects)
+            found += oracle.check_state(self.front.rows(), self.target.rows())
+            found += oracle.check_effects(truth, self.target.effects())
         return found
 
     def figures(self):
@@ -129,6 +129,6 @@ class Rig:
         self.observer.stop()
         self.program.stop()
         self.front.drop()
-        self.pg.drop_database(self.target_db)
+        self.target.drop()
         self.rabbitmq.delete_vhost(self.vhost)
 

@@ -195,20 +195,12 @@ def _catch_up(rig):
     return repeats
 
 
-SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_sleep(0.02); RETURN COALESCE(new, old); END $$;
-CREATE TRIGGER slow BEFORE INSERT OR UPDATE OR DELETE ON account FOR EACH ROW EXECUTE FUNCTION slow();
-CREATE TRIGGER slow BEFORE INSERT ON effects FOR EACH ROW EXECUTE FUNCTION slow();
-"""
-
-
 def consumer_kills_in_time(rig, rounds, until_ms=240):
     """Row 27. Effects that take long, and a host killed ever later after the write: before, within and after each of them.
 
     It adds to the sweep over system calls what that cannot reach: the lanes, which make fewer calls than the host's thread.
     """
-    clients.execute(rig.target, SLOW)
+    rig.target.make_slow()
     rig.relay = rig.program.relay()
     for n in range(rounds):
         rig.consumer = rig.program.consume()
@@ -226,7 +218,7 @@ def consumer_dies_while_effects_wait(rig, rounds=5):
     rig.relay = rig.program.relay()
     for n in range(rounds):
         rig.consumer = rig.program.consume()
-        blocker = clients.connect(rig.target, autocommit=False)
+        blocker = clients.connect(rig.target.dsn, autocommit=False)
         with blocker.cursor() as c:
             c.execute("LOCK TABLE account, effects IN SHARE ROW EXCLUSIVE MODE")
             rig.write(1, 2, 3, 4, 5, tag=f"n{n}", delete_share=0.2)
@@ -396,11 +388,11 @@ def database_crashes(rig, rounds, seed=1):
     return rig.verdict()
 
 
-def paused_leader(rig, second, rounds):
+def paused_leader(rig, rounds):
     """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up."""
     rig.start()
     rig.start_load(writers=2, pause=0.005, keys=50)
-    other = second()
+    other = rig.second_relay()
     for _ in range(rounds):
         leader, standby = (rig.relay, other) if _leads(rig.relay) else (other, rig.relay)
         leader.send(signal.SIGSTOP)

@@ -3,8 +3,7 @@ import time
 
 import pytest
 import schedules
-from rig import BUILD, LONG
-from harness.program import Program
+from rig import LONG
 from oracle import report
 
 
@@ -23,14 +22,7 @@ def test_relay_sigterm_drains_without_repeats(rig):
 
 
 def test_relay_paused_leader_cannot_move_the_cursor(rig):
-    def second():
-        other = Program(rig.folder, BUILD, "second.yaml")
-        other.config = {**rig.program.config, "relay": {"listen": f"127.0.0.1:{other.relay_port}"}}
-        other.save()
-        rig.program.daemons.append(other.relay(log=f"{rig.folder}/second.log"))
-        return other.daemons[-1]
-
-    found = schedules.paused_leader(rig, second, rounds=30 if LONG else 4)
+    found = schedules.paused_leader(rig, rounds=30 if LONG else 4)
     print(rig.figures())
     assert not found, report(found)
 
