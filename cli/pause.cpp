@@ -2,13 +2,13 @@
 // database. A host sees it within about a second (consumer/pause_watch.hpp), or when it starts.
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 
 #include <pwd.h>
 #include <unistd.h>
 
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/state_place.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "consumer/state/store.hpp"
@@ -28,21 +28,6 @@ std::string who() {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
   return harmless(user + "@" + host);
-}
-
-// The verb and the host must mean the same database. A relative path that $STATE_DIRECTORY does not complete depends
-// on who asks, so it is shown as what it came to.
-std::string place_text(const Settings& consumer) {
-  if (consumer.has("state_dsn")) return state::describe(consumer);
-  return "SQLite file " + std::filesystem::absolute(state::sqlite_path(consumer)).string();
-}
-
-void warn_of_relative_path(const Settings& consumer) {
-  if (consumer.has("state_dsn") || std::filesystem::path(state::sqlite_path(consumer)).is_absolute()) return;
-  complain(
-      "warning: consumer.state is a relative path and counts from this working directory; a host that runs elsewhere "
-      "(under\nsystemd: in /var/lib/muskrat) does not see this. Give it an absolute path, or run the verb with "
-      "STATE_DIRECTORY set.\n");
 }
 
 std::optional<state::Pause> pause_of(state::Store& store, const std::string& endpoint) {
@@ -76,8 +61,8 @@ class PauseVerb : public Command {
     } else {
       print("The endpoint " + endpoint_ + " was paused already, " + harmless(describe(*stored)) + ".\n");
     }
-    print("Kept in: " + place_text(config.consumer) + "\n");
-    warn_of_relative_path(config.consumer);
+    print("Kept in: " + state_place(config.consumer) + "\n");
+    warn_of_relative_state(config.consumer);
     return exit_ok;
   }
 
@@ -102,8 +87,8 @@ class ResumeVerb : public Command {
       return exit_ok;
     }
     print("The endpoint " + endpoint_ + " is not paused: nothing was changed.\n");
-    print("Looked in: " + place_text(config.consumer) + "\n");
-    warn_of_relative_path(config.consumer);
+    print("Looked in: " + state_place(config.consumer) + "\n");
+    warn_of_relative_state(config.consumer);
     return exit_ok;
   }
 

@@ -131,6 +131,13 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat dead export analytics --output letters.jsonl\n"
      "  muskrat dead export analytics --reason 'constraint plan_check' | jq .body",
      make_dead_export},
+    {"Look", "superseded", "List the events that an endpoint passed over for newer state.",
+     "As the host noted them in its state database: the newest 10,000 of each endpoint. IN PLACE is the epoch and seq\n"
+     "of what stood there, where the host keeps the guard (http, exec); SQL endpoints keep theirs in the target.\n"
+     "The metric muskrat_endpoint_superseded_total counts them all.",
+     "  muskrat superseded analytics\n"
+     "  muskrat superseded crm --key 'Frontend.Customer:[48239]' --json",
+     make_superseded},
     {"Look", "docs options", "Print the reference of all configuration options.",
      "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
     {"Mend", "dead retry", "Send dead letters to their endpoint's queue again.",

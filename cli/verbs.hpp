@@ -25,6 +25,7 @@ std::unique_ptr<Command> make_test(Arguments& arguments);
 std::unique_ptr<Command> make_dead_list(Arguments& arguments);
 std::unique_ptr<Command> make_dead_show(Arguments& arguments);
 std::unique_ptr<Command> make_dead_export(Arguments& arguments);
+std::unique_ptr<Command> make_superseded(Arguments& arguments);
 std::unique_ptr<Command> make_dead_drop(Arguments& arguments);
 std::unique_ptr<Command> make_dead_retry(Arguments& arguments);
 std::unique_ptr<Command> make_backfill(Arguments& arguments);

@@ -1,19 +1,21 @@
 #include "consumer/held_keys.hpp"
 
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
 #include "common/wire.hpp"
-#include "consumer/dead_letters.hpp"
 
 namespace muskrat {
 namespace {
 
-constexpr std::string_view behind = "held behind ";
 constexpr uint32_t most_letters = 65'000;  // a prefetch is 16 bits wide, and unlimited stops at 2,000 on a quorum queue
 
-std::string text_header(const amqp::Table& headers, std::string_view name) {
+template <typename T>
+T header(const amqp::Table& headers, std::string_view name) {
   const auto found = headers.find(std::string(name));
-  if (found == headers.end()) return {};
-  const auto* text = std::get_if<std::string>(&found->second);
-  return text ? *text : std::string();
+  const auto* value = found == headers.end() ? nullptr : std::get_if<T>(&found->second);
+  return value ? *value : T{};
 }
 
 struct Look : amqp::Handler {
@@ -23,20 +25,34 @@ struct Look : amqp::Handler {
 
   void on_delivery(amqp::Delivery&& letter) override {
     ++seen;
-    const std::string reason = text_header(letter.headers, dead::header_reason);
-    const std::string holder = reason.starts_with(behind) ? reason.substr(behind.size()) : letter.message_id;
-    keys.hold(text_header(letter.headers, wire::header_key), holder, letter.message_id);
+    keys.add(header<std::string>(letter.headers, wire::header_key),
+             {letter.message_id, header<int64_t>(letter.headers, wire::header_epoch),
+              header<int64_t>(letter.headers, wire::header_seq)});
   }
 };
 
+bool older(const HeldKeys::Letter& a, const HeldKeys::Letter& b) {
+  const bool known = (a.epoch != 0 || a.seq != 0) && (b.epoch != 0 || b.seq != 0);
+  return known && std::tie(a.epoch, a.seq) < std::tie(b.epoch, b.seq);
+}
+
+auto find(const std::vector<HeldKeys::Letter>& letters, const std::string& message_id) {
+  return std::find_if(letters.begin(), letters.end(),
+                      [&](const HeldKeys::Letter& letter) { return letter.message_id == message_id; });
+}
+
 }  // namespace
 
-std::string held_behind(const std::string& message_id) { return std::string(behind) + message_id; }
+std::string held_behind(const std::string& message_id) { return "held behind " + message_id; }
 
 void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_queue, Deadline deadline) {
   keys_.clear();
+  letters_ = 0;
   const auto state = connection.queue_state(dead_queue, deadline);
   if (!state) throw Failure(Remedy::reconnect, "queue " + dead_queue + " does not exist; run muskrat setup");
+  if (state->consumers > 0)
+    throw Failure(Remedy::reconnect, "somebody is at the dead letters in " + dead_queue +
+                                         " (muskrat dead?): with on_dead: hold the endpoint waits until it is done");
   if (state->messages == 0) return;
   if (state->messages > most_letters)
     throw Failure(Remedy::reconnect, "queue " + dead_queue + " holds " + std::to_string(state->messages) +
@@ -53,18 +69,33 @@ void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_que
   connection.open_channel(deadline);
 }
 
-void HeldKeys::hold(const std::string& key, const std::string& message_id, const std::string& first) {
-  if (!key.empty()) keys_.try_emplace(key, Hold{message_id, first});
+// Behind the last that is not younger: those without a place in history stay where they came.
+void HeldKeys::add(const std::string& key, Letter letter) {
+  if (key.empty()) return;
+  auto& letters = keys_[key];
+  if (find(letters, letter.message_id) != letters.end()) return;
+  auto place = letters.end();
+  while (place != letters.begin() && older(letter, *std::prev(place))) --place;
+  letters.insert(place, std::move(letter));
+  ++letters_;
 }
 
 void HeldKeys::release(const std::string& key, const std::string& message_id) {
   const auto found = keys_.find(key);
-  if (found != keys_.end() && found->second.passes(message_id)) keys_.erase(found);
+  if (found == keys_.end()) return;
+  auto& letters = found->second;
+  const auto letter = find(letters, message_id);
+  if (letter == letters.end()) return;
+  letters.erase(letter);
+  --letters_;
+  if (letters.empty()) keys_.erase(found);
 }
 
-const std::string* HeldKeys::blocker(const std::string& key, const std::string& message_id) const {
+const std::string* HeldKeys::blocker(const std::string& key, const Letter& event) const {
   const auto found = keys_.find(key);
-  return found == keys_.end() || found->second.passes(message_id) ? nullptr : &found->second.message_id;
+  if (found == keys_.end()) return nullptr;
+  const Letter& first = found->second.front();
+  return first.message_id == event.message_id || older(event, first) ? nullptr : &first.message_id;
 }
 
 }  // namespace muskrat

@@ -1,14 +1,17 @@
-// Ordering keys that wait behind a dead letter (on_dead: hold), and the message that each waits for.
+// Ordering keys that wait behind a dead letter (on_dead: hold): all letters of each, in the order of their events.
 //
-// Used by consumer/host.cpp. The dead-letter queue is the memory: rebuild() reads it, without taking anything out, each
-// time the endpoint begins to consume, so a restart forgets nothing and a queue that was dealt with frees its keys.
-// The event that a key waits for may pass when it is sent again; once it is in place the key is free. So may the first
-// that is still among the letters: what it waited for may have been dealt with before a restart.
-// Thread rule: one owner.
+// Used by consumer/host.cpp. Of a held key the event of its first letter may pass, and what is older than that; any
+// other becomes a letter behind it. The key is free when the last of its letters is in place, so that nothing overtakes
+// those that still wait. First is who is oldest by (epoch, seq), wherever the letter stands in the queue: one that was
+// sent again and failed again stands at its end.
+// The dead-letter queue is the memory: rebuild() reads it, without taking anything out, each time the endpoint begins
+// to consume, so a restart forgets nothing, and letters that were dropped hold nobody. Thread rule: one owner.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/amqp.hpp"
 
@@ -16,22 +19,25 @@ namespace muskrat {
 
 class HeldKeys {
  public:
-  // Failure{reconnect} when the queue holds more than one look can show (65,000), or cannot be read.
+  struct Letter {
+    std::string message_id;
+    int64_t epoch = 0, seq = 0;  // 0, 0: it has none, and keeps the place in which it came
+  };
+
+  // Failure{reconnect} when the queue holds more than one look can show (65,000), cannot be read, or somebody else is
+  // at it: what that one holds would not be seen.
   void rebuild(amqp::Connection& connection, const std::string& dead_queue, Deadline deadline);
 
-  // `first`: the letter that stands first in the queue, where that is another than the one waited for.
-  void hold(const std::string& key, const std::string& message_id, const std::string& first = "");
+  void add(const std::string& key, Letter letter);  // once, however often it comes
   void release(const std::string& key, const std::string& message_id);
   // The message that this event waits for; nullptr: it may pass.
-  const std::string* blocker(const std::string& key, const std::string& message_id) const;
+  const std::string* blocker(const std::string& key, const Letter& event) const;
   size_t size() const { return keys_.size(); }
+  size_t letters() const { return letters_; }
 
  private:
-  struct Hold {
-    std::string message_id, first;
-    bool passes(const std::string& id) const { return id == message_id || (!first.empty() && id == first); }
-  };
-  std::unordered_map<std::string, Hold> keys_;
+  std::unordered_map<std::string, std::vector<Letter>> keys_;
+  size_t letters_ = 0;
 };
 
 // "held behind <message_id>": the reason on a letter that only followed another.

@@ -12,6 +12,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds tick{500};
 constexpr milliseconds broker_span{15'000};
+constexpr milliseconds letters_span{60'000};  // up to 65,000 of them
+constexpr milliseconds count_every{2'000};
 constexpr milliseconds settled_span{5'000};  // a session that lived this long was a working one
 constexpr uint16_t probing_prefetch = 16;
 
@@ -20,13 +22,14 @@ double seconds(milliseconds span) { return std::chrono::duration<double>(span).c
 }  // namespace
 
 Host::Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-           StatusBoard& board, const Stop& stop)
+           SupersededLog& superseded, StatusBoard& board, const Stop& stop)
     : kind_(kind),
       component_(component),
       config_(config),
       options_(host_options(kind, component, config.consumer)),
       row_("endpoint " + component.name),
       pauses_(pauses),
+      superseded_(superseded),
       board_(board),
       stop_(stop),
       schedule_({options_.lanes, options_.batch_size, options_.batch_age}),
@@ -96,11 +99,12 @@ bool Host::open_session() {
     auto connection = amqp::Connection::open(config_.broker_now(), "muskrat consume " + component_.name,
                                              Deadline::in(broker_span), &stop_);
     if (options_.on_dead == OnDead::hold)
-      held_keys_.rebuild(connection, config_.topology.dead_queue(component_.name), Deadline::in(broker_span));
+      held_keys_.rebuild(connection, config_.topology.dead_queue(component_.name), Deadline::in(letters_span));
     const uint16_t prefetch = circuit_.probing() ? std::min(prefetch_, probing_prefetch) : prefetch_;
     session_.emplace(std::move(connection), config_.topology.queue(component_.name), prefetch, ++generation_);
     opened_at_ = steady_clock::now();
     last_handed_out_ = 0;
+    letters_were_missing_ = false;
     publish_state();
     log::info("consumer", "consuming", {{"endpoint", component_.name}, {"prefetch", int{prefetch}}});
     return true;
@@ -185,12 +189,28 @@ std::optional<Host::Ending> Host::reason_to_rest() {
   const auto oldest = session_->oldest_open();
   if (oldest && now - *oldest > options_.give_back_after)
     return Ending{Ending::Why::again, "an event was unfinished for too long: all are given back and taken again", {}};
+  if (letters_are_missing(now))
+    return Ending{Ending::Why::again, "dead letters of held keys were taken out: who is held is read anew", {}};
   const bool lowered = session_->prefetch() < options_.prefetch && !circuit_.probing();
   if (lowered && (prefetch_ == options_.prefetch || now - opened_at_ > std::chrono::minutes(1))) {
     prefetch_ = static_cast<uint16_t>(std::min<unsigned>(prefetch_ * 2U, options_.prefetch));
     return Ending{Ending::Why::again, "the prefetch is raised to " + std::to_string(prefetch_), {}};
   }
   return std::nullopt;
+}
+
+// Somebody dropped letters of held keys, whose followers would wait for ever. Letters that were sent again are away for
+// a while too: so nothing may be on its way, and it is looked at twice.
+bool Host::letters_are_missing(SteadyTime now) {
+  if (held_keys_.size() == 0 || now - letters_counted_at_ < count_every) return false;
+  letters_counted_at_ = now;
+  const auto missing = [&] {
+    if (schedule_.in_hand() > 0) return false;
+    const auto letters = session_->queue_state(config_.topology.dead_queue(component_.name));
+    return letters.consumers == 0 && letters.messages < held_keys_.letters() &&
+           session_->queue_state(config_.topology.queue(component_.name)).messages == 0;
+  }();
+  return std::exchange(letters_were_missing_, missing) && missing;
 }
 
 Host::Ending Host::trouble(const std::string& why, milliseconds away) {

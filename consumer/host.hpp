@@ -5,6 +5,7 @@
 //   lane       a thread with an Endpoint each                                mailbox   what lanes and office report
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
 //   dead_letters, held_keys                                                  figures   metrics
+//   superseded_log lists what was passed over for newer state
 //   pause_watch says whether an operator has paused the endpoint
 //
 // One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
@@ -32,13 +33,14 @@
 #include "consumer/retry.hpp"
 #include "consumer/schedule.hpp"
 #include "consumer/session.hpp"
+#include "consumer/superseded_log.hpp"
 
 namespace muskrat {
 
 class Host {
  public:
   Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-       StatusBoard& board, const Stop& stop);
+       SupersededLog& superseded, StatusBoard& board, const Stop& stop);
 
   // Until stop is requested. Throws Failure{stop} when only a person can help.
   void run();
@@ -67,6 +69,7 @@ class Host {
   bool drained(Deadline deadline) const;
   std::optional<Ending> reason_to_end();
   std::optional<Ending> reason_to_rest();
+  bool letters_are_missing(SteadyTime now);
   Ending trouble(const std::string& why, milliseconds away);
   void after(const Ending& ending);
   void await_lanes();
@@ -98,6 +101,7 @@ class Host {
   const HostOptions options_;
   const std::string row_;  // its name on the status board
   const PauseWatch& pauses_;
+  SupersededLog& superseded_;
   StatusBoard& board_;
   const Stop& stop_;
 
@@ -114,7 +118,8 @@ class Host {
   uint64_t generation_ = 0;
   uint64_t last_handed_out_ = 0;  // the highest delivery tag that went to a lane
   uint16_t prefetch_;             // of this session: lowered while probing and for large events
-  SteadyTime opened_at_{}, tended_at_{};
+  SteadyTime opened_at_{}, tended_at_{}, letters_counted_at_{};
+  bool letters_were_missing_ = false;
   std::map<uint64_t, Item*> burying_;             // by delivery tag
   std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's
   std::optional<SteadyTime> parked_until_;

@@ -15,6 +15,8 @@ using Fate = Outcome::Fate;
 
 bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
 
+HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event.epoch, event.seq}; }
+
 // Of an event that was a dead letter and was sent again.
 std::string earlier_trail(const amqp::Delivery& delivery) {
   const auto found = delivery.headers.find(std::string(dead::header_trail));
@@ -71,7 +73,7 @@ std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now, bool eager) {
     if (batch.empty()) return batch;
     std::erase_if(batch, [&](Item* item) {
       if (!item->doom.empty()) return bury(*item, item->doom, dead::permanent), true;
-      const std::string* blocker = held_keys_.blocker(item->event.key, item->event.message_id);
+      const std::string* blocker = held_keys_.blocker(item->event.key, letter_of(item->event));
       if (blocker) bury(*item, held_behind(*blocker), dead::held);
       return blocker != nullptr;
     });
@@ -154,7 +156,12 @@ void Host::settle(Item& item, const Outcome& outcome) {
   figures_.settled(outcome, item.event);
   switch (outcome.fate) {
     case Fate::superseded:
-      log::debug("consumer", "superseded", {{"endpoint", component_.name}, {"message_id", item.event.message_id}});
+      superseded_.note(component_.name, {item.event.message_id,
+                                         item.event.key,
+                                         item.event.routing_key,
+                                         {item.event.epoch, item.event.seq},
+                                         outcome.reason,
+                                         wall_clock_us()});
       return finish(item);
     case Fate::done:
     case Fate::repeated:
@@ -203,8 +210,7 @@ void Host::try_again(Item& item, const std::string& why) {
 void Host::bury(Item& item, const std::string& why, std::string_view cause) {
   schedule_.wait(item);
   if (!session_) return;  // it comes again, and fails again
-  if (options_.on_dead == OnDead::hold && !held_keys_.blocker(item.event.key, item.event.message_id))
-    held_keys_.hold(item.event.key, item.event.message_id);
+  if (options_.on_dead == OnDead::hold) held_keys_.add(item.event.key, letter_of(item.event));
   DeadLetter letter;
   letter.original = item.original;
   letter.original.body = item.event.body;

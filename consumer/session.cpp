@@ -58,6 +58,13 @@ std::optional<SteadyTime> Session::acks_due() const {
   return settling_.prefix_finished() ? soon : std::max(soon, singles_at_ + singles_every);
 }
 
+amqp::Connection::QueueState Session::queue_state(const std::string& queue) {
+  const auto state = connection_.queue_state(queue, Deadline::in(rpc_span));
+  // asking for a queue that is not there has cost us the channel
+  if (!state) throw Failure(Remedy::reconnect, "queue " + queue + " does not exist; run muskrat setup");
+  return *state;
+}
+
 void Session::close() {
   taking_ = false;
   try {

@@ -31,6 +31,9 @@ class Session : private amqp::Handler {
   // When flush_acks() should be called again, if something waits for it.
   std::optional<SteadyTime> acks_due() const;
 
+  // Of any queue; Failure{reconnect} when it is not there.
+  amqp::Connection::QueueState queue_state(const std::string& queue);
+
   uint64_t generation() const { return generation_; }
   uint16_t prefetch() const { return prefetch_; }
   bool overflowed() const { return overflowed_; }  // the allowance was passed: it takes nothing any more

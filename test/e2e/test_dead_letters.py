@@ -1,4 +1,6 @@
 """What an endpoint cannot take, what it cannot take yet, and what happens to the neighbours."""
+import json
+
 import pika
 
 from harness.processes import wait_until
@@ -157,6 +159,9 @@ def test_dead_letters_retry_never_overwrites_newer_state(world):
     world.program.ok("dead", "retry", "analytics")
     wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="analytics") == 1, 10, "the old one")
     world.wait_equal()
+    (letter,) = wait_until(lambda: world.program.ok("superseded", "analytics", "--json").splitlines(), 10, "the note of it")
+    assert json.loads(letter)["routing_key"] == "Frontend.Customer.Signup" and json.loads(letter)["key"] == "Frontend.Customer:[1]"
+    assert "passed over 1 event for newer state" in world.program.ok("superseded", "analytics")
 
 
 def test_dead_letters_retry_frees_a_held_key_in_order(world):

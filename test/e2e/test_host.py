@@ -70,18 +70,37 @@ def test_host_unpublished_dead_letter_holds_its_key_and_no_other(world):
     world.wait_target("SELECT email FROM c WHERE id = 1", [(f"v{newest}",)])
 
 
-def test_host_held_key_is_free_when_its_first_letter_succeeds(world):
+def test_host_held_key_is_free_when_the_last_of_its_letters_is_in_place(world):
     bench = Bench(world, on_dead="hold")
     world.tsql("ALTER TABLE c ADD CONSTRAINT bad CHECK (volume <> 13)")
     bench.start()
-    first = str(uuid.uuid4())
-    bench.send({"id": 1, "volume": 13, "message_id": first}, {"id": 1, "op": "update"}, {"id": 2})
+    first, second, third = (str(uuid.uuid4()) for _ in range(3))
+    bench.send({"id": 1, "volume": 13, "message_id": first}, {"id": 1, "op": "update", "message_id": second}, {"id": 2})
     letters = bench.letters(2)
     assert [letter.headers["x-muskrat-reason"] for letter in letters] == ["SQLSTATE 23514 constraint bad", f"held behind {first}"]
+    assert [letter.headers["x-muskrat-class"] for letter in letters] == ["permanent", "held"]
     bench.send({"id": 1, "volume": 14, "message_id": first})
     world.wait_target("SELECT volume FROM c WHERE id = 1", [(14,)])
+    bench.send({"id": 1, "op": "update", "message_id": third})
+    assert bench.letters(3)[2].headers["x-muskrat-reason"] == f"held behind {second}", "nothing overtakes a letter that still waits"
+    for event in (second, third):
+        newest = bench.send({"id": 1, "op": "update", "message_id": event})
+        world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
     newest = bench.send({"id": 1, "op": "update"})
     world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
+
+
+def test_host_held_key_is_free_when_its_letters_were_dropped(world):
+    bench = Bench(world, on_dead="hold")
+    world.tsql("ALTER TABLE c ADD CONSTRAINT bad CHECK (volume <> 13)")
+    bench.start()
+    bench.send({"id": 1, "volume": 13}, {"id": 1, "op": "update"})
+    bench.letters(2)
+    assert "2 dead letters of the endpoint it dropped" in world.program.ok("dead", "drop", "it", "--all", "--yes")
+    world.wait_log(world.consumer, "who is held is read anew")
+    newest = bench.send({"id": 1})
+    world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
+    assert world.broker.depth("muskrat.it.dead") == 0
 
 
 def test_host_event_held_behind_one_that_is_dealt_with_may_pass_after_a_restart(world):

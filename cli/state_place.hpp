@@ -1,0 +1,18 @@
+// Where the host's state database is, for the verbs that read or write it beside a host.
+//
+// Used by pause, resume and superseded. Thread rule: free functions.
+#pragma once
+
+#include <string>
+
+#include "common/options.hpp"
+
+namespace muskrat::cli {
+
+// The verb and the host must mean the same database. A relative path that $STATE_DIRECTORY does not complete depends
+// on who asks, so it is shown as what it came to.
+std::string state_place(const Settings& consumer);
+// Says on standard error that a host elsewhere may mean another file, where that can be.
+void warn_of_relative_state(const Settings& consumer);
+
+}  // namespace muskrat::cli
