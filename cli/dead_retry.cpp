@@ -23,8 +23,8 @@ constexpr milliseconds silence = std::chrono::seconds(2);
 // What the office and the broker wrote about the death; the rest is the event's own.
 bool is_about_the_death(const std::string& name) {
   return name == dead::header_reason || name == dead::header_endpoint || name == dead::header_attempts ||
-         name == dead::header_at || name == dead::header_cause || name == "x-delivery-count" ||
-         name.starts_with("x-first-death-") || name.starts_with("x-last-death-");
+         name == dead::header_at || name == dead::header_cause || name == dead::header_retries ||
+         name == "x-delivery-count" || name.starts_with("x-first-death-") || name.starts_with("x-last-death-");
 }
 
 class Publisher : public amqp::Handler {

@@ -39,7 +39,8 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       lane_backoff_(options_.circuit_first, options_.circuit_most),
       prefetch_(options_.prefetch),
       lanes_(options_.lanes),
-      office_([&config] { return config.broker_now(); }, config.topology, component.name, mailbox_) {
+      office_([&config] { return config.broker_now(); }, config.topology, component.name, mailbox_),
+      retrier_([&config] { return config.broker_now(); }, config.topology, component.name, options_.dead_retry) {
   board_.set(row_, false, "connecting", "");
   for (unsigned i = 0; i < options_.lanes; ++i)
     lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, mailbox_);

@@ -4,7 +4,7 @@
 //   session    the broker connection and the account of delivery tags       schedule  who goes next, keys in order
 //   lane       a thread with an Endpoint each                                mailbox   what lanes and office report
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
-//   dead_letters, held_keys                                                  figures   metrics
+//   dead_letters, dead_retry, held_keys                                          figures   metrics
 //   superseded_log lists what was passed over for newer state
 //   pause_watch says whether an operator has paused the endpoint
 //
@@ -24,6 +24,7 @@
 #include "common/health.hpp"
 #include "consumer/circuit.hpp"
 #include "consumer/dead_letters.hpp"
+#include "consumer/dead_retry.hpp"
 #include "consumer/figures.hpp"
 #include "consumer/held_keys.hpp"
 #include "consumer/lane.hpp"
@@ -127,6 +128,7 @@ class Host {
 
   std::vector<LaneSlot> lanes_;
   DeadLetterOffice office_;
+  DeadRetrier retrier_;
 };
 
 }  // namespace muskrat

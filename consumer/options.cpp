@@ -19,7 +19,8 @@ constexpr std::array consumer_table{
            "How long a stop (SIGTERM) waits for deliveries under way; what is unfinished then goes back to its queue."},
     Option{"state", OptionType::text, "muskrat-state.sqlite", "",
            "The SQLite file in which the host remembers what it did for endpoints without transactions of their own, "
-           "and which endpoints are paused; a relative path counts from $STATE_DIRECTORY (systemd sets it) or else "
+           "which endpoints are paused, and which events were superseded; a relative path counts from $STATE_DIRECTORY "
+           "(systemd sets it) or else "
            "from the working directory."},
     Option{"state_dsn", OptionType::text, "", "",
            "A PostgreSQL database to keep that in instead (schema muskrat_host), as a libpq connection string: for "
@@ -60,6 +61,12 @@ constexpr std::array endpoint_table{
         "on_dead", OptionType::choice, "continue", "continue|hold",
         "What later events of a dead letter's ordering key do: go on (they carry newer state), or follow it into the "
         "dead letters until it is dealt with."},
+    Option{
+        "dead_retry_every", OptionType::duration, "", "1s..30d",
+        "How long after its death a dead letter of class transient is sent to the endpoint again by the host; those "
+        "that were refused for good stay. Default: never. The host's user on the broker needs write on amq.default."},
+    Option{"dead_retry_times", OptionType::integer, "10", "1..100000",
+           "How often a dead letter is sent again that way before it stays for a person."},
     Option{"on_truncate", OptionType::choice, "dead", "dead|apply",
            "What a TRUNCATE at the source does: become a dead letter, or empty the endpoint's table in queue order."},
     Option{"give_back_after", OptionType::duration, "10m", "100ms..12h",
@@ -113,6 +120,8 @@ HostOptions host_options(const EndpointKind& kind, const Component& component, c
   options.timeout = settings.duration("timeout");
   options.held_most = static_cast<size_t>(settings.integer("held_most"));
   options.on_dead = settings.text("on_dead") == "hold" ? OnDead::hold : OnDead::go_on;
+  options.dead_retry = {settings.has("dead_retry_every") ? settings.duration("dead_retry_every") : milliseconds(0),
+                        settings.integer("dead_retry_times"), options.on_dead == OnDead::hold};
   options.on_truncate = settings.text("on_truncate") == "apply" ? OnTruncate::apply : OnTruncate::dead;
   options.give_back_after = settings.duration("give_back_after");
   options.drain = consumer.duration("drain");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/config.hpp"
+#include "consumer/due_letters.hpp"
 #include "consumer/endpoints.hpp"
 
 namespace muskrat {
@@ -27,6 +28,7 @@ struct HostOptions {
   milliseconds retry_first{0}, retry_most{0};
   size_t held_most = 0;
   OnDead on_dead = OnDead::go_on;
+  RetryPlan dead_retry;
   OnTruncate on_truncate = OnTruncate::dead;
   milliseconds give_back_after{0};
   unsigned circuit_after = 1;

@@ -149,7 +149,7 @@ def test_dead_letters_retry_that_fails_again_is_a_letter_again_with_the_same_id(
 
 
 def test_dead_letters_retry_never_overwrites_newer_state(world):
-    world.stand()
+    world.stand(consumer={"state": f"{world.folder}/state.sqlite"})
     world.tsql(STRICT)
     world.customers(1, volume="bad")
     world.broker.wait_depth("muskrat.analytics.dead", 1)
@@ -231,3 +231,60 @@ def test_dead_letters_drop_of_more_than_one_window(world):
     assert [d.message_id for d in world.broker.get_all("muskrat.analytics.dead", 3)] == ["0", "2", "4"]
     assert "597 dead letters" in world.program.ok("dead", "drop", "analytics", "--all", "--yes", timeout=60)
     assert world.broker.depth("muskrat.analytics.dead") == 0
+
+
+BUSY = """CREATE TABLE trouble (id bigint);
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF EXISTS (SELECT FROM trouble t WHERE t.id = new.id) THEN RAISE 'busy' USING ERRCODE = 'lock_not_available'; END IF;
+    RETURN new; END $$"""
+TRANSIENT = {"retry_attempts": 2, "retry_first": "10ms", "retry_most": "20ms", "dead_retry_every": "2s"}
+
+
+def test_dead_letters_scheduled_retry_sends_transient_ones_again_and_leaves_the_others(world):
+    world.stand(endpoints={"analytics": world.mirror(**TRANSIENT)})
+    world.tsql(BUSY)
+    world.tsql("CREATE TRIGGER refuse BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION refuse()")
+    world.tsql(STRICT)
+    world.tsql("INSERT INTO trouble VALUES (1), (2)")
+    world.customers(1, 2)
+    world.customers(3, volume="bad")
+    world.broker.wait_depth("muskrat.analytics.dead", 3)
+    world.sql("UPDATE customers SET email = 'newer' WHERE id = 2")
+    world.broker.wait_depth("muskrat.analytics.dead", 4)
+    world.wait_log(world.consumer, "dead letters sent again")
+    world.tsql("DELETE FROM trouble")
+    world.wait_target("SELECT id, email FROM customers ORDER BY id", [(1, "c1@example.com"), (2, "newer")], 30)
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
+    (left,) = world.broker.peek("muskrat.analytics.dead")
+    assert left.headers["x-muskrat-class"] == "permanent" and "x-muskrat-dead-retries" not in left.headers
+    assert world.consumer.metric("muskrat_endpoint_dead_retried_total", endpoint="analytics") >= 3
+
+
+def test_dead_letters_scheduled_retry_ends_after_its_times(world):
+    world.stand(endpoints={"analytics": world.mirror(**{**TRANSIENT, "dead_retry_every": "1s"}, dead_retry_times=2)})
+    world.tsql(BUSY)
+    world.tsql("CREATE TRIGGER refuse BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION refuse()")
+    world.tsql("INSERT INTO trouble VALUES (1)")
+    world.customers(1)
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 3, 30, "the third burial")
+    (left,) = world.broker.peek("muskrat.analytics.dead")
+    assert left.headers["x-muskrat-dead-retries"] == 2
+    assert "sent again     2 times" in world.program.ok("dead", "show", "analytics", left.message_id)
+
+
+def test_dead_letters_scheduled_retry_keeps_a_held_key_in_order(world):
+    world.tsql(HISTORY)
+    route = {"table": "public.history", "mode": "append", "columns": ["id", "email"]}
+    world.tsql(BUSY)
+    world.tsql("CREATE TRIGGER refuse BEFORE INSERT ON history FOR EACH ROW EXECUTE FUNCTION refuse()")
+    world.tsql("INSERT INTO trouble VALUES (1)")
+    world.stand(endpoints={"history": world.mirror(routes=[route], on_dead="hold", **TRANSIENT)})
+    world.customers(1)
+    for n in range(3):
+        world.sql("UPDATE customers SET email = 'v' || %s", (n,))
+    world.broker.wait_depth("muskrat.history.dead", 4)
+    world.wait_log(world.consumer, "dead letters sent again")
+    world.tsql("DELETE FROM trouble")
+    world.sql("UPDATE customers SET email = 'v3'")
+    world.wait_target("SELECT email FROM history ORDER BY n", [("c1@example.com",), *((f"v{n}",) for n in range(4))], 60)
+    world.broker.wait_depth("muskrat.history.dead", 0)
