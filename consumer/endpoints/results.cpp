@@ -10,7 +10,6 @@ namespace {
 
 using Fate = Outcome::Fate;
 
-constexpr size_t reason_bytes = 200;
 constexpr milliseconds park_default{10'000};
 constexpr double park_most_s = 7 * 86400.0;
 
@@ -56,16 +55,6 @@ std::optional<RecordResult> read_result(const json::Value& value, std::string& w
   if (fault != std::errc() || end != digits.data() + digits.size() || record.status < 100 || record.status > 599)
     return why = "a result's status is no HTTP status", std::nullopt;
   return record;
-}
-
-std::string tame(std::string_view reason) {
-  std::string out(reason.substr(0, reason_bytes));
-  // not within a character
-  while (!out.empty() && out.size() == reason_bytes && (static_cast<unsigned char>(out.back()) & 0x80) != 0)
-    out.pop_back();
-  std::replace_if(
-      out.begin(), out.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
-  return out;
 }
 
 }  // namespace muskrat

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/json.hpp"
+#include "common/tame.hpp"
 #include "consumer/endpoint.hpp"
 
 namespace muskrat {
@@ -22,8 +23,5 @@ struct RecordResult {
 
 // nullopt + why for what is no such object; `why` quotes nothing of it.
 std::optional<RecordResult> read_result(const json::Value& value, std::string& why);
-
-// A reason that others wrote, fit for logs and headers: one line, bounded, no control characters.
-std::string tame(std::string_view reason);
 
 }  // namespace muskrat

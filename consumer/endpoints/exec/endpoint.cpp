@@ -9,12 +9,12 @@
 #include <cstdlib>
 #include <map>
 
+#include "common/child.hpp"
 #include "common/document_mapping.hpp"
 #include "common/json.hpp"
 #include "common/log.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/event_line.hpp"
-#include "consumer/endpoints/exec/child.hpp"
 #include "consumer/endpoints/results.hpp"
 #include "consumer/state/guarded.hpp"
 

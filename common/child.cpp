@@ -1,4 +1,4 @@
-#include "consumer/endpoints/exec/child.hpp"
+#include "common/child.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.hpp"
-#include "consumer/endpoints/results.hpp"
+#include "common/tame.hpp"
 
 namespace muskrat {
 namespace {
@@ -93,6 +93,7 @@ struct Actions {
 struct Child::Impl {
   ChildOptions options;
   pid_t pid = -1;
+  int status = 0;  // as waitpid() tells it, once it has ended
   Descriptor input, output;
   std::string to_write, read;
   bool output_closed = false;
@@ -146,12 +147,12 @@ struct Child::Impl {
     if (now - second_began > std::chrono::seconds(1)) {
       if (logged > log_lines_a_second)
         log::warning("consumer", "the child says more than is logged",
-                     {{"endpoint", options.name}, {"lines", uint64_t{logged - log_lines_a_second}}});
+                     {{options.label, options.name}, {"lines", uint64_t{logged - log_lines_a_second}}});
       second_began = now;
       logged = 0;
     }
     if (++logged <= log_lines_a_second)
-      log::warning("consumer", "the child says", {{"endpoint", options.name}, {"text", tame(text)}});
+      log::warning("consumer", "the child says", {{options.label, options.name}, {"text", tame(text)}});
   }
   SteadyTime second_began{};
   unsigned logged = 0;
@@ -191,11 +192,10 @@ struct Child::Impl {
 
   bool reap(bool wait) {
     if (pid < 0) return true;
-    int status = 0;
     if (waitpid(pid, &status, wait ? 0 : WNOHANG) != pid) return false;
     if (WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0))
       log::info("consumer", "the child has ended",
-                {{"endpoint", options.name},
+                {{options.label, options.name},
                  {"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0},
                  {"code", WIFEXITED(status) ? WEXITSTATUS(status) : 0}});
     return true;
@@ -247,6 +247,12 @@ bool Child::ended() {
 }
 
 void Child::kill_now() { impl_->finish(milliseconds(0)); }
+
+int Child::end() {
+  impl_->finish(goodbye);
+  return impl_->status;
+}
+
 pid_t Child::pid() const { return impl_->pid; }
 
 }  // namespace muskrat
