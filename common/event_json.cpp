@@ -36,11 +36,12 @@ int64_t microseconds_of(const std::string& text) {
   const std::string utc = utc_timestamp(text);
   if (utc.empty()) return 0;
   const auto part = [&](size_t at, size_t length) { return std::stoi(utc.substr(at, length)); };
+  constexpr int64_t minute = 60, hour = 60 * minute, day_long = 24 * hour;
   const std::chrono::year_month_day day{std::chrono::year(part(0, 4)),
                                         std::chrono::month(static_cast<unsigned>(part(5, 2))),
                                         std::chrono::day(static_cast<unsigned>(part(8, 2)))};
-  const int64_t seconds = std::chrono::sys_days(day).time_since_epoch().count() * int64_t{86'400} + part(11, 2) * 3600 +
-                          part(14, 2) * 60 + part(17, 2);
+  const int64_t seconds = std::chrono::sys_days(day).time_since_epoch().count() * day_long + part(11, 2) * hour +
+                          part(14, 2) * minute + part(17, 2);
   std::string fraction = utc[19] == '.' ? utc.substr(20, utc.size() - 21) : "";
   fraction.resize(6, '0');
   return seconds * 1'000'000 + std::stoll(fraction);
