@@ -32,7 +32,7 @@ UNIT_SRC  := $(wildcard test/unit/test_*.cpp)
 INTEGRATION_SRC := $(wildcard test/integration/test_*.cpp)
 LIB_OBJ   := $(LIB_SRC:%.cpp=$(BUILD)/obj/%.o)
 CLI_OBJ   := $(CLI_SRC:%.cpp=$(BUILD)/obj/%.o)
-TEST_OBJ  := $(UNIT_SRC:%.cpp=$(BUILD)/obj/%.o) $(INTEGRATION_SRC:%.cpp=$(BUILD)/obj/%.o)
+TEST_OBJ  := $(UNIT_SRC:%.cpp=$(BUILD)/obj/%.o) $(INTEGRATION_SRC:%.cpp=$(BUILD)/obj/%.o) $(BUILD)/obj/test/bench/mapping_rate.o
 UNIT_BIN  := $(UNIT_SRC:test/unit/%.cpp=$(BUILD)/unit/%)
 INTEGRATION_BIN := $(INTEGRATION_SRC:test/integration/%.cpp=$(BUILD)/integration/%)
 LIB       := $(BUILD)/libmuskrat.a
@@ -85,6 +85,11 @@ $(UNIT_BIN) $(INTEGRATION_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(LIB)
 	$(call say,link,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
 
+$(BUILD)/bench/mapping_rate: $(BUILD)/obj/test/bench/mapping_rate.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
 # PGXS out of tree: the objects of one PostgreSQL major never meet those of another.
 extension: ## Build the extension for PG_CONFIG and stage it under build/stage-<major>
 	@mkdir -p $(BUILD)/extension-$(PG_MAJOR)
@@ -117,7 +122,7 @@ torture: ## The long fault tests: whole sweeps, seeded bugs, 200,000 events unde
 
 bench: ## Measure, as ratios within one run (FULL=1 for the long sizes); writes build/bench.json
 	@packaging/deps.sh --quiet
-	@$(MAKE) -s all
+	@$(MAKE) -s all $(BUILD)/bench/mapping_rate
 	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
 
 golden: all unit-programs ## Write the golden files anew from what the program does now; read the diff before you commit

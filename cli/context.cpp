@@ -7,6 +7,7 @@
 
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
+#include "common/jq.hpp"
 #include "common/suggest.hpp"
 #include "consumer/consumer.hpp"
 #include "consumer/endpoints.hpp"
@@ -46,6 +47,7 @@ Config load(const Globals& globals) {
       throw UsageError(failure.what());
     }
   }();
+  jq::end_evaluator();
   if (loaded.ok()) return std::move(loaded.config);
   for (const Problem& problem : loaded.problems) complain(describe(problem) + "\n");
   throw BadConfiguration{};

@@ -109,7 +109,8 @@ class RouteTables {
   }
 
   static std::vector<std::string> from_of(const Settings& field) {
-    return field.given("from") ? field.texts("from") : std::vector<std::string>{field.text("to")};
+    if (field.given("from")) return field.texts("from");
+    return {field.given("jq") ? "$body" : field.text("to")};
   }
 
   bool taken(const std::string& path) const {
@@ -132,9 +133,9 @@ class RouteTables {
       column.type = type_of_conversion(field.text("as"));
       return column;
     }
-    if (field.given("lookup")) {
+    if (field.given("lookup") || field.given("jq")) {
       column.type = "text";
-      column.note = "from a lookup: choose the type";
+      column.note = std::string("from ") + (field.given("lookup") ? "a lookup" : "jq") + ": choose the type";
       return column;
     }
     for (const std::string& type : types_of(from_of(field))) {

@@ -6,11 +6,14 @@
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/failure.hpp"
+#include "common/jq.hpp"
+#include "common/jq_evaluator.hpp"
 
 int main(int argc, char** argv) {
   using namespace muskrat;
   // A reader that went away is an error of write(), seen by cli::print; a lost peer is one of send().
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  if (jq::asked_to_evaluate(argc, argv)) return jq::serve_jq();
   const auto failed = [](const char* what, int code) {
     cli::complain(std::string("muskrat: ") + what + "\n");
     return code;

@@ -7,6 +7,9 @@ namespace muskrat {
 namespace {
 
 constexpr std::array options{
+    Option{"jq", OptionType::text, "", "",
+           "It holds when this jq expression makes true of the whole body, or of the `field`, and not when it makes "
+           "false; anything else is an error."},
     Option{"field", OptionType::text, "", "",
            "What is looked at: a path into the body or a fact of the event, as in `from`."},
     Option{"is", OptionType::text_list, "", "", "It holds when the field's text is one of these."},
@@ -35,16 +38,20 @@ Condition::Condition(const std::vector<Settings>& records, std::vector<Problem>&
     term.op = record.texts("op");
     term.action = record.texts("action");
     if (record.given("present")) term.present = record.boolean("present");
+    std::string fault;
+    if (record.given("jq")) term.jq = jq::Expression(record.text("jq"), fault);
     const auto wrong = [&](std::string_view option, const std::string& text) {
       problems.push_back({record.where(option), "when: " + text});
     };
-    const bool asks = !term.is.empty() || !term.is_not.empty() || term.present;
-    if (asks && term.field.empty()) wrong("field", "is, is_not and present need a field to look at");
+    if (!fault.empty()) wrong("jq", "jq: " + fault);
+    const bool compares = !term.is.empty() || !term.is_not.empty() || term.present;
+    const bool asks = compares || record.given("jq");
+    if (compares && term.field.empty()) wrong("field", "is, is_not and present need a field to look at");
     if (!asks && !term.field.empty())
-      wrong("field", "of the field " + term.field + " nothing is asked: is, is_not or present");
-    if (!asks && term.op.empty() && term.action.empty()) wrong("field", "it says nothing: field, op or action");
-    if (const std::string fault = fault_of_path(term.field); !term.field.empty() && !fault.empty())
-      wrong("field", fault);
+      wrong("field", "of the field " + term.field + " nothing is asked: is, is_not, present or jq");
+    if (!asks && term.op.empty() && term.action.empty()) wrong("field", "it says nothing: field, jq, op or action");
+    if (const std::string wrong_path = fault_of_path(term.field); !term.field.empty() && !wrong_path.empty())
+      wrong("field", wrong_path);
     for (const std::string& op : term.op)
       if (!op_from_name(op))
         wrong("op", op + " is no operation: insert, update, delete, truncate, backfill, emit, record");
@@ -66,6 +73,17 @@ bool Condition::Term::holds(const FieldSource& source) const {
   return is_not.empty() || !there || !among(is_not, found.text);
 }
 
+std::optional<bool> Condition::Term::computed(const FieldSource& source, std::string& why) const {
+  if (field.empty() && source.omitted.any())
+    return why = "its jq looks at the whole body, and capture left parts of that out", std::nullopt;
+  const jq::Result made = jq.apply(source.event, field.empty() ? source.body.dump() : source.get(field).json_text());
+  if (made.state == jq::Result::State::failed) return why = made.text, std::nullopt;
+  if (made.text == "true" || made.text == "false") return made.text == "true";
+  const bool nothing = made.state == jq::Result::State::nothing;
+  return why = nothing ? "its jq made nothing, where true or false is due" : "its jq made neither true nor false",
+         std::nullopt;
+}
+
 std::optional<bool> Condition::holds(const FieldSource& source, std::string& why) const {
   for (const Term& term : terms_) {
     if (!term.field.empty() && source.left_out(term.field)) {
@@ -73,6 +91,9 @@ std::optional<bool> Condition::holds(const FieldSource& source, std::string& why
       return std::nullopt;
     }
     if (!term.holds(source)) return false;
+    if (!term.jq.given()) continue;
+    const auto computed = term.computed(source, why);
+    if (!computed || !*computed) return computed;
   }
   return true;
 }

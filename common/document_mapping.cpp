@@ -11,6 +11,9 @@ OptionTable table() {
   static const std::array options{
       Option{"when", OptionType::records, "", "", "Events for which this does not hold are skipped: done, and counted.",
              false, condition_options()},
+      Option{"jq", OptionType::text, "", "",
+             "A jq expression that makes the whole document of the body, instead of `fields`; `$event` holds the "
+             "event's facts. An event of which it makes nothing is skipped."},
       Option{"fields", OptionType::records, "", "",
              "The members of the document, as a field table; a dot in `to` nests. Without it the body is sent as it "
              "came.",
@@ -30,6 +33,11 @@ Mapping::Mapping(const Settings& settings, std::vector<Problem>& problems)
   if (settings.given("fields") && as_it_is_)
     problems.push_back(
         {settings.where("fields"), "fields: the table is empty; leave it out to send the body as it is"});
+  std::string fault;
+  if (settings.given("jq")) jq_ = jq::Expression(settings.text("jq"), fault);
+  if (!fault.empty()) problems.push_back({settings.where("jq"), "jq: " + fault});
+  if (settings.given("jq") && settings.given("fields"))
+    problems.push_back({settings.where("jq"), "jq: it makes the whole document, and fields does too; leave one out"});
   lay_out(settings, problems);
 }
 
@@ -110,12 +118,22 @@ Mapped Mapping::apply(const Event& event, const json::Value& body) const {
   const auto wanted = when_.holds(source, why);
   if (!wanted) return {Mapped::State::failed, "when: " + why};
   if (!*wanted) return {Mapped::State::skipped, "by the endpoint's `when`"};
+  if (jq_.given()) return computed(source);
   if (as_it_is_) return {Mapped::State::document, event.body};
   const auto record = fields_.apply(source, why);
   if (!record) return {Mapped::State::failed, why};
   std::string document;
   if (!write(tree_, *record, document)) document = "{}";
   return {Mapped::State::document, std::move(document)};
+}
+
+Mapped Mapping::computed(const FieldSource& source) const {
+  if (source.omitted.any())
+    return {Mapped::State::failed, "jq makes the document of the whole body, and capture left parts of that out"};
+  jq::Result made = jq_.apply(source.event, source.body.dump());
+  if (made.state == jq::Result::State::nothing) return {Mapped::State::skipped, "its jq makes nothing of it"};
+  if (made.state == jq::Result::State::value) return {Mapped::State::document, std::move(made.text)};
+  return {Mapped::State::failed, "the document cannot be computed: " + made.text};
 }
 
 void check_mapping(const Settings& settings, std::vector<Problem>& problems) { Mapping(settings, problems); }

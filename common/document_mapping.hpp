@@ -3,8 +3,9 @@
 // Used by the endpoint kinds that send documents (file, http, exec …): each takes mapping_options() into its own option
 // table, calls check_mapping() from its validate, makes a Mapping from its settings and asks it for each event.
 //   when:    events for which this does not hold are skipped: done, and counted
+//   jq:      makes the whole document of the body, instead of `fields`; nothing made: skipped
 //   fields:  the field table; a dot in `to` nests: {to: subscription.volume}
-// Without `fields` the document is the body as it came, byte for byte.
+// Without either the document is the body as it came, byte for byte.
 // Thread rule: immutable after loading; apply() is const and reentrant.
 #pragma once
 
@@ -41,7 +42,10 @@ class Mapping {
   };
   static bool write(const Node& node, const MappedRecord& record, std::string& out);
 
+  Mapped computed(const FieldSource& source) const;
+
   Condition when_;
+  jq::Expression jq_;
   FieldTable fields_;
   bool as_it_is_ = true;
   Node tree_;

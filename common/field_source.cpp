@@ -10,22 +10,6 @@ namespace {
 constexpr std::array<std::string_view, 10> event_names{"$routing_key", "$source",      "$object", "$action", "$op",
                                                        "$message_id",  "$captured_at", "$epoch",  "$seq",    "$body"};
 
-std::string iso_utc(int64_t us) {
-  constexpr int64_t second = 1'000'000;
-  auto seconds = static_cast<std::time_t>(us / second);
-  int64_t fraction = us % second;
-  if (fraction < 0) {
-    fraction += second;
-    --seconds;
-  }
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> date{};
-  const size_t length = std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string digits = std::to_string(fraction);
-  return std::string(date.data(), length) + "." + std::string(6 - digits.size(), '0') + digits + "Z";
-}
-
 FieldValue number(int64_t value) {
   FieldValue field = FieldValue::bare(std::to_string(value));
   field.number = true;
@@ -59,6 +43,22 @@ bool overlaps(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::string iso_utc(int64_t us) {
+  constexpr int64_t second = 1'000'000;
+  auto seconds = static_cast<std::time_t>(us / second);
+  int64_t fraction = us % second;
+  if (fraction < 0) {
+    fraction += second;
+    --seconds;
+  }
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> date{};
+  const size_t length = std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string digits = std::to_string(fraction);
+  return std::string(date.data(), length) + "." + std::string(6 - digits.size(), '0') + digits + "Z";
+}
 
 FieldValue FieldValue::bare(std::string text) {
   FieldValue field;

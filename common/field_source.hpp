@@ -14,6 +14,9 @@
 
 namespace muskrat {
 
+// Microseconds since 1970 as 2026-11-23T21:12:14.000042Z.
+std::string iso_utc(int64_t us);
+
 struct FieldValue {
   enum class State { value, null, absent } state = State::absent;
   bool json = false;  // the text is a JSON array or object
@@ -33,6 +36,7 @@ class Omitted {
   explicit Omitted(const std::string& list);
   // Whether the path was left out, or a part of what it names: half an object is as bad as none.
   bool holds(std::string_view path) const;
+  bool any() const { return document_ && document_->root().size() > 0; }
 
  private:
   std::optional<json::Document> document_;

@@ -13,6 +13,9 @@ OptionTable rule_options() {
              "Dotted path into the body (`subscription.volume`, `items.0.id`), or of the event: `$routing_key`, "
              "`$source`, `$object`, `$action`, `$op`, `$message_id`, `$captured_at`, `$epoch`, `$seq`, `$body`; of "
              "several the first that is there and not null counts. Default: the name in `to`."},
+      Option{"jq", OptionType::text, "", "",
+             "A jq expression that computes the field: of the whole body, or with `from` of that value; `$event` holds "
+             "the event's facts. It makes one value, or none (then the field is absent)."},
       Option{"value", OptionType::json, "", "", "A constant, instead of `from`."},
       Option{"as", OptionType::choice, "", as_names,
              "What the value becomes; exact, or the event is a dead letter that names the field."},
@@ -48,6 +51,7 @@ FieldTable::Rule FieldTable::read(const Settings& record, std::vector<Problem>& 
   rule.target = static_cast<size_t>(known - names_.begin());
   if (known == names_.end()) names_.push_back(to);
   rule.from = record.given("from") ? record.texts("from") : std::vector<std::string>{to};
+  if (record.given("jq")) read_jq(record, rule, to, problems);
   if (record.given("value")) rule.constant = FieldValue::from_json_text(record.scalar("value"));
   if (record.given("default")) rule.fallback = FieldValue::from_json_text(record.scalar("default"));
   if (record.has("as")) rule.as = as_from_name(record.text("as"));
@@ -70,6 +74,15 @@ FieldTable::Rule FieldTable::read(const Settings& record, std::vector<Problem>& 
   FieldValue constant = rule.constant.value_or(FieldValue{});
   if (constant.state == FieldValue::State::value && !rule.refine(constant, why)) wrong("value", "the constant " + why);
   return rule;
+}
+
+void FieldTable::read_jq(const Settings& record, Rule& rule, const std::string& name, std::vector<Problem>& problems) {
+  std::string fault;
+  rule.jq = jq::Expression(record.text("jq"), fault);
+  if (!fault.empty()) problems.push_back({record.where("jq"), "field " + name + ": jq: " + fault});
+  if (record.given("value"))
+    problems.push_back({record.where("jq"), "field " + name + ": give either value or jq, not both"});
+  if (!record.given("from")) rule.from = {"$body"};
 }
 
 void FieldTable::read_lookup(const Settings& record, Rule& rule, const std::string& name,
@@ -108,12 +121,20 @@ FieldValue FieldTable::Rule::pick(const FieldSource& source, bool& left_out) con
   FieldValue found;
   for (const std::string& path : from) {
     // Had it been in the event, it might have been the first: then the later ones are no answer.
-    if (source.left_out(path)) return left_out = true, FieldValue{};
+    if (source.left_out(path) || (jq.given() && path == "$body" && source.omitted.any()))
+      return left_out = true, FieldValue{};
     FieldValue field = source.get(path);
     if (field.state == FieldValue::State::value) return field;
     if (field.state == FieldValue::State::null) found = field;
   }
   return found;
+}
+
+bool FieldTable::Rule::compute(const FieldSource& source, FieldValue& field, std::string& why) const {
+  const jq::Result made = jq.apply(source.event, field.json_text());
+  if (made.state == jq::Result::State::failed) return why = "cannot be computed: " + made.text, false;
+  field = made.state == jq::Result::State::value ? FieldValue::from_json_text(made.text) : FieldValue{};
+  return true;
 }
 
 bool FieldTable::Rule::refine(FieldValue& field, std::string& why) const {
@@ -128,8 +149,10 @@ bool FieldTable::Rule::refine(FieldValue& field, std::string& why) const {
 }
 
 std::string FieldTable::Rule::missing_because(const FieldValue& field, bool left_out) const {
-  if (left_out) return "capture left it out of the event";
+  const bool whole = jq.given() && from.front() == "$body";
+  if (left_out) return whole ? "capture left parts of the body out" : "capture left it out of the event";
   if (field.state == FieldValue::State::null) return "it is null";
+  if (whole) return "its jq makes nothing";
   std::string paths;
   for (const std::string& path : from) paths += (paths.empty() ? "" : ", ") + path;
   return "the body has no " + paths;
@@ -138,6 +161,7 @@ std::string FieldTable::Rule::missing_because(const FieldValue& field, bool left
 std::optional<FieldValue> FieldTable::Rule::apply(const FieldSource& source, std::string& why) const {
   bool left_out = false;
   FieldValue field = pick(source, left_out);
+  if (jq.given() && field.state == FieldValue::State::value && !compute(source, field, why)) return std::nullopt;
   if (field.state == FieldValue::State::value && !refine(field, why)) return std::nullopt;
   if (field.state != FieldValue::State::value && !left_out && fallback) field = *fallback;
   if (field.state == FieldValue::State::value || !required) return field;

@@ -7,6 +7,7 @@
 //   - {to: name, from: [company, username]}         the first that is there and not null
 //   - {to: plan, lookup: {p1: basic, p2: pro}}      a value that is not in it is an error, or the default
 //   - {to: origin, value: web, when: {op: insert}}  a constant, under a condition
+//   - {to: tags, jq: '[.tags[] | ascii_downcase]'}  of the whole body; with `from`, of that value (jq.hpp)
 // Several rules may fill one field, each but the last under a condition: the first whose condition holds counts.
 // Thread rule: immutable after loading; apply() is const and reentrant.
 #pragma once
@@ -20,6 +21,7 @@
 #include "common/event.hpp"
 #include "common/field_convert.hpp"
 #include "common/field_source.hpp"
+#include "common/jq.hpp"
 #include "common/json.hpp"
 #include "common/options.hpp"
 
@@ -50,6 +52,7 @@ class FieldTable {
   struct Rule {
     size_t target = 0;  // index in names_
     std::vector<std::string> from;
+    jq::Expression jq;
     std::optional<FieldValue> constant, fallback;
     std::map<std::string, FieldValue, std::less<>> lookup;
     As as = As::as_it_is;
@@ -58,11 +61,13 @@ class FieldTable {
     Where where;
 
     FieldValue pick(const FieldSource& source, bool& left_out) const;
+    bool compute(const FieldSource& source, FieldValue& field, std::string& why) const;
     bool refine(FieldValue& field, std::string& why) const;
     std::optional<FieldValue> apply(const FieldSource& source, std::string& why) const;
     std::string missing_because(const FieldValue& field, bool left_out) const;
   };
   Rule read(const Settings& record, std::vector<Problem>& problems);
+  static void read_jq(const Settings& record, Rule& rule, const std::string& name, std::vector<Problem>& problems);
   static void read_lookup(const Settings& record, Rule& rule, const std::string& name, std::vector<Problem>& problems);
   void check_doubles(std::vector<Problem>& problems) const;
 

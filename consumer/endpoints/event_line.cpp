@@ -1,19 +1,8 @@
 #include "consumer/endpoints/event_line.hpp"
 
-#include <ctime>
-
+#include "common/field_source.hpp"
 namespace muskrat {
 namespace {
-
-std::string iso_utc(int64_t us) {
-  const std::time_t whole = static_cast<std::time_t>(us / 1'000'000);
-  std::tm parts{};
-  gmtime_r(&whole, &parts);
-  char text[48];
-  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string micros = std::to_string(us % 1'000'000);
-  return std::string(text, n) + "." + std::string(6 - micros.size(), '0') + micros + "Z";
-}
 
 void append_member(std::string& line, std::string_view name, std::string_view value) {
   line.append(",\"").append(name).append("\":").append(json::quote(value));

@@ -26,6 +26,7 @@ from harness.processes import clear_leftovers  # noqa: E402
 import capture  # noqa: E402
 import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
+import mapping  # noqa: E402
 import mysql_source  # noqa: E402
 from measure import Bare, say  # noqa: E402
 
@@ -37,6 +38,7 @@ COMPARISONS = [
     (["capture_group_commit_ratio"], capture.group_commit),
     (["capture_update_ratio"], capture.updates),
     (["tables_scaling"], capture.tables),
+    (["mapping_table_rate", "mapping_jq_rate"], mapping.rates),
     (["relay_publish_ratio", "relay_rss_mb"], delivery.publish),
     (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
     (["consume_postgres_ratio", "consume_rss_mb"], delivery.consume),
