@@ -109,17 +109,24 @@ class Generator {
     return "muskrat.ordering_key(" + quote_literal(options_.object) + ", CONCAT('[', " + values + ", ']'))";
   }
 
+  std::string insert(char op, const std::string& row, const std::string& body, const std::string& headers) const {
+    return std::string("INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body, headers) VALUES ('") + op +
+           "', " + quote_literal(options_.object + "." + word(op)) + ", " + key_sql(row) + ", " + body + ", " +
+           headers + ");\n";
+  }
+
+  // Nearly every event is small and has no headers: it is one statement, without variables and stored functions.
   std::string emit(char op, const std::string& row) const {
     const BodySql body = body_sql(table_, members_, key_, row, max_body_bytes);
-    std::string sql = "SET muskrat_body = " + body.whole + ";\nSET muskrat_omitted = NULL;\n";
+    std::string careful = "SET muskrat_body = " + body.whole + ";\nSET muskrat_omitted = NULL;\n";
     if (body.can_omit) {
-      sql += "IF COALESCE(LENGTH(muskrat_body) > " + std::to_string(max_body_bytes) + ", TRUE) THEN\n" +
-             "SET muskrat_omitted = " + body.omitted + ";\nSET muskrat_body = " + body.without + ";\nEND IF;\n";
+      careful += "IF COALESCE(LENGTH(muskrat_body) > " + std::to_string(max_body_bytes) + ", TRUE) THEN\n" +
+                 "SET muskrat_omitted = " + body.omitted + ";\nSET muskrat_body = " + body.without + ";\nEND IF;\n";
     }
-    return sql + "INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body, headers) VALUES ('" + op + "', " +
-           quote_literal(options_.object + "." + word(op)) + ", " + key_sql(row) + ", muskrat_body, " +
-           "IF(muskrat_omitted IS NULL AND @muskrat_traceparent IS NULL, NULL, "
-           "muskrat.headers(muskrat_omitted, @muskrat_traceparent)));\n";
+    careful += insert(op, row, "muskrat_body", "muskrat.headers(muskrat_omitted, @muskrat_traceparent)");
+    return "IF @muskrat_traceparent IS NULL" +
+           (body.can_omit ? " AND " + fits_sql(body_, options_.columns.size(), row) : "") + " THEN\n" +
+           insert(op, row, body.whole, "NULL") + "ELSE\n" + careful + "END IF;\n";
   }
 
   static std::string any_changed(const Columns& columns) {

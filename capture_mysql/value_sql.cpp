@@ -29,6 +29,9 @@ struct Known {
   Family family;
 };
 
+constexpr size_t surely_fits = 1 << 20;
+constexpr size_t grows_to = 6;  // a byte becomes six at most: \u001F
+
 constexpr std::array known{
     Known{"tinyint", Family::number}, Known{"smallint", Family::number},   Known{"mediumint", Family::number},
     Known{"int", Family::number},     Known{"bigint", Family::number},     Known{"decimal", Family::number},
@@ -61,6 +64,12 @@ std::string without_zeros(const std::string& sql) {
 std::string iso(const std::string& moment, int fraction) {
   if (fraction == 0) return "DATE_FORMAT(" + moment + ", '%Y-%m-%dT%H:%i:%s')";
   return without_zeros("DATE_FORMAT(" + moment + ", '%Y-%m-%dT%H:%i:%s.%f')");
+}
+
+// The same of a DATETIME column, whose own text has a blank in the place of the T; DATE_FORMAT takes twice as long.
+std::string iso_of_column(const std::string& ref, int fraction) {
+  const std::string text = "INSERT(" + ref + ", 11, 1, 'T')";
+  return fraction == 0 ? text : without_zeros(text);
 }
 
 // The stored instant, whatever the session's time zone: neither form goes through local time, which has hours twice.
@@ -108,9 +117,9 @@ std::string present_sql(const Column& c, const std::string& ref, bool mariadb) {
     case Family::binary:
       return in_quotes("REPLACE(TO_BASE64(" + ref + "), CHAR(10 USING utf8mb4), '')");
     case Family::date:
-      return in_quotes("DATE_FORMAT(" + ref + ", '%Y-%m-%d')");
+      return in_quotes(ref);
     case Family::datetime:
-      return in_quotes(iso(ref, c.fraction));
+      return in_quotes(iso_of_column(ref, c.fraction));
     case Family::timestamp:
       return "CONCAT('\"', " + iso(utc(ref, c.fraction, mariadb), c.fraction) + ", 'Z\"')";
     case Family::time:
@@ -125,11 +134,16 @@ std::string present_sql(const Column& c, const std::string& ref, bool mariadb) {
   throw Refused(column_problem(c));
 }
 
-// What JSON writes as null. A zero date, 0000-00-00, is no date.
-std::string absent_sql(const Column& c, const std::string& ref) {
+// What JSON writes as null. A zero date, 0000-00-00, is no date; MySQL in strict mode compares none with 0 as it is.
+std::string absent_sql(const Column& c, const std::string& ref, bool mariadb) {
   const Family family = family_of(c);
   const bool may_be_zero = family == Family::date || family == Family::datetime || family == Family::timestamp;
-  return ref + " IS NULL" + (may_be_zero ? " OR " + ref + " + 0 = 0" : "");
+  return ref + " IS NULL" + (may_be_zero ? " OR " + ref + (mariadb ? " = 0" : " + 0 = 0") : "");
+}
+
+size_t bytes_of_small(const Column& c) {
+  if (c.data_type == "tinytext" || c.data_type == "tinyblob") return 255;
+  return c.data_type == "enum" || c.data_type == "set" ? c.column_type.size() : 0;
 }
 
 }  // namespace
@@ -143,7 +157,7 @@ std::string column_problem(const Column& c) {
 
 std::string value_sql(const Column& c, const std::string& row, bool mariadb) {
   const std::string ref = row + "." + quote_identifier(c.name);
-  return "IF(" + absent_sql(c, ref) + ", 'null', " + present_sql(c, ref, mariadb) + ")";
+  return "IF(" + absent_sql(c, ref, mariadb) + ", 'null', " + present_sql(c, ref, mariadb) + ")";
 }
 
 std::string key_value_sql(const Column& c, const std::string& row, bool mariadb) {
@@ -166,6 +180,19 @@ std::string changed_sql(const Column& c) {
 bool may_be_large(const Column& c) {
   constexpr std::array large{"text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "json"};
   return std::find(large.begin(), large.end(), c.data_type) != large.end();
+}
+
+std::string fits_sql(const std::vector<const Column*>& columns, size_t names, const std::string& row) {
+  size_t rest = names * grows_to + 65'535 * 10;  // a BIT's bytes become ten characters each; nothing else grows as much
+  std::string lengths;
+  for (const Column* c : columns) {
+    rest += c->name.size() * 6 + 10 + bytes_of_small(*c) * grows_to;
+    if (may_be_large(*c))
+      lengths +=
+          (lengths.empty() ? "" : " + ") + ("COALESCE(LENGTH(" + row + "." + quote_identifier(c->name)) + "), 0)";
+  }
+  if (rest >= surely_fits) return "FALSE";
+  return lengths.empty() ? "TRUE" : lengths + " <= " + std::to_string((surely_fits - rest) / grows_to);
 }
 
 bool is_number(const Column& c) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "capture_mysql/table.hpp"
 
@@ -21,6 +22,9 @@ std::string changed_sql(const Column& column);
 
 // May be long enough to be left out of a body that is too large.
 bool may_be_large(const Column& column);
+// True only where the texts of these columns, and `names` bytes of names, are below a megabyte for sure: no limit is in
+// the way then. Reads the lengths of the large columns alone.
+std::string fits_sql(const std::vector<const Column*>& columns, size_t names, const std::string& row);
 bool is_number(const Column& column);
 
 }  // namespace muskrat::capture_mysql

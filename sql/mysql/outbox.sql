@@ -11,8 +11,7 @@ CREATE TABLE IF NOT EXISTS muskrat.outbox (
     captured_at  DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
     -- a UUID, version 7: milliseconds, then random bits
     message_id   CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (LOWER(CONCAT(
-                     LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 65536000), 8, '0'), '-',
-                     LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 % 65536), 4, '0'),
+                     INSERT(LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000), 12, '0'), 9, 0, '-'),
                      '-7', INSERT(INSERT(HEX(RANDOM_BYTES(9)), 7, 0, '-'), 4, 0, '-a')))),
     op           CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,     -- i u d t b e, as in PostgreSQL
     routing_key  VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -207,6 +207,25 @@ def test_mysql_large_body_loses_its_largest_columns(shop):
     assert rows[1] == ('{"id":2,"in":{"a":"small"}}', '{"omitted":["in.b","c","q\\""]}')
 
 
+def test_mysql_both_ways_through_the_trigger_write_the_same_body(shop):
+    """Small bodies go in at once; large ones, and those with a trace context, are measured first."""
+    shop.sql("CREATE TABLE v (id int PRIMARY KEY, a longtext, b longblob, d datetime(3), n decimal(8,2)) CHARACTER SET utf8mb4")
+    shop.attach("v")
+    row = "INSERT INTO v VALUES (%s, REPEAT(x'01', {0}), REPEAT('b', {0}), '2026-01-01 10:11:12.500', 1.50)"
+    with shop.server.connect(shop.db) as db, db.cursor() as cursor:
+        for n, length in enumerate([0, 10, 20_000, 200_000]):
+            cursor.execute("SET @muskrat_traceparent = NULL")
+            cursor.execute(row.format(length), (2 * n,))
+            cursor.execute("SET @muskrat_traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'")
+            cursor.execute(row.format(length), (2 * n + 1,))
+        cursor.execute("SELECT body, headers FROM muskrat.outbox ORDER BY id")
+        rows = cursor.fetchall()
+    for n in range(0, len(rows), 2):
+        assert rows[n + 1][0] == rows[n][0].replace(f'"id":{n},', f'"id":{n + 1},')
+        assert rows[n][1] is None and "traceparent" in rows[n + 1][1]
+    assert len(json.loads(rows[6][0])["a"]) == 200_000
+
+
 # ---- which change gives which event ----
 
 def by_key(events):

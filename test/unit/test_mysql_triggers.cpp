@@ -115,6 +115,15 @@ void test_value_sql_reads_no_session_setting(void**) {
   assert_holds(changed_sql(t.columns[1]), "CAST(OLD.`email` AS BINARY) <=> CAST(NEW.`email` AS BINARY)");
 }
 
+void test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_lengths_alone(void**) {
+  const Table t = table();
+  assert_text(fits_sql({&t.columns[0], &t.columns[1]}, 10, "NEW"), "TRUE");
+  assert_holds(fits_sql({&t.columns[0], &t.columns[2]}, 10, "NEW"), "COALESCE(LENGTH(NEW.`a``b`), 0) <= ");
+  assert_text(fits_sql({&t.columns[2]}, 200'000, "NEW"), "FALSE");
+  Column members{"members", "enum", "enum('" + std::string(100'000, 'x') + "')", "utf8mb4", 0, false};
+  assert_text(fits_sql({&t.columns[2], &members}, 10, "NEW"), "FALSE");
+}
+
 void test_condition_qualifies_columns_alone(void**) {
   std::vector<std::string> used;
   assert_text(
@@ -169,6 +178,7 @@ int main() {
       checked(test_plan_of_wrong_options_says_why),
       checked(test_body_members_nest_and_rename_in_order),
       checked(test_value_sql_reads_no_session_setting),
+      checked(test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_lengths_alone),
       checked(test_condition_qualifies_columns_alone),
       checked(test_condition_of_more_than_an_expression_is_refused),
       checked(test_options_survive_being_stored),
