@@ -20,13 +20,6 @@ namespace {
 
 constexpr milliseconds silence = std::chrono::seconds(2);
 
-// What the office and the broker wrote about the death; the rest is the event's own.
-bool is_about_the_death(const std::string& name) {
-  return name == dead::header_reason || name == dead::header_endpoint || name == dead::header_attempts ||
-         name == dead::header_at || name == dead::header_cause || name == dead::header_retries ||
-         name == "x-delivery-count" || name.starts_with("x-first-death-") || name.starts_with("x-last-death-");
-}
-
 class Publisher : public amqp::Handler {
  public:
   Publisher(amqp::Connection connection, std::string queue)
@@ -68,7 +61,7 @@ class Publisher : public amqp::Handler {
     message.correlation_id = letter.correlation_id;
     message.timestamp_s = letter.timestamp_s;
     for (const auto& [name, value] : letter.headers) {
-      if (is_about_the_death(name)) continue;
+      if (dead::is_about_the_death(name)) continue;
       if (const auto* text = std::get_if<std::string>(&value))
         message.headers.push_back({name, std::string_view(*text)});
       if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});

@@ -47,6 +47,12 @@ void add_headers(amqp::Message& message, const amqp::Table& headers) {
 
 }  // namespace
 
+bool dead::is_about_the_death(const std::string& header) {
+  return header == header_reason || header == header_endpoint || header == header_attempts || header == header_at ||
+         header == header_cause || header == header_retries || header == "x-delivery-count" ||
+         header.starts_with("x-first-death-") || header.starts_with("x-last-death-");
+}
+
 DeadLetterOffice::DeadLetterOffice(std::function<amqp::Address()> broker, const Topology& topology,
                                    std::string endpoint, Mailbox& mailbox)
     : broker_(std::move(broker)), topology_(topology), endpoint_(std::move(endpoint)), mailbox_(mailbox) {

@@ -48,6 +48,10 @@ inline constexpr std::string_view header_retries = "x-muskrat-dead-retries";  //
 inline constexpr std::string_view transient = "transient";
 inline constexpr std::string_view permanent = "permanent";
 inline constexpr std::string_view held = "held";
+
+// What the host and the broker wrote about a death: it does not go with the event when that is sent again. The trail
+// does.
+bool is_about_the_death(const std::string& header);
 }  // namespace dead
 
 class DeadLetterOffice : private amqp::Handler {

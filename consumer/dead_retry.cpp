@@ -16,6 +16,7 @@ constexpr milliseconds broker_span{15'000};
 constexpr milliseconds confirm_span{30'000};
 constexpr milliseconds goodbye_span{2'000};
 constexpr milliseconds shortest_look{500}, longest_look{5 * 60'000};
+constexpr milliseconds after_trouble{30'000};
 constexpr uint32_t most_letters = 65'000;  // a prefetch is 16 bits wide
 constexpr size_t most_bytes = size_t{16} << 20;
 // A quorum queue takes 32 acknowledgements of a channel at a time, and loses those behind when it closes.
@@ -48,12 +49,6 @@ class Reading : public amqp::Handler {
   size_t bytes_ = 0;
 };
 
-bool is_about_the_death(const std::string& name) {
-  return name == dead::header_reason || name == dead::header_endpoint || name == dead::header_attempts ||
-         name == dead::header_at || name == dead::header_cause || name == dead::header_retries ||
-         name == "x-delivery-count" || name.starts_with("x-first-death-") || name.starts_with("x-last-death-");
-}
-
 // The message views the letter and `queue`.
 amqp::Message message_of(const amqp::Delivery& letter, const std::string& queue) {
   amqp::Message message;
@@ -66,7 +61,7 @@ amqp::Message message_of(const amqp::Delivery& letter, const std::string& queue)
   message.correlation_id = letter.correlation_id;
   message.timestamp_s = letter.timestamp_s;
   for (const auto& [name, value] : letter.headers) {
-    if (is_about_the_death(name)) continue;
+    if (dead::is_about_the_death(name)) continue;
     if (const auto* text = std::get_if<std::string>(&value)) message.headers.push_back({name, std::string_view(*text)});
     if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});
     if (const auto* truth = std::get_if<bool>(&value)) message.headers.push_back({name, int64_t{*truth}});
@@ -127,9 +122,12 @@ DeadRetrier::~DeadRetrier() {
 
 void DeadRetrier::run() {
   const milliseconds look_every = std::clamp(plan_.every / 4, shortest_look, longest_look);
-  while (!quit_.wait(look_every)) {
+  milliseconds rest = look_every;
+  while (!quit_.wait(rest)) {
+    rest = std::max(look_every, after_trouble);
     try {
       turn();
+      rest = look_every;
     } catch (const amqp::ChannelError& error) {
       log::warning("consumer", "dead letters cannot be sent again",
                    {{"endpoint", endpoint_},

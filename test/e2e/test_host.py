@@ -192,3 +192,31 @@ def test_host_parked_endpoint_stops_at_once(world):
     assert "public.c does not exist" in world.wait_log(world.consumer, '"event":"parked"')
     assert world.consumer.stop(timeout=5) == 0
     assert bench.seq == 0
+
+
+def test_host_stand_by_takes_over_in_order_after_a_stop_and_after_a_kill(world):
+    """What the first had in hand comes to the second before what it had not, on its closed channel as on its death."""
+    route = {"table": "public.seen", "mode": "append", "columns": ["volume"]}
+    world.tsql("CREATE TABLE seen (n bigserial, volume bigint);" + SLOW.replace("INSERT ON c ", "INSERT ON seen "))
+    bench = Bench(world, routes=[route], batch_size=1, prefetch=100)
+    other = world.program.__class__(world.folder, world.program.binary.rsplit("/", 1)[0], "second.yaml")
+    other.config = {**world.program.config, "consumer": {"listen": f"127.0.0.1:{other.consumer_port}"}}
+    other.save()
+    bench.send(*({"id": n % 3, "op": "update"} for n in range(900)))
+
+    def done():
+        return world.tsql("SELECT count(*) FROM seen")[0][0]
+    bench.start()
+    wait_until(lambda: done() > 50, 20, "the first to be at work")
+    second = other.consume(log=f"{world.folder}/second.log")
+    assert world.consumer.stop() == 0
+    stopped = done()
+    wait_until(lambda: done() > stopped + 50, 20, "the second to go on")
+    first = world.program.consume(log=f"{world.folder}/first-again.log")
+    second.kill9()
+    world.wait_target("SELECT count(*) FROM seen", [(900,)], 60)
+    for key in range(3):
+        expected = [(v,) for v in range(1, 901) if (v - 1) % 3 == key]
+        assert world.tsql(f"SELECT volume FROM seen WHERE (volume - 1) % 3 = {key} ORDER BY n") == expected
+    assert first.stop() == 0
+    other.stop()

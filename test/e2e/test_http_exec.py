@@ -139,3 +139,17 @@ def test_exec_endpoint_in_python_as_in_the_example(world):
         with open(f"{world.folder}/greeted", encoding="utf-8") as f:
             return f.read().splitlines()
     wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 20, "both to be greeted")
+
+
+def test_http_endpoint_superseded_event_is_listed_with_what_stands_there(world, server):
+    stand(world, {"hook": hook(server)}, relay=False)
+    for count, seq in enumerate((7, 3), 1):
+        world.broker.publish("Frontend.Customer.Update", '{"id": 1}', message_id=f"m{seq}", content_type="application/json",
+                             headers={"x-muskrat-key": "Frontend.Customer:[1]", "x-muskrat-epoch": 2, "x-muskrat-seq": seq,
+                                      "x-muskrat-source": "frontend", "x-muskrat-op": "update"})
+        wait_until(lambda count=count: world.consumer.metric("muskrat_endpoint_batches_total", endpoint="hook") == count, 10, "it to be taken")
+    (text,) = wait_until(lambda: world.program.ok("superseded", "hook", "--json").splitlines(), 10, "the note")
+    note = json.loads(text)
+    assert (note["message_id"], note["epoch"], note["seq"], note["in_place"]) == ("m3", 2, 3, "2/7")
+    assert len(server.requests()) == 1
+    assert "No event of this key is noted" in world.program.ok("superseded", "hook", "--key", "none")
