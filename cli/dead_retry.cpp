@@ -89,7 +89,7 @@ class DeadRetry : public Command {
 
   int run(const Globals& globals) override {
     const Config config = load(globals);
-    find_component(config.endpoints, endpoint_, "endpoint");
+    holds_ = find_component(config.endpoints, endpoint_, "endpoint").settings.text("on_dead") == "hold";
     filter_.prepare();
     LetterWalk walk(config, endpoint_, "dead retry");
     if (walk.total() > 0) {
@@ -118,6 +118,9 @@ class DeadRetry : public Command {
           std::to_string(walk.total() - sent) + " left.\n");
     if (!foreign_.empty())
       print(counted(foreign_.size(), "letter") + " without a routing key of its own cannot be sent again.\n");
+    if (holds_ && sent > 0)
+      print("With on_dead: hold, events of these keys that come before the letters are in place become letters behind\n"
+            "them: look again in a while, and send those too.\n");
     if (walk.looked_at() < walk.total() && filter_.limit() == 0)
       print("Only the first " + std::to_string(walk.looked_at()) + " were looked at: run it again for the others.\n");
     return sent == 0 && (!foreign_.empty() || !filter_.empty()) ? exit_problems : exit_ok;
@@ -125,6 +128,7 @@ class DeadRetry : public Command {
 
   std::string endpoint_;
   LetterFilter filter_;
+  bool holds_ = false;
   std::set<std::string> foreign_;
 };
 
