@@ -20,7 +20,7 @@ namespace muskrat::cli {
 namespace {
 
 struct Closer {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+  void operator()(std::FILE* file) const { (void)std::fclose(file); }
 };
 using File = std::unique_ptr<std::FILE, Closer>;
 

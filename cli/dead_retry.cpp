@@ -119,8 +119,9 @@ class DeadRetry : public Command {
     if (!foreign_.empty())
       print(counted(foreign_.size(), "letter") + " without a routing key of its own cannot be sent again.\n");
     if (holds_ && sent > 0)
-      print("With on_dead: hold, events of these keys that come before the letters are in place become letters behind\n"
-            "them: look again in a while, and send those too.\n");
+      print(
+          "With on_dead: hold, events of these keys that come before the letters are in place become letters behind\n"
+          "them: look again in a while, and send those too.\n");
     if (walk.looked_at() < walk.total() && filter_.limit() == 0)
       print("Only the first " + std::to_string(walk.looked_at()) + " were looked at: run it again for the others.\n");
     return sent == 0 && (!foreign_.empty() || !filter_.empty()) ? exit_problems : exit_ok;
