@@ -17,12 +17,15 @@
 // What it does not do: recovery. A spoiled connection is thrown away whole.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <map>
+#include <initializer_list>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -51,7 +54,43 @@ struct Address {
 Address parse_url(std::string_view url);
 
 using Value = std::variant<std::string, int64_t, bool>;
-using Table = std::map<std::string, Value>;
+
+// Headers or arguments by name, in the order in which they came. There are a dozen at most, and every event brings
+// them: a list that is searched costs one allocation where a tree costs one for each.
+class Table {
+ public:
+  using Entry = std::pair<std::string, Value>;
+  using const_iterator = std::vector<Entry>::const_iterator;
+  Table() = default;
+  Table(std::initializer_list<Entry> entries) {
+    for (const Entry& entry : entries) (*this)[entry.first] = entry.second;
+  }
+
+  void reserve(size_t count) { entries_.reserve(count); }
+  // Added at the end where there was none of that name.
+  Value& operator[](std::string_view name) {
+    if (const auto found = find(name); found != end())
+      return entries_[static_cast<size_t>(found - entries_.begin())].second;
+    return entries_.emplace_back(std::string(name), Value{}).second;
+  }
+  const_iterator find(std::string_view name) const {
+    return std::find_if(entries_.begin(), entries_.end(), [name](const Entry& entry) { return entry.first == name; });
+  }
+  const Value& at(std::string_view name) const {
+    const auto found = find(name);
+    if (found == end()) throw std::out_of_range("no entry " + std::string(name));
+    return found->second;
+  }
+  bool contains(std::string_view name) const { return find(name) != end(); }
+  size_t count(std::string_view name) const { return contains(name) ? 1 : 0; }
+  size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  const_iterator begin() const { return entries_.begin(); }
+  const_iterator end() const { return entries_.end(); }
+
+ private:
+  std::vector<Entry> entries_;
+};
 
 struct Message {
   std::string_view exchange, routing_key;

@@ -51,9 +51,10 @@ void read_properties(const amqp_basic_properties_t& p, Delivery& delivery) {
   delivery.correlation_id = optional_text(p, AMQP_BASIC_CORRELATION_ID_FLAG, p.correlation_id);
   if ((p._flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0) delivery.timestamp_s = p.timestamp;
   if ((p._flags & AMQP_BASIC_HEADERS_FLAG) == 0) return;
+  delivery.headers.reserve(static_cast<size_t>(p.headers.num_entries));
   for (int i = 0; i < p.headers.num_entries; ++i) {
     const auto& entry = p.headers.entries[i];
-    if (auto value = value_of(entry.value)) delivery.headers[text_of(entry.key)] = std::move(*value);
+    if (auto value = value_of(entry.value)) delivery.headers[view_of(entry.key)] = std::move(*value);
   }
 }
 

@@ -136,6 +136,7 @@ struct Client::Impl {
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   std::array<char, CURL_ERROR_SIZE> error{};
+  std::string shape;  // method and whether there is a body: what `easy` is set up for
 
   Impl(Options o, const Stop* s) : options(std::move(o)), stop(s) {
     start_curl();
@@ -154,18 +155,31 @@ struct Client::Impl {
       throw Failure(Remedy::stop, std::string("libcurl refuses an option: ") + curl_easy_strerror(code));
   }
 
+  // What every request of one shape has in common is told to libcurl once, not with each.
   void prepare(const Request& request, const curl_slist* headers, Exchange& exchange, Deadline deadline) {
-    curl_easy_reset(easy);
+    const bool with_body = !request.body.empty() || request.method == "POST";
+    const std::string wanted = (with_body ? "+" : "-") + request.method;
+    if (shape != wanted) begin_shape(request);
+    shape = wanted;
     set(CURLOPT_URL, request.url.c_str());
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
-    set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
-    if (request.method == "HEAD") set(CURLOPT_NOBODY, 1L);
-    if (!request.body.empty() || request.method == "POST") {
+    if (with_body) {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
       set(CURLOPT_POSTFIELDS, request.body.c_str());
     }
     set(CURLOPT_HTTPHEADER, headers);
+    const int left = std::max(1, deadline.poll_timeout());
+    set(CURLOPT_TIMEOUT_MS, long{left});
+    set(CURLOPT_CONNECTTIMEOUT_MS, std::min(long{left}, static_cast<long>(options.connect_timeout.count())));
+    watch(exchange);
+  }
+
+  void begin_shape(const Request& request) {
+    shape.clear();
+    curl_easy_reset(easy);
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+    set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    if (request.method == "HEAD") set(CURLOPT_NOBODY, 1L);
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_ACCEPT_ENCODING, "");
@@ -174,24 +188,19 @@ struct Client::Impl {
     set(CURLOPT_SSL_VERIFYHOST, 2L);
     if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
     if (!options.proxy_from_environment) set(CURLOPT_PROXY, "");
-    const int left = std::max(1, deadline.poll_timeout());
-    set(CURLOPT_TIMEOUT_MS, long{left});
-    set(CURLOPT_CONNECTTIMEOUT_MS, std::min(long{left}, static_cast<long>(options.connect_timeout.count())));
     set(CURLOPT_TCP_KEEPALIVE, 1L);
-    watch(exchange);
+    set(CURLOPT_WRITEFUNCTION, on_body);
+    set(CURLOPT_HEADERFUNCTION, on_header);
+    set(CURLOPT_ERRORBUFFER, error.data());
+    if (options.refuse_private) set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   }
 
   void watch(Exchange& exchange) {
     exchange.most = options.response_bytes;
-    set(CURLOPT_WRITEFUNCTION, on_body);
-    set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
-    set(CURLOPT_HEADERFUNCTION, on_header);
-    set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
-    set(CURLOPT_ERRORBUFFER, error.data());
     error[0] = '\0';
-    if (!options.refuse_private) return;
-    set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&exchange));
+    set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
+    set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
+    if (options.refuse_private) set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&exchange));
   }
 
   // nullopt: stop was requested.
@@ -239,12 +248,12 @@ Response Client::send(const Request& request, Deadline deadline) {
   curl_multi_add_handle(impl_->multi, impl_->easy);
   const auto code = impl_->perform(deadline);
   curl_multi_remove_handle(impl_->multi, impl_->easy);
-  const std::string place = place_of(request.url);
-  if (!code) throw Failure(Remedy::reconnect, place + ": stopped while waiting for the answer");
+  if (!code || *code != CURLE_OK) impl_->shape.clear();  // after a failure it is all told anew
+  if (!code) throw Failure(Remedy::reconnect, place_of(request.url) + ": stopped while waiting for the answer");
   long status = 0;
   curl_easy_getinfo(impl_->easy, CURLINFO_RESPONSE_CODE, &status);
   const bool half = *code == CURLE_PARTIAL_FILE || exchange.too_long;
-  if (*code != CURLE_OK && !(half && status >= 200)) impl_->fail(*code, exchange, place);
+  if (*code != CURLE_OK && !(half && status >= 200)) impl_->fail(*code, exchange, place_of(request.url));
   exchange.response.status = static_cast<int>(status);
   exchange.response.cut = half;
   return std::move(exchange.response);

@@ -165,4 +165,14 @@ Transaction::~Transaction() {
   }
 }
 
+// ---- Reading ----
+
+Reading::~Reading() {
+  try {
+    database_.exec("ROLLBACK");
+  } catch (const Failure&) {
+    // nothing was written: there is nothing that could be lost
+  }
+}
+
 }  // namespace muskrat::sqlite

@@ -79,4 +79,16 @@ class Transaction {
   bool open_ = true;
 };
 
+// Reads from one snapshot: the file's lock is taken once and not for each statement.
+class Reading {
+ public:
+  explicit Reading(Database& database) : database_(database) { database_.exec("BEGIN"); }
+  ~Reading();
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  Database& database_;
+};
+
 }  // namespace muskrat::sqlite

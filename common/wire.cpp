@@ -11,14 +11,14 @@ void add_text(amqp::Message& message, std::string_view name, std::string_view va
 }
 
 std::string text_header(const amqp::Table& headers, std::string_view name) {
-  auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   if (found == headers.end()) return "";
   auto* text = std::get_if<std::string>(&found->second);
   return text == nullptr ? "" : *text;
 }
 
 int64_t integer_header(const amqp::Table& headers, std::string_view name) {
-  auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   if (found == headers.end()) return 0;
   auto* number = std::get_if<int64_t>(&found->second);
   return number == nullptr ? 0 : *number;

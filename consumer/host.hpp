@@ -81,7 +81,7 @@ class Host {
 
   // host_events.cpp: the fate of events
   void take_in(std::vector<amqp::Delivery> deliveries);
-  std::unique_ptr<Item> item_of(amqp::Delivery delivery);
+  std::unique_ptr<Item> item_of(amqp::Delivery& delivery);
   void hand_out(bool ending);
   std::vector<Item*> next_batch(unsigned lane, SteadyTime now, bool eager);
   void deliver(LaneSlot& slot, std::vector<Item*> batch);

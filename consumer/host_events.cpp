@@ -28,13 +28,14 @@ std::string earlier_trail(const amqp::Delivery& delivery) {
 
 void Host::take_in(std::vector<amqp::Delivery> deliveries) {
   for (amqp::Delivery& delivery : deliveries) {
-    auto item = item_of(std::move(delivery));
+    auto item = item_of(delivery);
     const bool barrier = item->doom.empty() && item->event.op == Op::truncate;
     schedule_.add(std::move(item), barrier);
   }
 }
 
-std::unique_ptr<Item> Host::item_of(amqp::Delivery delivery) {
+// Takes the delivery's parts.
+std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
   auto item = std::make_unique<Item>();
   item->tag = delivery.tag;
   item->taken_at = steady_clock::now();

@@ -33,8 +33,7 @@ void Schedule::add(std::unique_ptr<Item> item, bool barrier) {
 }
 
 void Schedule::place(std::unique_ptr<Item> item) {
-  const std::string name = barrier_placed_ ? barrier_name : name_of(*item);
-  const auto [found, is_new] = keys_.try_emplace(name);
+  const auto [found, is_new] = keys_.try_emplace(barrier_placed_ ? barrier_name : name_of(*item));
   ScheduledKey& key = found->second;
   item->scheduled = &key;
   const bool late = item->not_before > item->taken_at;
@@ -44,18 +43,18 @@ void Schedule::place(std::unique_ptr<Item> item) {
     return;
   }
   key.name = &found->first;
-  key.lane = static_cast<unsigned>(std::hash<std::string>{}(name) % lanes_.size());
+  key.lane = static_cast<unsigned>(std::hash<std::string>{}(found->first) % lanes_.size());
   if (!late) return make_ready(key);
   ++under_way_;
-  wait_until(*key.items.front(), key.items.front()->not_before);
+  wait_until(key.items.front(), key.items.front().not_before);
 }
 
 void Schedule::make_ready(ScheduledKey& key) {
   Lane& lane = lanes_[key.lane];
   key.state = ScheduledKey::State::ready;
-  if (key.items.front()->tag > last_) return;
+  if (key.items.front().tag > last_) return;
   lane.ready.push_back(&key);
-  lane.oldest_ready = std::min(lane.oldest_ready, key.items.front()->taken_at);
+  lane.oldest_ready = std::min(lane.oldest_ready, key.items.front().taken_at);
 }
 
 // The barrier goes when nothing is in hand but itself and what stands behind it.
@@ -94,10 +93,10 @@ std::vector<Item*> Schedule::cut_batch(Lane& lane) {
     ScheduledKey& key = *lane.ready.front();
     lane.ready.pop_front();
     key.state = ScheduledKey::State::under_way;
-    batch.push_back(key.items.front().get());
+    batch.push_back(&key.items.front());
   }
   under_way_ += size;
-  lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : lane.ready.front()->items.front()->taken_at;
+  lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : lane.ready.front()->items.front().taken_at;
   return batch;
 }
 
@@ -111,7 +110,7 @@ void Schedule::settle_head(ScheduledKey& key) {
   if (key.state == ScheduledKey::State::under_way) --under_way_;
   if (key.state == ScheduledKey::State::waiting) stop_waiting(key);
   --in_hand_;
-  bytes_ -= key.items.front()->bytes;
+  bytes_ -= key.items.front().bytes;
   key.items.pop_front();
 }
 
@@ -144,7 +143,7 @@ void Schedule::wait_until(Item& item, SteadyTime until) {
 void Schedule::stop_after(uint64_t last) {
   last_ = last;
   for (Lane& lane : lanes_)
-    std::erase_if(lane.ready, [&](const ScheduledKey* key) { return key->items.front()->tag > last; });
+    std::erase_if(lane.ready, [&](const ScheduledKey* key) { return key->items.front().tag > last; });
 }
 
 size_t Schedule::ready() const {

@@ -35,6 +35,37 @@ struct Item {
   SteadyTime taken_at{};
   SteadyTime not_before{};  // an earlier life's retry is not due before this
   ScheduledKey* scheduled = nullptr;
+  std::unique_ptr<Item> behind;  // the next of its key
+};
+
+// The events of one key, oldest first: linked through the items themselves, for most keys have one event in hand.
+class ItemQueue {
+ public:
+  ItemQueue() = default;
+  ~ItemQueue() {
+    while (!empty()) pop_front();  // one by one: a long chain would destroy itself in depth
+  }
+  ItemQueue(const ItemQueue&) = delete;
+  ItemQueue& operator=(const ItemQueue&) = delete;
+
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  Item& front() const { return *first_; }
+  void push_back(std::unique_ptr<Item> item) {
+    Item* const added = item.get();
+    (last_ == nullptr ? first_ : last_->behind) = std::move(item);
+    last_ = added;
+    ++size_;
+  }
+  void pop_front() {
+    first_ = std::move(first_->behind);
+    if (--size_ == 0) last_ = nullptr;
+  }
+
+ private:
+  std::unique_ptr<Item> first_;
+  Item* last_ = nullptr;
+  size_t size_ = 0;
 };
 
 // One ordering key that has events in hand: the schedule's own bookkeeping.
@@ -43,7 +74,7 @@ struct ScheduledKey {
   const std::string* name = nullptr;
   unsigned lane = 0;
   State state = State::ready;
-  std::deque<std::unique_ptr<Item>> items;
+  ItemQueue items;
   std::multimap<SteadyTime, ScheduledKey*>::iterator timer{};
   bool timed = false;
 };

@@ -42,10 +42,15 @@ class SqliteStore : public Store {
 
   std::vector<Answer> ask(const std::string& endpoint, std::span<const Question> questions, Deadline) override {
     std::vector<Answer> answers(questions.size());
+    std::map<Scope, std::optional<Standing>> standings;
+    const sqlite::Reading snapshot(db_);
     for (size_t i = 0; i < questions.size(); ++i) {
       const Question& question = questions[i];
       if (!question.message_id.empty()) answers[i].seen = knows(endpoint, question.message_id);
-      if (!question.row_key.empty()) answers[i].newest = newest(endpoint, question.scope, question.row_key);
+      if (question.row_key.empty()) continue;
+      const auto [found, is_new] = standings.try_emplace(question.scope);
+      if (is_new) found->second = standing(endpoint, question.scope);
+      if (found->second) answers[i].newest = newest(*found->second, question.row_key);
     }
     return answers;
   }
@@ -137,6 +142,11 @@ class SqliteStore : public Store {
   std::string place() const override { return "SQLite file " + db_.path(); }
 
  private:
+  struct Standing {
+    int64_t scope;
+    std::optional<Version> truncated;
+  };
+
   static sqlite::Database prepared(const std::string& path) {
     std::lock_guard turn(writers_turn());
     sqlite::Database db = sqlite::Database::open(path, patience);
@@ -160,11 +170,21 @@ class SqliteStore : public Store {
     return found;
   }
 
-  std::optional<Version> newest(const std::string& endpoint, const Scope& scope, const std::string& row_key) {
-    std::optional<Version> version;
-    get_newest_.bind(1, endpoint).bind(2, scope.source).bind(3, scope.object).bind(4, scope.target).bind(5, row_key);
-    while (get_newest_.step())
-      version = std::max(version.value_or(Version{}), {get_newest_.integer(0), get_newest_.integer(1)});
+  // A scope as the database has it; nullopt: nothing of it was ever recorded.
+  std::optional<Standing> standing(const std::string& endpoint, const Scope& scope) {
+    get_scope_.bind(1, endpoint).bind(2, scope.source).bind(3, scope.object).bind(4, scope.target);
+    if (!get_scope_.step()) return std::nullopt;
+    Standing standing{get_scope_.integer(0), std::nullopt};
+    if (get_scope_.integer(1) != 0) standing.truncated = Version{get_scope_.integer(2), get_scope_.integer(3)};
+    get_scope_.reset();
+    return standing;
+  }
+
+  std::optional<Version> newest(const Standing& standing, const std::string& row_key) {
+    std::optional<Version> version = standing.truncated;
+    if (!get_mark_.bind(1, standing.scope).bind(2, row_key).step()) return version;
+    version = std::max(version.value_or(Version{}), {get_mark_.integer(0), get_mark_.integer(1)});
+    get_mark_.reset();
     return version;
   }
 
@@ -188,12 +208,10 @@ class SqliteStore : public Store {
       "ORDER BY forget_at LIMIT ?)");
   sqlite::Statement make_scope_ =
       db_.prepare("INSERT INTO scope (endpoint, source, object, target) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING");
-  sqlite::Statement get_scope_ =
-      db_.prepare("SELECT id FROM scope WHERE endpoint = ? AND source = ? AND object = ? AND target = ?");
-  sqlite::Statement get_newest_ = db_.prepare(
-      "WITH s AS (SELECT * FROM scope WHERE endpoint = ?1 AND source = ?2 AND object = ?3 AND target = ?4) "
-      "SELECT g.epoch, g.seq FROM s JOIN guard g ON g.scope = s.id AND g.row_key = ?5 "
-      "UNION ALL SELECT truncated_epoch, truncated_seq FROM s WHERE truncated_epoch IS NOT NULL");
+  sqlite::Statement get_scope_ = db_.prepare(
+      "SELECT id, truncated_epoch IS NOT NULL, truncated_epoch, truncated_seq FROM scope "
+      "WHERE endpoint = ? AND source = ? AND object = ? AND target = ?");
+  sqlite::Statement get_mark_ = db_.prepare("SELECT epoch, seq FROM guard WHERE scope = ? AND row_key = ?");
   sqlite::Statement set_mark_ = db_.prepare(
       "INSERT INTO guard VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, "
       "deleted = excluded.deleted WHERE (guard.epoch, guard.seq) < (excluded.epoch, excluded.seq)");

@@ -1,4 +1,4 @@
-/* A client that only posts: what consume_http_ratio is measured against. One connection, kept alive, one request at a time.
+/* A client that only posts what the host posts: what consume_http_ratio is measured against. One connection, kept alive, one request at a time.
  *   bare_http <url> <file with the body> <requests>
  * Prints the seconds from the first request to the last answer. */
 #include <curl/curl.h>
@@ -25,9 +25,18 @@ int main(int argc, char **argv) {
   size_t size = fread(body, 1, sizeof body, file);
   fclose(file);
   CURL *curl = curl_easy_init();
-  struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-  headers = curl_slist_append(headers, "Idempotency-Key: 00000000-0000-7000-8000-000000000000");
-  headers = curl_slist_append(headers, "Expect:");
+  /* the headers of the host's requests */
+  static const char *const lines[] = {"Expect:",
+                                      "Content-Type: application/json",
+                                      "User-Agent: muskrat/0.1.0",
+                                      "Accept-Encoding: deflate, gzip, br, zstd",
+                                      "Idempotency-Key: 00000000-0000-7000-8000-000000000000",
+                                      "X-Muskrat-Routing-Key: Frontend.Customer.insert",
+                                      "X-Muskrat-Op: insert",
+                                      "X-Muskrat-Epoch: 1764082800",
+                                      "X-Muskrat-Seq: 12345"};
+  struct curl_slist *headers = NULL;
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) headers = curl_slist_append(headers, lines[i]);
   curl_easy_setopt(curl, CURLOPT_URL, argv[1]);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);

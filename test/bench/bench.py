@@ -41,7 +41,7 @@ COMPARISONS = [
     (["mapping_table_rate", "mapping_jq_rate"], mapping.rates),
     (["relay_publish_ratio", "relay_rss_mb"], delivery.publish),
     (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
-    (["consume_postgres_ratio", "consume_rss_mb"], delivery.consume),
+    (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
     (["consume_http_ratio"], delivery.consume_http),
     (["latency_p50_ms", "latency_p99_ms"], delivery.latency),
     (["latency_idle_p50_ms"], delivery.latency_idle),

@@ -18,6 +18,7 @@ from pgbench import command
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "track_commit_timestamp": "on"}
 WINDOW = 1000
 BODY_BYTES = 315
+UPSERT_LIBRARIES = ("-I/usr/include/postgresql", "-lrabbitmq", "-lpq", "-ljansson")
 TARGET = """
 CREATE TABLE customers (id bigint PRIMARY KEY, email text, phone text, subdomain text, company text, username text, volume int,
                         retention int, rate numeric(12,2), updated_at timestamptz,
@@ -173,33 +174,44 @@ def consume(bench):
             wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
             took = time.monotonic() - began
             peaks.append(consumer.rss_kib("VmHWM") / 1024)
-            arrived = value(world.target, "SELECT count(*) FROM customers")
-            if arrived != events:
-                raise RuntimeError(f"{arrived} rows arrived, not {events}")
+            checked(world)
             return (events - already) / took
         finally:
             consumer.stop()
 
+    def checked(world):
+        arrived = value(world.target, "SELECT count(*) FROM customers")
+        if arrived != events:
+            raise RuntimeError(f"{arrived} rows arrived, not {events}")
+
     def bare(world):
         return events / bench.bare.run("bare_consume", stage.rabbitmq.port, world.vhost, "bare", events, 4000, 100)
+
+    def upsert(world):
+        seconds = bench.bare.run("bare_upsert", stage.rabbitmq.port, world.vhost, "bare", events, 4000, 1000, 4, world.target,
+                                 "public.customers", "id," + customers.COLUMNS.replace(" ", ""), libraries=UPSERT_LIBRARIES)
+        checked(world)
+        return events / seconds
 
     def one(which):
         world = stage.world()
         try:
-            if which == "bare":
+            if which is not host:
                 world.broker.queue("bare", patterns=["Frontend.#"])
                 world.broker.delete_queue("muskrat.analytics")
             world.write(events)
             world.drain()
-            return bare(world) if which == "bare" else host(world)
+            return which(world)
         finally:
             world.close()
 
-    results = in_turn({"bare": lambda: one("bare"), "host": lambda: one("host")}, 5, "events/s")
+    results = in_turn({"bare": lambda: one(bare), "upsert": lambda: one(upsert), "host": lambda: one(host)}, 5, "events/s")
     middle = {v: statistics.median(r) for v, r in results.items()}
     yield ratio_figure("consume_postgres_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare consumer that acks",
                        note=f"{events} events into one table, every one a new row; host {middle['host']:.0f}/s, "
                             f"bare {middle['bare']:.0f}/s")
+    yield ratio_figure("consume_postgres_upsert_ratio", results, "host", "upsert", against="a bare program with the same upserts",
+                       note=f"four connections, batches of 1,000, no guard; bare {middle['upsert']:.0f}/s")
     yield Figure("consume_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak with {events} events waiting")
 
 

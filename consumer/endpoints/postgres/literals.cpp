@@ -5,11 +5,13 @@ namespace {
 
 void append_quoted(std::string& text, std::string_view element) {
   text.push_back('"');
-  for (const char c : element) {
-    if (c == '"' || c == '\\') text.push_back('\\');
-    text.push_back(c);
+  size_t start = 0;
+  for (size_t i = 0; i < element.size(); ++i) {
+    if (element[i] != '"' && element[i] != '\\') continue;
+    text.append(element.substr(start, i - start)).push_back('\\');
+    start = i;
   }
-  text.push_back('"');
+  text.append(element.substr(start)).push_back('"');
 }
 
 bool append_element(std::string& text, const json::Value& value, const ToText& element) {

@@ -1,7 +1,7 @@
 #include "consumer/endpoints/sql/rows.hpp"
 
 #include <algorithm>
-#include <map>
+#include <string_view>
 #include <tuple>
 #include <unordered_map>
 
@@ -14,6 +14,8 @@ Effect effect_of(const Event& event, const Route& route) {
 }
 
 bool take_values(const MappedRecord& record, const TextOf& text_of, const Route& route, Row& row, std::string& why) {
+  row.present.reserve(record.fields.size());
+  row.values.reserve(record.fields.size());
   for (size_t i = 0; i < record.fields.size(); ++i) {
     const FieldValue& field = record.fields[i];
     row.present.push_back(field.state != FieldValue::State::absent);
@@ -77,48 +79,76 @@ EventRows rows_of(const Event& event, const std::vector<Route>& routes, const Te
   if (!body) return {{}, Outcome::dead("the body is not JSON: " + why)};
   const FieldSource source(event, body->root());
   EventRows found;
-  found.outcome = Outcome::dead("no route of endpoint " + endpoint + " takes " + event.routing_key);
+  found.rows.reserve(routes.size());
+  bool passed_by = false;
   for (size_t r = 0; r < routes.size(); ++r) {
     if (!routes[r].takes(event)) continue;
     const auto wanted = routes[r].when.holds(source, why);
     if (!wanted) return {{}, Outcome::dead("the `when` of the route to " + routes[r].table + ": " + why)};
     if (!*wanted) {
       found.outcome = Outcome::skipped("by the `when` of the route to " + routes[r].table);
+      passed_by = true;
       continue;
     }
     auto row = row_of(source, routes[r], r, text_of, why);
     if (!row) return {{}, Outcome::dead(why)};
     found.rows.push_back(std::move(*row));
   }
-  if (!found.rows.empty()) found.outcome = Outcome::done();
+  if (!found.rows.empty())
+    found.outcome = Outcome::done();
+  else if (!passed_by)
+    found.outcome = Outcome::dead("no route of endpoint " + endpoint + " takes " + event.routing_key);
   return found;
 }
 
+namespace {
+
+// What rows of one statement have in common. A delete sends its key alone: which other columns the event has makes no
+// difference.
+bool one_statement(const Row& a, const Row& b) {
+  return a.route == b.route && a.effect == b.effect && a.guarded == b.guarded &&
+         (a.effect == Effect::remove || a.present == b.present);
+}
+
+// How many rows of the same target row came before each.
+std::vector<size_t> rounds_of(const std::vector<const Row*>& rows, const std::vector<std::string>& tables) {
+  // rows without an identity stand for themselves; an append's identity counts within its route
+  const auto place_of = [&](const Row& row) {
+    const auto same = std::find(tables.begin(), tables.end(), tables[row.route]) - tables.begin();
+    return row.effect == Effect::append ? tables.size() + row.route : static_cast<size_t>(same);
+  };
+  std::vector<std::unordered_map<std::string_view, size_t>> met(tables.size() * 2);
+  std::vector<size_t> rounds;
+  rounds.reserve(rows.size());
+  for (const Row* row : rows) rounds.push_back(row->identity.empty() ? 0 : met[place_of(*row)][row->identity]++);
+  return rounds;
+}
+
+}  // namespace
+
 std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables) {
-  using Kind = std::tuple<size_t, size_t, Effect, bool, std::vector<bool>>;  // round, route, …
-  std::map<Kind, Group> groups;
-  std::unordered_map<std::string, size_t> rounds;
-  for (const Row* row : rows) {
-    size_t round = 0;
-    if (!row->identity.empty()) {
-      const std::string place = row->effect == Effect::append ? std::to_string(row->route) : tables[row->route];
-      round = rounds[place + '\n' + row->identity]++;
+  const std::vector<size_t> rounds = rounds_of(rows, tables);
+  std::vector<Group> groups;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto mine = [&](const Group& group) {
+      return group.round == rounds[i] && one_statement(*group.first, *rows[i]);
+    };
+    // nearly always the last one
+    auto group = std::find_if(groups.rbegin(), groups.rend(), mine);
+    if (group == groups.rend()) {
+      groups.push_back({rows[i], rounds[i], {}});
+      group = groups.rbegin();
     }
-    // A delete sends its key alone: which other columns the event has makes no difference.
-    const bool key_only = row->effect == Effect::remove;
-    Group& group =
-        groups[{round, row->route, row->effect, row->guarded, key_only ? std::vector<bool>() : row->present}];
-    if (!group.first) group.first = row;
-    group.round = round;
-    group.rows.push_back(row);
+    group->rows.push_back(rows[i]);
   }
-  std::vector<Group> ordered;
-  for (auto& [kind, group] : groups) {
+  // lanes take tables in one order too
+  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+    return std::tuple(a.round, a.first->route, a.first->effect) < std::tuple(b.round, b.first->route, b.first->effect);
+  });
+  for (Group& group : groups)
     std::sort(group.rows.begin(), group.rows.end(),
               [](const Row* a, const Row* b) { return a->identity < b->identity; });
-    ordered.push_back(std::move(group));
-  }
-  return ordered;
+  return groups;
 }
 
 }  // namespace muskrat::sql

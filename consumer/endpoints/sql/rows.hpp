@@ -48,7 +48,7 @@ using TextOf =
 EventRows rows_of(const Event& event, const std::vector<Route>& routes, const TextOf& text_of,
                   const std::string& endpoint);
 
-// By round, then as first met. `tables` names each route's table. The rows outlive the groups.
+// By round, route and effect, then as first met. `tables` names each route's table. The rows outlive the groups.
 std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables);
 
 }  // namespace muskrat::sql
