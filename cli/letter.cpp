@@ -42,13 +42,13 @@ json::Object headers_object(const amqp::Table& headers) {
 }  // namespace
 
 std::string header_text(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   const auto* text = found == headers.end() ? nullptr : std::get_if<std::string>(&found->second);
   return text ? *text : "";
 }
 
 int64_t header_number(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   const auto* number = found == headers.end() ? nullptr : std::get_if<int64_t>(&found->second);
   return number ? *number : 0;
 }

@@ -19,7 +19,7 @@ HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event
 
 // Of an event that was a dead letter and was sent again.
 std::string earlier_trail(const amqp::Delivery& delivery) {
-  const auto found = delivery.headers.find(std::string(dead::header_trail));
+  const auto found = delivery.headers.find(dead::header_trail);
   const auto* text = found == delivery.headers.end() ? nullptr : std::get_if<std::string>(&found->second);
   return text ? *text : std::string();
 }
