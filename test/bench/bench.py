@@ -49,7 +49,6 @@ COMPARISONS = [
     (["backlog_scaling"], delivery.backlog),
     (["held_xmin_ratio"], delivery.held_xmin),
 ]
-NOT_MEASURED = {"relay_read_rate": "there is no relay with the broker stubbed out yet"}
 
 
 class Bench:
@@ -150,9 +149,6 @@ def main():
     finally:
         bench.close()
     print(table(figures))
-    if not args.only:
-        for name, why in NOT_MEASURED.items():
-            print(f"{name}: not measured: {why}")
     path = os.path.join(bench.build, "bench.json")
     save(path, bench, figures, about)
     print(f"\n{path}, {len(figures)} figures")

@@ -18,7 +18,14 @@ void improve(std::optional<Outcome::Fate>& fate, Outcome::Fate other) {
   if (!fate || weight(other) > weight(*fate)) fate = other;
 }
 
-std::string source_object(const Event& event) { return event.routing_key.substr(0, event.routing_key.rfind('.')); }
+std::string_view source_object(const Event& event) {
+  return std::string_view(event.routing_key).substr(0, event.routing_key.rfind('.'));
+}
+
+// Rows of one group that come from the same table of the same source share their scopes.
+bool same_origin(const Event& a, const Event& b) {
+  return a.source == b.source && source_object(a) == source_object(b);
+}
 
 }  // namespace
 
@@ -36,10 +43,10 @@ std::vector<int> Applier::scopes_of(const Event& event, const Row& row, Deadline
     return state_.scope(connection_, targets_[route].identity, source, object, routes_[route].name, deadline);
   };
   if (row.effect == Effect::append) return {scope(row.route, "", "")};
-  if (row.effect == Effect::upsert) return {scope(row.route, event.source, source_object(event))};
+  if (row.effect == Effect::upsert) return {scope(row.route, event.source, std::string(source_object(event)))};
   std::vector<int> scopes;
   for (const size_t sibling : siblings_of(row.route))
-    scopes.push_back(scope(sibling, event.source, source_object(event)));
+    scopes.push_back(scope(sibling, event.source, std::string(source_object(event))));
   return scopes;
 }
 
@@ -49,12 +56,13 @@ Applier::Request Applier::request_of(std::span<const Event* const> batch, const 
   const std::vector<size_t> columns = columns_of(group, routes_[route]);
   ArrayLiteral n, scope, identity, epoch, seq;
   std::vector<ArrayLiteral> values(columns.size());
-  size_t scopes_a_row = 1;
+  std::vector<int> scopes{0};
+  const Event* before = nullptr;
   for (size_t i = 0; i < group.rows.size(); ++i) {
     const Row& row = *group.rows[i];
     const Event& event = *batch[row.event];
-    const std::vector<int> scopes = guarded ? scopes_of(event, row, deadline) : std::vector<int>{0};
-    scopes_a_row = scopes.size();
+    if (guarded && (before == nullptr || !same_origin(*before, event))) scopes = scopes_of(event, row, deadline);
+    before = &event;
     for (const int id : scopes) {
       n.add_number(static_cast<int64_t>(i));
       scope.add_number(id);
@@ -65,7 +73,7 @@ Applier::Request Applier::request_of(std::span<const Event* const> batch, const 
     }
   }
   Request request;
-  request.statement.sql = statement_of(group, routes_[route], targets_[route], state_, scopes_a_row);
+  request.statement.sql = statement_of(group, routes_[route], targets_[route], state_, scopes.size());
   request.arrays.push_back(n.finish());
   if (guarded) request.arrays.push_back(scope.finish()), request.arrays.push_back(identity.finish());
   if (marked) request.arrays.push_back(epoch.finish()), request.arrays.push_back(seq.finish());
@@ -118,8 +126,8 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
   for (size_t i = 0; i < routes_.size(); ++i)
     if (routes_[i].mode == Route::Mode::upsert && routes_[i].takes(event))
       for (const size_t sibling : siblings_of(i))
-        scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source, source_object(event),
-                                       routes_[sibling].name, deadline);
+        scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source,
+                                       std::string(source_object(event)), routes_[sibling].name, deadline);
   Outcome outcome{Outcome::Fate::repeated, "", milliseconds(0)};
   connection_.exec("BEGIN", deadline);
   try {
