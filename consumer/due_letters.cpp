@@ -14,7 +14,7 @@ constexpr size_t most_at_once = 10'000;
 
 template <typename T>
 T header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   const auto* value = found == headers.end() ? nullptr : std::get_if<T>(&found->second);
   return value ? *value : T{};
 }

@@ -13,7 +13,7 @@ constexpr uint32_t most_letters = 65'000;  // a prefetch is 16 bits wide, and un
 
 template <typename T>
 T header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(std::string(name));
+  const auto found = headers.find(name);
   const auto* value = found == headers.end() ? nullptr : std::get_if<T>(&found->second);
   return value ? *value : T{};
 }
