@@ -67,6 +67,8 @@ class Table {
   }
 
   void reserve(size_t count) { entries_.reserve(count); }
+  // Without looking for one of that name, of which the first counts: a message may bring thousands.
+  void add(std::string_view name, Value value) { entries_.emplace_back(std::string(name), std::move(value)); }
   // Added at the end where there was none of that name.
   Value& operator[](std::string_view name) {
     if (const auto found = find(name); found != end())

@@ -54,7 +54,7 @@ void read_properties(const amqp_basic_properties_t& p, Delivery& delivery) {
   delivery.headers.reserve(static_cast<size_t>(p.headers.num_entries));
   for (int i = 0; i < p.headers.num_entries; ++i) {
     const auto& entry = p.headers.entries[i];
-    if (auto value = value_of(entry.value)) delivery.headers[view_of(entry.key)] = std::move(*value);
+    if (auto value = value_of(entry.value)) delivery.headers.add(view_of(entry.key), std::move(*value));
   }
 }
 
