@@ -11,9 +11,9 @@
 namespace muskrat {
 namespace {
 
-constexpr std::array<std::string_view, 16> members{
-    "routing_key", "op",      "key",  "message_id", "source",  "epoch",  "seq",      "time",
-    "captured_at", "omitted", "body", "text",       "dead_at", "reason", "attempts", "as"};
+constexpr std::array<std::string_view, 13> members{"routing_key", "op",   "key",  "message_id",  "source",
+                                                   "epoch",       "seq",  "time", "captured_at", "omitted",
+                                                   "body",        "text", "as"};
 
 bool take_text(const json::Value& value, std::string_view name, std::string& into, std::string& why) {
   const auto found = value.find(name);
@@ -91,7 +91,9 @@ bool take_routing_key(const json::Value& value, Event& event, std::string& why) 
 
 std::optional<Event> event_from_json(const json::Value& value, std::string& why) {
   if (value.type() != json::Type::object) return why = "an event is an object with routing_key and body", std::nullopt;
-  for (size_t i = 0; i < value.size(); ++i) {
+  // A dead letter tells more, of its death.
+  const bool letter = value.find("dead_at").has_value();
+  for (size_t i = 0; i < value.size() && !letter; ++i) {
     const std::string_view name = value.member_name(i);
     if (std::find(members.begin(), members.end(), name) != members.end()) continue;
     why = "unknown member " + std::string(name) + did_you_mean(name, members) + "; an event has " + listed(members);

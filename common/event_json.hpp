@@ -1,4 +1,5 @@
-// An event read from JSON: what `muskrat tail --json`, `muskrat dead list --json --body` and the file endpoint write.
+// An event read from JSON: what `muskrat tail --json`, `muskrat dead list --json --body`, `muskrat dead export`
+// and the file endpoint write.
 //
 // Used by `muskrat explain` and `muskrat test`.
 //   {"routing_key":"Frontend.Customer.Signup","op":"insert","key":…,"message_id":…,"source":…,"epoch":1,"seq":42,

@@ -10,7 +10,6 @@
 
 using namespace muskrat;
 using muskrat::unit::assert_holds;
-using muskrat::unit::assert_lacks;
 using muskrat::unit::assert_text;
 
 namespace {
