@@ -11,9 +11,9 @@
 #include "cli/backfill_run.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/source_table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
-#include "common/suggest.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -93,29 +93,9 @@ class Backfill : public Command {
       throw UsageError("--rate " + rate_ + " is no number of rows a second; for example 500/s");
   }
 
-  // SOURCE.TABLE, where SOURCE is one of the configuration; else the table is as it was written.
   const Component& source_of(const Config& config) {
     if (!tables_.empty()) order_.table = tables_.front();
-    if (source_.empty() && !tables_.empty()) {
-      const size_t dot = order_.table.find('.');
-      const std::string first = order_.table.substr(0, dot);
-      for (const Component& source : config.sources) {
-        if (dot == std::string::npos || source.name != first) continue;
-        order_.table = order_.table.substr(dot + 1);
-        return source;
-      }
-    }
-    if (!source_.empty()) return find_component(config.sources, source_, "source");
-    std::vector<std::string_view> names;
-    const Component* only = nullptr;
-    for (const Component& source : config.sources) {
-      names.emplace_back(source.name);
-      if (source.kind == "postgres") only = only == nullptr ? &source : nullptr;
-      if (source.kind == "postgres" && only == nullptr) break;
-    }
-    if (only == nullptr && config.sources.size() == 1) only = &config.sources.front();
-    if (only == nullptr) throw UsageError("which source? Give SOURCE.TABLE or --source; there are " + listed(names));
-    return *only;
+    return source_of_table(config, source_, order_.table);
   }
 
   // ---- a table ----

@@ -76,7 +76,7 @@ class Members {
     if (found->primary) key_paths_.emplace(found->name, path);
     const auto known = std::any_of(into_.members.begin(), into_.members.end(),
                                    [&](const CapturedMember& member) { return member.path == path; });
-    if (!known) into_.members.push_back({path, found->type});
+    if (!known) into_.members.push_back({path, found->type, found->name});
   }
 
   const std::vector<TableColumn>& columns_;
@@ -108,6 +108,16 @@ std::optional<std::string> CapturedTable::type_at(std::string_view path) const {
     if (member.path.starts_with(inside)) return "jsonb";
   }
   return std::nullopt;
+}
+
+std::map<std::string, std::string> captured_columns(pg::Connection& source, const std::string& table,
+                                                    const std::string& list) {
+  CapturedTable captured;
+  const std::vector<TableColumn> columns = table_columns(source, table);
+  Members(columns, captured).read(list);
+  std::map<std::string, std::string> by_path;
+  for (const CapturedMember& member : captured.members) by_path.emplace(member.path, member.column);
+  return by_path;
 }
 
 std::vector<TableColumn> table_columns(pg::Connection& db, const std::string& table) {

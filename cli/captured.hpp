@@ -1,10 +1,11 @@
 // What a PostgreSQL source captures: its attachments, and for each member of the body the type that a column for it
 // needs.
 //
-// Used by the verbs that compare both ends or prepare the other one: endpoint ddl, init. Thread rule: the main thread.
-// It does not read rows.
+// Used by the verbs that compare both ends or prepare the other one: endpoint ddl, init, verify. Thread rule: the main
+// thread. It does not read rows.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ namespace muskrat::cli {
 struct CapturedMember {
   std::string path;  // in the body: "id", "subscription.volume"
   std::string type;  // of PostgreSQL, and such that another database has it too: an enum is text, a composite jsonb
+  std::string column;
 };
 
 struct CapturedTable {
@@ -32,6 +34,10 @@ struct CapturedTable {
 
 // Attachments of one table under one object are one: what any of them captures. SqlError where the role may not look.
 std::vector<CapturedTable> captured_tables(pg::Connection& source);
+
+// Of an attachment's list of columns (as muskrat.attached shows it) the column at each path of the body.
+std::map<std::string, std::string> captured_columns(pg::Connection& source, const std::string& table,
+                                                    const std::string& list);
 
 struct TableColumn {
   std::string name, type;  // the type as above

@@ -82,6 +82,21 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat backfill --list\n"
      "  muskrat backfill --resume",
      make_backfill},
+    {"Look", "verify", "Compare a source's table with an endpoint's.",
+     "Each row is turned into what its event would become at the endpoint, by the same capture, mapping and casts, "
+     "and\n"
+     "the endpoint's database compares. A row that differs is looked at again until nothing of it is under way, so it\n"
+     "can run beside live traffic; it locks nothing and writes nothing. Keys of what is missing, different or extra "
+     "go\n"
+     "to standard output, values only with --values. It needs the role muskrat_attach and SELECT on the table, and "
+     "for\n"
+     "--repair the table's owner: give such a user with --dsn. Exit codes are those of diff: 0 equal, 1 different "
+     "(and\n"
+     "not repaired), 2 it could not be done; 3 rows that kept changing or whose events are still under way.",
+     "  muskrat verify customers analytics\n"
+     "  muskrat verify frontend.customers analytics --rate 5000/s --json\n"
+     "  muskrat verify customers analytics --repair",
+     make_verify},
     {"Look", "status", "Show sources, queues and what is wrong with them.",
      "Exit code 3 when something is wrong. The source's part needs a database user with muskrat_relay or\n"
      "muskrat_monitor.",

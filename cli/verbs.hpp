@@ -29,6 +29,7 @@ std::unique_ptr<Command> make_superseded(Arguments& arguments);
 std::unique_ptr<Command> make_dead_drop(Arguments& arguments);
 std::unique_ptr<Command> make_dead_retry(Arguments& arguments);
 std::unique_ptr<Command> make_backfill(Arguments& arguments);
+std::unique_ptr<Command> make_verify(Arguments& arguments);
 std::unique_ptr<Command> make_pause(Arguments& arguments);
 std::unique_ptr<Command> make_resume(Arguments& arguments);
 std::unique_ptr<Command> make_accept(Arguments& arguments);

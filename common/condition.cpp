@@ -59,6 +59,12 @@ Condition::Condition(const std::vector<Settings>& records, std::vector<Problem>&
   }
 }
 
+bool Condition::asks_for_the_event() const {
+  return std::any_of(terms_.begin(), terms_.end(), [](const Term& term) {
+    return !term.op.empty() || !term.action.empty() || tells_of_the_event(term.field);
+  });
+}
+
 bool Condition::Term::holds(const FieldSource& source) const {
   if (!op.empty() && !among(op, op_name(source.event.op))) return false;
   if (!action.empty()) {

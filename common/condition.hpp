@@ -27,6 +27,8 @@ class Condition {
   Condition(const std::vector<Settings>& records, std::vector<Problem>& problems);
 
   bool always() const { return terms_.empty(); }
+  // Whether another event of the same row could be judged otherwise.
+  bool asks_for_the_event() const;
   // nullopt + why where it hangs on a field that capture left out, or its jq fails: neither yes nor no would be right.
   std::optional<bool> holds(const FieldSource& source, std::string& why) const;
 

@@ -111,6 +111,10 @@ FieldValue FieldSource::get(std::string_view from) const {
   return found ? FieldValue::from(*found) : FieldValue{};
 }
 
+bool tells_of_the_event(std::string_view from) {
+  return from.starts_with('$') && from != "$source" && from != "$object" && from != "$body";
+}
+
 std::string fault_of_path(std::string_view from) {
   if (from.starts_with('$')) {
     const bool known = std::find(event_names.begin(), event_names.end(), from) != event_names.end();

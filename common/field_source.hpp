@@ -53,6 +53,9 @@ struct FieldSource {
   FieldValue get(std::string_view from) const;
 };
 
+// Whether what the path names is a fact of how the event came about, and would differ in another event of the same row.
+bool tells_of_the_event(std::string_view from);
+
 // "" for a path that can be looked up; otherwise what is wrong with it.
 std::string fault_of_path(std::string_view from);
 

@@ -43,6 +43,10 @@ class FieldTable {
 
   // Each field once, in the order of the table.
   const std::vector<std::string>& names() const { return names_; }
+  // Whether the field could be another in another event of the same row: it copies $seq, or asks for the op.
+  bool hangs_on_the_event(size_t field) const;
+  // The path in the body that the field copies as it is, whatever the event; "" when there is more to it.
+  std::string plain_copy_of(size_t field) const;
   // nullopt + why (names the field and the rule, never its value) when a required field is absent or null, or a value
   // does not convert. A member of x-muskrat-omitted is absent, not null: endpoints leave that field untouched.
   std::optional<MappedRecord> apply(const FieldSource& source, std::string& why) const;

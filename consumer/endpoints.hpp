@@ -11,6 +11,7 @@
 #include "common/config.hpp"
 #include "consumer/endpoint.hpp"
 #include "consumer/explain.hpp"
+#include "consumer/mirror.hpp"
 
 namespace muskrat {
 
@@ -26,6 +27,8 @@ struct EndpointKind : Kind {
   milliseconds default_batch_age{0};
   // What an endpoint of this kind would do with the event, connecting to nothing: `muskrat explain` and `muskrat test`.
   Explanation (*explain)(const Component& component, const Event& event) = explain_document;
+  // For kinds whose tables can be compared with the source's: `muskrat verify`. Connects to nothing yet.
+  std::unique_ptr<Mirror> (*mirror)(const Component& component) = nullptr;
 };
 
 std::span<const EndpointKind> endpoint_kinds();

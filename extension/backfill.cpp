@@ -12,28 +12,22 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 }
 
-#include "extension/errors.hpp"
 #include "extension/newest.hpp"
+#include "extension/presence.hpp"
 #include "extension/tell.hpp"
 
 namespace {
@@ -57,8 +51,7 @@ const Call& call_of(FunctionCallInfo fcinfo) {
   if (fcinfo->flinfo->fn_extra) return *static_cast<Call*>(fcinfo->flinfo->fn_extra);
   MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
   auto* call = static_cast<Call*>(palloc0(sizeof(Call)));
-  List* name = list_make2(makeString(pstrdup("muskrat")), makeString(pstrdup("capture")));
-  call->capture = LookupFuncName(name, 0, nullptr, false);
+  call->capture = capture_function();
   if (get_call_result_type(fcinfo, nullptr, &call->shape) != TYPEFUNC_COMPOSITE)
     elog(ERROR, "return type must be a row type");
   call->shape = BlessTupleDesc(call->shape);
@@ -75,55 +68,19 @@ bool owned(Oid relation) {
 #endif
 }
 
-// As for attaching: of a partition, whoever owns the table that is attached.
 void require_owner(Relation table) {
-  if (owned(RelationGetRelid(table))) return;
-  List* ancestors = table->rd_rel->relispartition ? get_partition_ancestors(RelationGetRelid(table)) : NIL;
-  ListCell* cell;
-  foreach (cell, ancestors)
-    if (owned(lfirst_oid(cell))) return;
+  if (of_it_or_ancestors(table, owned)) return;  // as for attaching
   ereport(ERROR,
           (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("you do not own table %s", RelationGetRelationName(table)),
            errhint("Let its owner or a superuser backfill it.")));
 }
 
-// The trigger that tells of an insert; where there is none, the one for updates.
-bool tells_of_presence(const Trigger& trigger, Oid capture) {
-  return trigger.tgfoid == capture && TRIGGER_FOR_ROW(trigger.tgtype) &&
-         (TRIGGER_FOR_INSERT(trigger.tgtype) || TRIGGER_FOR_UPDATE(trigger.tgtype));
-}
-
-// Sets `source` to the attachment's trigger on this table, or returns null.
-CapturePlan* plan_named(const char* attachment, Oid capture, TriggerData& source) {
-  TriggerDesc* triggers = source.tg_relation->trigdesc;
-  for (int i = 0; triggers && i < triggers->numtriggers; i++) {
-    if (!tells_of_presence(triggers->triggers[i], capture)) continue;
-    source.tg_trigger = &triggers->triggers[i];
-    CapturePlan& plan = plan_of(&source);
-    if (plan.spec.role == Role::rows && strcmp(plan.spec.name, attachment) == 0) return &plan;
-  }
-  return nullptr;
-}
-
-TriggerData as_if_inserted(Relation table) {
-  TriggerData source{};
-  source.type = T_TriggerData;
-  source.tg_event = TRIGGER_EVENT_INSERT | TRIGGER_EVENT_ROW;
-  source.tg_relation = table;
-  return source;
-}
-
 void tell_as(Relation table, TupleTableSlot* row, const char* attachment, Oid capture, const char* endpoint,
              Told& result) {
-  TriggerData source = as_if_inserted(table);
-  CapturePlan* plan = plan_named(attachment, capture, source);
-  if (!plan)
-    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
-                    errmsg("table %s has no attachment \"%s\" that tells of inserts or updates",
-                           RelationGetRelationName(table), attachment),
-                    errhint("SELECT * FROM muskrat.attached lists what is attached.")));
-  if (!when_holds(Firing{*plan, &source, row, row}, row, row)) return;
-  result.bytes += tell_row(*plan, 'b', plan->on_backfill, row, Addressed{endpoint, plan->words_present});
+  TriggerData source;
+  CapturePlan& plan = plan_of_presence_or_error(table, attachment, capture, source);
+  if (!when_holds(Firing{plan, &source, row, row}, row, row)) return;
+  result.bytes += tell_row(plan, 'b', plan.on_backfill, row, Addressed{endpoint, plan.words_present});
   result.events++;
 }
 

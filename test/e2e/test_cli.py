@@ -22,8 +22,8 @@ from harness.program import Program
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
 VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "backfill",
-         "status", "tail", "explain", "test", "dead list", "dead show", "dead export", "superseded", "docs options", "dead retry", "dead drop", "pause",
-         "resume", "accept"]
+         "verify", "status", "tail", "explain", "test", "dead list", "dead show", "dead export", "superseded", "docs options",
+         "dead retry", "dead drop", "pause", "resume", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):

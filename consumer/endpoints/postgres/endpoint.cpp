@@ -12,6 +12,7 @@
 #include "common/log.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/postgres/applier.hpp"
+#include "consumer/endpoints/postgres/mirror.hpp"
 #include "consumer/endpoints/sql/explain.hpp"
 
 namespace muskrat {
@@ -227,7 +228,8 @@ const EndpointKind& postgres_endpoint() {
       4,
       false,
       milliseconds(0),
-      sql::explain};
+      sql::explain,
+      postgres::make_mirror};
   return kind;
 }
 

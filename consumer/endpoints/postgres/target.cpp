@@ -38,16 +38,27 @@ Column::Form form_of(std::string_view type, std::string_view kind) {
   return kind == "m" ? Column::Form::multirange : Column::Form::plain;
 }
 
+Column::Equality equality_of(std::string_view letter) {
+  if (letter == "j") return Column::Equality::as_jsonb;
+  return letter == "t" ? Column::Equality::by_text : Column::Equality::by_operator;
+}
+
 std::map<std::string, Column> columns_of(pg::Connection& connection, const Found& table, Deadline deadline) {
   const std::vector<pg::Param> params{table.oid};
   // typmod -1 and not NULL: "bpchar" and not "character", which would mean one character.
   // A domain stands for its base type and an array for its elements, down to a type that is neither.
   const auto rows = connection.exec(
-      "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), leaf.typname, leaf.typtype, leaf.is_array FROM "
+      "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), leaf.typname, leaf.typtype, leaf.is_array, "
+      "pg_catalog.format_type(a.atttypid, a.atttypmod), CASE WHEN leaf.typname = 'json' AND NOT leaf.is_array THEN 'j' "
+      "WHEN leaf.typtype = 'c' OR (leaf.typcategory IN ('S', 'T') AND NOT leaf.is_array) THEN 't' WHEN leaf.typtype IN "
+      "('e', 'r', 'm') OR leaf.typname = 'cidr' OR leaf.typcategory = 'S' OR EXISTS (SELECT FROM pg_catalog.pg_opclass "
+      "o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod WHERE m.amname = 'btree' AND o.opcdefault AND o.opcintype = "
+      "leaf.oid) THEN 'o' ELSE 't' END FROM "
       "pg_catalog.pg_attribute a CROSS JOIN LATERAL (WITH RECURSIVE part (oid, depth, is_array) AS (SELECT a.atttypid, "
       "0, false UNION ALL SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END, p.depth + 1, "
       "p.is_array OR t.typtype <> 'd' FROM part p JOIN pg_catalog.pg_type t ON t.oid = p.oid WHERE t.typtype = 'd' OR "
-      "(t.typcategory = 'A' AND t.typelem <> 0)) SELECT t.typname, t.typtype, p.is_array FROM part p JOIN "
+      "(t.typcategory = 'A' AND t.typelem <> 0)) SELECT t.oid, t.typname, t.typtype, t.typcategory, p.is_array FROM "
+      "part p JOIN "
       "pg_catalog.pg_type t ON t.oid = p.oid ORDER BY p.depth DESC LIMIT 1) leaf WHERE a.attrelid = $1::oid AND "
       "a.attnum > 0 AND NOT a.attisdropped",
       params, deadline);
@@ -59,6 +70,8 @@ std::map<std::string, Column> columns_of(pg::Connection& connection, const Found
     column.type = rows.text(i, 1);
     column.form = form_of(rows.text(i, 2), rows.text(i, 3));
     column.array = rows.boolean(i, 4);
+    column.stored = rows.text(i, 5);
+    column.equality = equality_of(rows.text(i, 6));
   }
   return columns;
 }
@@ -93,9 +106,46 @@ bool has_unique_index(pg::Connection& connection, const std::string& table, cons
   return rows.rows() > 0;
 }
 
+std::vector<size_t> index_order(pg::Connection& connection, const Route& route, Deadline deadline) {
+  ArrayLiteral key;
+  for (const size_t column : route.key) key.add(route.fields.names()[column]);
+  const std::string names = key.finish();
+  const std::vector<pg::Param> params{route.table, names};
+  const auto rows = connection.exec(
+      "SELECT k.position - 1 FROM (SELECT x.indkey::int2[] AS attnums, x.indnkeyatts FROM pg_catalog.pg_index x WHERE "
+      "x.indrelid = pg_catalog.to_regclass($1) AND x.indisunique AND x.indimmediate AND x.indisvalid AND x.indpred IS "
+      "NULL AND x.indexprs IS NULL AND x.indnkeyatts = pg_catalog.cardinality($2::text[]) AND NOT EXISTS (SELECT FROM "
+      "pg_catalog.pg_attribute a WHERE a.attrelid = x.indrelid AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts "
+      "- 1]) AND NOT a.attname::text = ANY ($2::text[])) ORDER BY x.indisprimary DESC, x.indexrelid LIMIT 1) i CROSS "
+      "JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) n CROSS JOIN LATERAL (SELECT "
+      "pg_catalog.array_position($2::text[], a.attname::text) AS position FROM pg_catalog.pg_attribute a WHERE "
+      "a.attrelid = pg_catalog.to_regclass($1) AND a.attnum = i.attnums[n]) k ORDER BY n",
+      params, deadline);
+  std::vector<size_t> order;
+  for (int i = 0; i < rows.rows(); ++i) order.push_back(route.key[static_cast<size_t>(rows.int64(i, 0))]);
+  return order;
+}
+
 std::string Column::from_text(const std::string& expression) const {
   if (form == Form::bytes && !array) return "pg_catalog.decode(" + expression + ", 'base64')";
   return expression + "::" + type;
+}
+
+std::string Column::as_stored(const std::string& expression) const {
+  const std::string value = from_text(expression);
+  return stored == type ? value : "(" + value + ")::" + stored;
+}
+
+std::string Column::differs(const std::string& row, const std::string& expression) const {
+  const std::string found = row + "." + quoted, expected = as_stored(expression);
+  const auto as = [](const std::string& value, const char* what) { return "(" + value + ")::" + what; };
+  const std::string texts = as(found, "pg_catalog.text") + " COLLATE \"C\" IS DISTINCT FROM " +
+                            as(expected, "pg_catalog.text") + " COLLATE \"C\"";
+  if (equality == Equality::by_text) return "(" + texts + ")";
+  if (equality == Equality::by_operator) return "(" + found + " IS DISTINCT FROM " + expected + ")";
+  // The same bytes need no look inside, which not every json survives.
+  return "(CASE WHEN " + texts + " THEN " + as(found, "pg_catalog.jsonb") + " IS DISTINCT FROM " +
+         as(expected, "pg_catalog.jsonb") + " ELSE false END)";
 }
 
 std::optional<std::string> Column::text_of(const FieldValue& field, std::string& why) const {
