@@ -81,8 +81,6 @@ class Verify : public Command {
 
  private:
   void check_usage() {
-    if (table_.empty() || endpoint_.empty())
-      throw UsageError("give the table and the endpoint: muskrat verify TABLE ENDPOINT");
     if (rate_.empty()) return;
     std::string digits = rate_;
     if (digits.ends_with("/s")) digits.resize(digits.size() - 2);

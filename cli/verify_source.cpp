@@ -215,7 +215,8 @@ int64_t VerifySource::walk(const KeyRange& range, int64_t most, const std::funct
 
 KeyTexts VerifySource::range_end(const KeyTexts& after, int64_t rows) {
   std::vector<pg::Param> params;
-  const std::string offset = std::to_string(rows - 1), where = in_range({after, {}}, params);
+  const KeyRange behind{after, {}};
+  const std::string offset = std::to_string(rows - 1), where = in_range(behind, params);
   params.emplace_back(offset);
   const pg::Result row = ask("SELECT " + key_list("::text") + " FROM " + relation() + " AS w" + where + " ORDER BY " +
                                  key_list("") + " OFFSET $" + std::to_string(params.size()) + "::bigint LIMIT 1",
@@ -230,9 +231,9 @@ RangeDigest VerifySource::digest(const Finder& columns, const KeyRange& range) {
   const std::string values = listed_columns(columns.columns, [&](size_t c) {
     return "w." + db_.quote_identifier(columns.columns[c]) + "::" + columns.types[c];
   });
-  const pg::Result row = ask("SELECT pg_catalog.count(*), pg_catalog.sum(pg_catalog.hash_record_extended(ROW(" +
-                                 values + "), 0)) FROM " + relation() + " AS w" + in_range(range, params),
-                             params);
+  const std::string where = in_range(range, params);
+  const std::string sum = "pg_catalog.sum(pg_catalog.hash_record_extended(ROW(" + values + "), 0))";
+  const pg::Result row = ask("SELECT pg_catalog.count(*), " + sum + " FROM " + relation() + " AS w" + where, params);
   return {row.int64(0, 0), std::string(row.text(0, 1))};
 }
 

@@ -93,6 +93,7 @@ class VerifySource {
  private:
   void read_plan(const std::string& table, const std::string& attachment);
   std::string type_of(const std::string& column);
+  // The parameters view the range's texts.
   std::string in_range(const KeyRange& range, std::vector<pg::Param>& params) const;
   std::string key_list(const char* cast) const;
   std::string again_sql() const;

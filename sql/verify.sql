@@ -76,7 +76,7 @@ CREATE FUNCTION muskrat.verify_repair(relation oid, attachments text[], endpoint
     AS $$
 DECLARE
     walked text[] := muskrat.walking_key(relation);
-    only   text := CASE WHEN (SELECT relkind FROM pg_class WHERE oid = relation) = 'p' THEN '' ELSE 'ONLY ' END;
+    prefix text := CASE WHEN (SELECT relkind FROM pg_class WHERE oid = relation) = 'p' THEN '' ELSE 'ONLY ' END;
     fates  "char"[] := '{}';
     fate   "char";
     key    text;
@@ -89,7 +89,7 @@ BEGIN
     END IF;
     FOREACH key IN ARRAY keys LOOP
         place := NULL;
-        EXECUTE format('SELECT tableoid, ctid FROM %s%s WHERE %s = %s', only, relation::regclass, muskrat.key_row(walked),
+        EXECUTE format('SELECT tableoid, ctid FROM %s%s WHERE %s = %s', prefix, relation::regclass, muskrat.key_row(walked),
                        muskrat.key_values(relation, walked, '$1')) INTO leaf, place USING key::text[];
         fate := 'g';
         IF place IS NOT NULL THEN
