@@ -92,15 +92,9 @@ class Verify : public Command {
   int verify(const Config& config, const Component& source, Mirror& mirror, const Stop& stop) {
     VerifySource db(source, dsn_, table_, attachment_);
     std::vector<Event> told;
-    for (const VerifyPlan::Part& part : db.plan().parts) {
-      Event event;
-      event.routing_key = part.object + ".Backfill";
-      event.source = source.name;
-      event.op = Op::backfill;
-      event.as = part.words;
-      told.push_back(std::move(event));
-    }
+    for (const VerifyPlan::Part& part : db.plan().parts) told.push_back(event_of(part, source.name));
     mirror.connect(told, Deadline::in(connect_time));
+    db.keep([&](const VerifyPlan::Part& part) { return mirror.takes(event_of(part, source.name)); });
     std::vector<std::optional<Finder>> finders = finders_of(db, mirror);
     std::optional<Finder> digested = no_digests_ ? std::nullopt : digested_of(db, mirror);
     if (options_.repair) require_way_to(config, endpoint_);

@@ -150,12 +150,7 @@ VerifyRun::Suspects VerifyRun::differences(const std::vector<SourceRow>& rows, b
   for (size_t r = 0; r < rows.size(); ++r) {
     for (size_t p = 0; p < rows[r].bodies.size(); ++p) {
       if (!rows[r].bodies[p]) continue;
-      const VerifyPlan::Part& part = source_.plan().parts[p];
-      Event event;
-      event.routing_key = part.object + ".Backfill";
-      event.source = options_.source;
-      event.op = Op::backfill;
-      event.as = part.words;
+      Event event = event_of(source_.plan().parts[p], options_.source);
       event.body = rows[r].bodies[p]->text;
       event.omitted = rows[r].bodies[p]->omitted;
       events.push_back(std::move(event));

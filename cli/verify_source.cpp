@@ -78,6 +78,15 @@ std::string hashed_family_of(const std::string& type) {
 
 }  // namespace
 
+Event event_of(const VerifyPlan::Part& part, const std::string& source) {
+  Event event;
+  event.routing_key = part.object + ".Backfill";
+  event.source = source;
+  event.op = Op::backfill;
+  event.as = part.words;
+  return event;
+}
+
 VerifySource::VerifySource(const Component& source, const std::string& dsn, const std::string& table,
                            const std::string& attachment)
     : source_(source), db_(open_source(source, dsn)), place_(db_.place()) {
@@ -125,6 +134,10 @@ void VerifySource::read_plan(const std::string& table, const std::string& attach
         names);
     key_types_.emplace_back(type.text(0, 0));
   }
+}
+
+void VerifySource::keep(const std::function<bool(const VerifyPlan::Part&)>& meant) {
+  std::erase_if(plan_.parts, [&](const VerifyPlan::Part& part) { return !meant(part); });
 }
 
 // ---- rows as events ----

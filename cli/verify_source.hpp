@@ -33,6 +33,9 @@ struct VerifyPlan {
   std::vector<Part> parts;
 };
 
+// What a row of this attachment would be told as, without a body.
+Event event_of(const VerifyPlan::Part& part, const std::string& source);
+
 // A row, and the body that each attachment of the plan would give it; none where it does not mean the row.
 struct SourceRow {
   struct Body {
@@ -60,6 +63,8 @@ class VerifySource {
                const std::string& attachment);
 
   const VerifyPlan& plan() const { return plan_; }
+  // Goes on with these attachments of the plan alone.
+  void keep(const std::function<bool(const VerifyPlan::Part&)>& meant);
   const std::string& place() const { return place_; }
 
   // The first rows of the range, at most so many, in the order of the key; how many there were.

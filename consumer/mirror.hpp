@@ -63,6 +63,8 @@ class Mirror {
   // here. Failure when there is none, or the tables are not as they must be.
   virtual void connect(std::span<const Event> told, Deadline deadline) = 0;
   virtual const std::vector<MirroredTable>& tables() const = 0;
+  // Whether any of the tables takes such an event; whatever its body.
+  virtual bool takes(const Event& event) const = 0;
   // Whether an event with this routing key would come to the endpoint and into this table.
   virtual bool reached_by(size_t table, const std::string& routing_key) const = 0;
   virtual std::vector<Discrepancy> compare(std::span<const Event> events, bool with_values, Deadline deadline) = 0;

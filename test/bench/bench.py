@@ -28,6 +28,7 @@ import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
 import mapping  # noqa: E402
 import mysql_source  # noqa: E402
+import verify  # noqa: E402
 from measure import Bare, say  # noqa: E402
 
 # The figures each comparison yields, and the function that makes it, in the order in which they run.
@@ -48,6 +49,7 @@ COMPARISONS = [
     (["relay_idle_cpu"], delivery.idle),
     (["backlog_scaling"], delivery.backlog),
     (["held_xmin_ratio"], delivery.held_xmin),
+    (["verify_over_two_scans", "verify_rows_over_two_scans"], verify.verify),
 ]
 
 

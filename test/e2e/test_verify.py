@@ -6,7 +6,7 @@ import threading
 import pytest
 from test_backfill import FILL, Writers, late
 from world import COLUMNS
-from harness.clients import connect
+from harness.clients import connect, query
 from harness.processes import wait_until
 
 QUICK = ("--grace", "300")
@@ -275,6 +275,8 @@ def test_verify_without_rights_says_which(world, side):
             world.sql("GRANT muskrat_attach TO verify_stranger")
             done = world.program.run("verify", "customers", "analytics", "--dsn", dsn)
             assert done.returncode == 2 and "you may not read table" in done.stderr, done.stderr
+            with pytest.raises(Exception, match="you may not read every row of table customers"):
+                query(dsn, "SELECT muskrat.row_as_event('customers'::regclass, '(0,1)', 'Frontend.Customer')")
             world.sql("GRANT SELECT ON customers TO verify_stranger")
             assert verify(world, "customers", "analytics", "--dsn", dsn)[-1]["rows"] == 5
             world.tsql("DELETE FROM customers WHERE id = 3")

@@ -81,6 +81,18 @@ void test_names_stand_in_the_order_of_the_table(void**) {
   assert_text(table.names()[0] + table.names()[1] + table.names()[2], "bac");
 }
 
+void test_fields_know_whether_they_copy_and_whether_the_event_matters(void**) {
+  const FieldTable table = good_table(
+      "[id, {to: volume, from: subscription.volume}, {to: plan, from: id, as: text}, {to: seq, from: $seq}, {to: "
+      "origin, value: web}, {to: was, from: id, when: {op: insert}}, {to: body, from: $body}]");
+  const char* const copies[] = {"id", "subscription.volume", "", "", "", "", ""};
+  const bool of_event[] = {false, false, false, true, false, true, false};
+  for (size_t i = 0; i < table.names().size(); ++i) {
+    assert_text(table.plain_copy_of(i), copies[i]);
+    assert_int_equal(table.hangs_on_the_event(i), of_event[i]);
+  }
+}
+
 void test_paths_reach_into_objects_and_lists(void**) {
   assert_text(field("{to: v, from: subscription.volume}").text, "200");
   assert_text(field("{to: v, from: items.0.id}").text, "1");
@@ -227,6 +239,7 @@ int main() {
   const CMUnitTest tests[] = {
       checked(test_shorthand_takes_the_member_of_that_name),
       checked(test_names_stand_in_the_order_of_the_table),
+      checked(test_fields_know_whether_they_copy_and_whether_the_event_matters),
       checked(test_paths_reach_into_objects_and_lists),
       checked(test_null_and_absent_are_told_apart),
       checked(test_default_stands_in_for_absent_and_null),

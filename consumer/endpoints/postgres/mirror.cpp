@@ -63,6 +63,10 @@ class PostgresMirror : public Mirror {
 
   const std::vector<MirroredTable>& tables() const override { return tables_; }
 
+  bool takes(const Event& event) const override {
+    return std::any_of(compared_.begin(), compared_.end(), [&](const Route& route) { return route.takes(event); });
+  }
+
   bool reached_by(size_t table, const std::string& routing_key) const override {
     Event event;
     event.routing_key = routing_key;
@@ -138,10 +142,6 @@ class PostgresMirror : public Mirror {
  private:
   using Rows = std::vector<const Row*>;
 
-  bool takes(const Event& event) const {
-    return std::any_of(compared_.begin(), compared_.end(), [&](const Route& route) { return route.takes(event); });
-  }
-
   // ---- which tables ----
 
   // The upsert routes that take rows of these kinds. A route whose condition asks for the event cannot be judged by the
@@ -180,7 +180,9 @@ class PostgresMirror : public Mirror {
   // Rows that other events make are no rows too many. What can be known of that stands in the configuration, and in the
   // endpoint's own record of what came from where.
   void find_others(std::span<const Event> told, Deadline deadline) {
-    const std::string object = object_of(told.front());
+    const Event& event =
+        *std::find_if(told.begin(), told.end(), [this](const Event& candidate) { return takes(candidate); });
+    const std::string object = object_of(event);
     for (size_t i = 0; i < compared_.size(); ++i) {
       MirroredTable& table = tables_[i];
       const Route& route = compared_[i];
@@ -195,7 +197,7 @@ class PostgresMirror : public Mirror {
         for (const size_t column : copied_columns(i))
           table.copies.emplace_back(route.fields.plain_copy_of(column), targets_[i].columns[column].type);
       table.shared_with = other_route(i, object);
-      if (table.shared_with.empty()) table.shared_with = other_origin(i, told.front(), object, deadline);
+      if (table.shared_with.empty()) table.shared_with = other_origin(i, event, object, deadline);
     }
   }
 
