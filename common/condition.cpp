@@ -61,7 +61,7 @@ Condition::Condition(const std::vector<Settings>& records, std::vector<Problem>&
 
 bool Condition::asks_for_the_event() const {
   return std::any_of(terms_.begin(), terms_.end(), [](const Term& term) {
-    return !term.op.empty() || !term.action.empty() || tells_of_the_event(term.field);
+    return !term.op.empty() || !term.action.empty() || tells_of_the_event(term.field) || term.jq.asks_for_the_event();
   });
 }
 

@@ -25,6 +25,8 @@ class Expression {
   Expression(const std::string& text, std::string& fault);
 
   bool given() const { return !program_.empty(); }
+  // It looks at $event: another event of the same row could make another value.
+  bool asks_for_the_event() const { return uses_event_; }
   // `input`: tight JSON (a value's dump()). `$event` holds the event's facts. An event over which the expression runs
   // away or crashes has failed. Failure{reconnect}: it cannot be evaluated now, whatever the event; or it ran away over
   // one event after the other, and the endpoint had better wait.

@@ -119,7 +119,7 @@ void FieldTable::check_doubles(std::vector<Problem>& problems) const {
 bool FieldTable::hangs_on_the_event(size_t field) const {
   return std::any_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
     if (rule.target != field) return false;
-    return rule.when.asks_for_the_event() ||
+    return rule.when.asks_for_the_event() || rule.jq.asks_for_the_event() ||
            (!rule.constant && std::any_of(rule.from.begin(), rule.from.end(), tells_of_the_event));
   });
 }
@@ -128,8 +128,9 @@ std::string FieldTable::plain_copy_of(size_t field) const {
   std::string path;
   for (const Rule& rule : rules_) {
     if (rule.target != field) continue;
-    const bool plain = !rule.constant && !rule.fallback && rule.lookup.empty() && rule.as == As::as_it_is &&
-                       !rule.lower && !rule.trim && rule.when.always() && rule.from.size() == 1;
+    const bool plain = !rule.constant && !rule.jq.given() && !rule.fallback && rule.lookup.empty() &&
+                       rule.as == As::as_it_is && !rule.lower && !rule.trim && rule.when.always() &&
+                       rule.from.size() == 1;
     if (!plain || rule.from.front().starts_with('$')) return "";
     path = rule.from.front();
   }
