@@ -13,6 +13,7 @@ constexpr uint32_t unfiltered_prefetch = 500;   // what is taken out leaves the 
 constexpr uint32_t filtered_prefetch = 65'535;  // what is passed over stays in it: as many as a prefetch can hold
 constexpr size_t most_bytes = size_t{16} << 20;
 constexpr milliseconds silence = std::chrono::seconds(2);
+constexpr milliseconds return_time = std::chrono::seconds(10);
 constexpr milliseconds quiet_start = std::chrono::seconds(1);  // a short walk shows no progress
 // A quorum queue takes 32 acknowledgements of a channel at a time; those behind wait in the channel, and are lost when
 // it closes before they were passed on. So they are given time.
@@ -191,7 +192,19 @@ void LetterWalk::show_progress() {
       [] { return json::Object(); });
 }
 
-// What was passed over goes back, in order.
-void LetterWalk::close() { reader_.close(Deadline::in(silence)); }
+// What was passed over goes back, in order. The broker takes a moment over that, in which the queue seems empty:
+// whoever looks next must find the letters there.
+void LetterWalk::close() {
+  if (total_ > taken_out_) {
+    reader_.close_channel(Deadline::in(answer_time));
+    reader_.open_channel(Deadline::in(answer_time));
+    for (const Deadline patience = Deadline::in(somebody_else_ ? silence : return_time); !patience.passed();) {
+      const auto state = reader_.queue_state(queue_, Deadline::in(answer_time));
+      if (!state || state->consumers > 0 || state->messages + taken_out_ >= total_) break;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  }
+  reader_.close(Deadline::in(silence));
+}
 
 }  // namespace muskrat::cli

@@ -1,6 +1,7 @@
 #include "consumer/held_keys.hpp"
 
 #include <algorithm>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -9,6 +10,7 @@
 namespace muskrat {
 namespace {
 
+constexpr milliseconds settling{100};
 constexpr uint32_t most_letters = 65'000;  // a prefetch is 16 bits wide, and unlimited stops at 2,000 on a quorum queue
 
 template <typename T>
@@ -36,6 +38,26 @@ bool older(const HeldKeys::Letter& a, const HeldKeys::Letter& b) {
   return known && std::tie(a.epoch, a.seq) < std::tie(b.epoch, b.seq);
 }
 
+amqp::Connection::QueueState state_of(amqp::Connection& connection, const std::string& queue, Deadline deadline) {
+  const auto state = connection.queue_state(queue, deadline);
+  if (!state) throw Failure(Remedy::reconnect, "queue " + queue + " does not exist; run muskrat setup");
+  return *state;
+}
+
+// Letters that somebody has just given back are not in the queue's count for a moment: so it is asked until two answers
+// are alike.
+amqp::Connection::QueueState settled_state(amqp::Connection& connection, const std::string& queue, Deadline deadline) {
+  auto state = state_of(connection, queue, deadline);
+  while (!deadline.passed()) {
+    std::this_thread::sleep_for(settling);
+    const auto again = state_of(connection, queue, deadline);
+    const bool alike = again.messages == state.messages && again.consumers == state.consumers;
+    state = again;
+    if (alike) break;
+  }
+  return state;
+}
+
 auto find(const std::vector<HeldKeys::Letter>& letters, const std::string& message_id) {
   return std::find_if(letters.begin(), letters.end(),
                       [&](const HeldKeys::Letter& letter) { return letter.message_id == message_id; });
@@ -48,20 +70,19 @@ std::string held_behind(const std::string& message_id) { return "held behind " +
 void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_queue, Deadline deadline) {
   keys_.clear();
   letters_ = 0;
-  const auto state = connection.queue_state(dead_queue, deadline);
-  if (!state) throw Failure(Remedy::reconnect, "queue " + dead_queue + " does not exist; run muskrat setup");
-  if (state->consumers > 0)
+  const auto state = settled_state(connection, dead_queue, deadline);
+  if (state.consumers > 0)
     throw Failure(Remedy::reconnect, "somebody is at the dead letters in " + dead_queue +
                                          " (muskrat dead?): with on_dead: hold the endpoint waits until it is done");
-  if (state->messages == 0) return;
-  if (state->messages > most_letters)
-    throw Failure(Remedy::reconnect, "queue " + dead_queue + " holds " + std::to_string(state->messages) +
+  if (state.messages == 0) return;
+  if (state.messages > most_letters)
+    throw Failure(Remedy::reconnect, "queue " + dead_queue + " holds " + std::to_string(state.messages) +
                                          " dead letters: more than on_dead: hold can keep in order; deal with them "
                                          "first, or set on_dead: continue");
   Look look(*this);
-  connection.qos(static_cast<uint16_t>(state->messages), deadline);
+  connection.qos(static_cast<uint16_t>(state.messages), deadline);
   connection.consume(dead_queue, deadline);
-  while (look.seen < state->messages) {
+  while (look.seen < state.messages) {
     if (deadline.passed()) throw Failure(Remedy::reconnect, "queue " + dead_queue + " could not be read in time");
     connection.pump(look, deadline);
   }
