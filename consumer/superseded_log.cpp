@@ -60,7 +60,7 @@ void SupersededLog::write() {
     }
   } catch (const std::exception& error) {
     store_.reset();
-    put_back(std::move(waiting));
+    put_back(waiting);
     if (std::exchange(failing_, true)) return;
     log::warning("consumer", "superseded events cannot be written",
                  {{"state", state::describe(consumer_)},
@@ -69,11 +69,11 @@ void SupersededLog::write() {
   }
 }
 
-void SupersededLog::put_back(Waiting unwritten) {
+void SupersededLog::put_back(const Waiting& unwritten) {
   std::lock_guard lock(mutex_);
-  for (auto& [endpoint, events] : unwritten) {
+  for (const auto& [endpoint, events] : unwritten) {
     auto& now = waiting_[endpoint];
-    now.insert(now.begin(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+    now.insert(now.begin(), events.begin(), events.end());
     trim(now);
   }
 }

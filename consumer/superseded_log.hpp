@@ -34,7 +34,7 @@ class SupersededLog {
   using Waiting = std::map<std::string, std::deque<state::Superseded>>;
   void run();
   void write();
-  void put_back(Waiting unwritten);
+  void put_back(const Waiting& unwritten);
 
   const Settings& consumer_;
   std::unique_ptr<state::Store> store_;  // of the log's own thread

@@ -101,7 +101,8 @@ def test_dead_show_tells_all_and_the_body_only_when_asked(world):
     assert "Secret Ltd" in world.program.ok("dead", "show", "analytics", "1", "--body")
     shown = json.loads(world.program.ok("dead", "show", "analytics", "1", "--json"))
     assert shown["class"] == "transient" and len(shown["trail"].splitlines()) == 3 and "body" not in shown
-    for args, code, says in [((), 2, "which letter"), (("2",), 3, "No such letter among the 1 dead letter"), (("nobody",), 3, "No such letter")]:
+    for args, code, says in [((), 2, "which letter"),
+                             (("2",), 3, "No such letter among the 1 dead letter"), (("nobody",), 3, "No such letter")]:
         done = world.program.run("dead", "show", "analytics", *args)
         assert done.returncode == code and says in done.stderr, done
     assert world.broker.depth(QUEUE) == 1
@@ -120,7 +121,8 @@ def test_dead_show_trail_grows_over_lives(world):
 
 def test_dead_export_holds_everything_and_takes_nothing(world):
     ready(world)
-    bury(world, [{"id": "a", "body": '{"n": 12345678901234567890.123,\n "x": null}'}, {"id": "b", "body": b"\xff\x00"}, {"id": "c", "body": "plain"}])
+    bury(world, [{"id": "a", "body": '{"n": 12345678901234567890.123,\n "x": null}'},
+                 {"id": "b", "body": b"\xff\x00"}, {"id": "c", "body": "plain"}])
     path = os.path.join(world.folder, "letters.jsonl")
     done = world.program.run("dead", "export", "analytics", "--output", path)
     assert done.returncode == 0 and "3 dead letters of the endpoint analytics exported with their bodies" in done.stderr
@@ -154,7 +156,8 @@ def test_dead_verbs_over_20000_letters_stay_small(world):
     measured("export", "-o", path)
     with open(path, encoding="utf-8") as f:
         assert [json.loads(line)["message_id"] for line in f] == [f"m{n}" for n in range(20_000)]
-    assert "500 dead letters sent to the endpoint analytics again; 19500 left" in measured("retry", "--class", "transient", "--limit", "500")
+    assert "500 dead letters sent to the endpoint analytics again; 19500 left" in \
+        measured("retry", "--class", "transient", "--limit", "500")
     assert "15000 dead letters of the endpoint analytics dropped; 4500 left" in measured("drop", "--class", "permanent", "--yes")
     print(took)
     assert world.broker.depth(QUEUE) == 4500 and world.broker.depth("muskrat.analytics") == 500

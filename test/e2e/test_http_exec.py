@@ -149,7 +149,8 @@ def test_http_endpoint_superseded_event_is_listed_with_what_stands_there(world, 
         world.broker.publish("Frontend.Customer.Update", '{"id": 1}', message_id=f"m{seq}", content_type="application/json",
                              headers={"x-muskrat-key": "Frontend.Customer:[1]", "x-muskrat-epoch": 2, "x-muskrat-seq": seq,
                                       "x-muskrat-source": "frontend", "x-muskrat-op": "update"})
-        wait_until(lambda count=count: world.consumer.metric("muskrat_endpoint_batches_total", endpoint="hook") == count, 10, "it to be taken")
+        wait_until(lambda count=count: world.consumer.metric("muskrat_endpoint_batches_total", endpoint="hook") == count,
+                   10, "it to be taken")
     (text,) = wait_until(lambda: world.program.ok("superseded", "hook", "--json").splitlines(), 10, "the note")
     note = json.loads(text)
     assert (note["message_id"], note["epoch"], note["seq"], note["in_place"]) == ("m3", 2, 3, "2/7")

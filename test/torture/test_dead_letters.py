@@ -183,7 +183,8 @@ def test_dead_letters_host_killed_25_times_in_mid_batch_loses_nothing_to_the_del
     chance = random.Random(30)
     for _ in range(25):
         before = bench.log().count('"event":"consuming"')
-        wait_until(lambda seen=before: bench.log().count('"event":"consuming"') > seen or bench.done() == len(bench.events), 60, "the host to consume", 0.02)
+        wait_until(lambda seen=before: bench.log().count('"event":"consuming"') > seen or bench.done() == len(bench.events),
+                   60, "the host to consume", 0.02)
         time.sleep(0.05 + chance.random() * 0.15)
         bench.kill()
     bench.finish()
@@ -197,11 +198,16 @@ def test_dead_letters_host_killed_25_times_in_mid_batch_loses_nothing_to_the_del
         assert not given_up
 
 
+def patience(rabbitmq, timeout_ms, look_every_ms):
+    rabbitmq.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {timeout_ms}), "
+                         f"application:set_env(rabbit, channel_tick_interval, {look_every_ms}).")
+
+
 @pytest.mark.parametrize("give_back", ["1s", "1h"])
 def test_dead_letters_small_consumer_timeout_loses_nothing(make_bench, rabbitmq, give_back):
     """An event that cannot go for longer than the broker waits for its acknowledgement: given back in time, the broker
     never complains; held for too long, it closes the channel, and the host takes everything again, in order."""
-    rabbitmq.ctl("eval", "application:set_env(rabbit, consumer_timeout, 4000), application:set_env(rabbit, channel_tick_interval, 1000).")
+    patience(rabbitmq, 4000, 1000)
     try:
         bench = make_bench(f"timeout_{give_back}", give_back_after=give_back, retry_attempts=1000)
         clients.execute(bench.target, "INSERT INTO busy VALUES (7), (77)")
@@ -218,4 +224,4 @@ def test_dead_letters_small_consumer_timeout_loses_nothing(make_bench, rabbitmq,
         found = bench.verdict()
         assert not found, "\n".join(found[:20])
     finally:
-        rabbitmq.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000), application:set_env(rabbit, channel_tick_interval, 60000).")
+        patience(rabbitmq, 1_800_000, 60_000)  # its defaults
