@@ -19,8 +19,8 @@ SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 BUG_FLAGS := $(if $(BUG),-DMUSKRAT_BUG_$(BUG))
 CPPFLAGS  += -I. -I$(BUILD)/gen -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
 CXXFLAGS  += -std=c++20 $(OPT) -g -pthread $(WARNINGS) $(SAN_FLAGS)
-# libjq has no .pc file in Debian 12
-LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -pthread
+# libjq and date have no .pc file in Debian 12
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -ldate-tz -pthread
 # ccache where there is one: builds of the same source again cost nothing
 CCACHE    := $(shell command -v ccache 2>/dev/null)
 

@@ -6,6 +6,7 @@
 #include "cli/verbs.hpp"
 #include "common/event.hpp"
 #include "consumer/endpoints.hpp"
+#include "consumer/limits/call_gate.hpp"
 #include "consumer/state/store.hpp"
 
 namespace muskrat::cli {
@@ -23,6 +24,14 @@ std::string sources_text(const Config& config) {
   return table.empty() ? "no sources: a relay has nothing to do with this file\n" : table.text();
 }
 
+std::string limits_text(const Config& config) {
+  std::string out;
+  for (const Component& endpoint : config.endpoints)
+    if (const std::string limits = describe_limits(endpoint.settings); !limits.empty())
+      out += "\nlimits of " + endpoint.name + ": " + limits;
+  return out.empty() ? "" : out + "\n";
+}
+
 std::string endpoints_text(const Config& config) {
   Table table({"ENDPOINT", "KIND", "QUEUE", "SUBSCRIPTION", "AMQP BINDING"});
   for (const Component& endpoint : config.endpoints) {
@@ -33,8 +42,9 @@ std::string endpoints_text(const Config& config) {
     }
   }
   if (table.empty()) return "no endpoints: a consumer has nothing to do with this file\n";
-  if (!needs_state(config.endpoints)) return table.text();
-  return table.text() + "\nthe host keeps state in the " + state::describe(config.consumer) + "\n";
+  if (!needs_state(config.endpoints)) return table.text() + limits_text(config);
+  return table.text() + limits_text(config) + "\nthe host keeps state in the " + state::describe(config.consumer) +
+         "\n";
 }
 
 class Check : public Command {

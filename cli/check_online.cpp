@@ -158,7 +158,7 @@ class Online {
     for (const EndpointKind& kind : endpoint_kinds()) {
       if (kind.name != component.kind) continue;
       try {
-        make_endpoint(kind, component, config_.consumer)->connect(Deadline::in(connect_time));
+        make_endpoint(kind, component, config_.consumer, nullptr)->connect(Deadline::in(connect_time));
         good("endpoint " + component.name + ": reached");
       } catch (const InUse&) {
         if (!consumed_.contains(component.name)) throw;

@@ -101,6 +101,13 @@ void add_pause(json::Object& object, const std::optional<state::Pause>& pause) {
   object.add("paused", paused);
 }
 
+void add_parked(json::Object& object, const std::optional<state::Parked>& parked) {
+  if (!parked) return void(object.add_null("parked"));
+  json::Object facts;
+  facts.add("until", iso_time(parked->until_us)).add("reason", parked->reason).add("why", parked->why);
+  object.add("parked", facts);
+}
+
 json::Object queue_json(const QueueStatus& queue) {
   json::Object object;
   object.add("endpoint", queue.endpoint).add("queue", queue.queue);
@@ -108,6 +115,7 @@ json::Object queue_json(const QueueStatus& queue) {
   add_figure(object, "consumers", queue.consumers);
   add_figure(object, "dead", queue.dead);
   add_pause(object, queue.paused);
+  add_parked(object, queue.parked);
   add_problem(object, queue.problem);
   return object;
 }

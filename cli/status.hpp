@@ -1,5 +1,5 @@
-// What `muskrat status` finds out: sources as their databases tell, queues as the broker does, pauses as the host's
-// state database does.
+// What `muskrat status` finds out: sources as their databases tell, queues as the broker does, pauses and parked
+// endpoints as the host's state database does.
 //
 // Used by status.cpp, which shows it. collect() asks each server once, within
 // its deadlines; one that does not answer is a problem and not an exception.
@@ -30,6 +30,7 @@ struct QueueStatus {
   std::string endpoint, queue;
   std::optional<uint32_t> messages, consumers, dead;  // nullopt: there is no such queue
   std::optional<state::Pause> paused;                 // by an operator: no problem
+  std::optional<state::Parked> parked;                // by its host, for now
   std::string problem;
 };
 

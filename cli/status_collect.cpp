@@ -56,32 +56,52 @@ SourceStatus ask_source(const Component& source, const Stop& stop) {
 std::string problem_of(const QueueStatus& queue) {
   if (!queue.messages) return "the queue is missing: run muskrat setup";
   if (!queue.dead) return "the queue of dead letters is missing: run muskrat setup";
+  if (queue.parked && !queue.paused && *queue.consumers == 0) return "parked " + describe(*queue.parked);
   if (*queue.consumers == 0 && !queue.paused) return "nobody consumes: start muskrat consume";
   if (*queue.dead > 0) return "dead letters: see muskrat dead list " + queue.endpoint;
   return {};
 }
 
-// Where no state database can be asked, nobody counts as paused.
-std::map<std::string, state::Pause> ask_pauses(const Config& config, Status& status) {
+// A host says every few seconds that an endpoint is parked; what none has repeated is of one that was killed.
+constexpr int64_t believed_us = 60 * int64_t{1'000'000};
+
+struct StateFacts {
   std::map<std::string, state::Pause> pauses;
+  std::map<std::string, state::Parked> parked;
+};
+
+// Where no state database can be asked, nobody counts as paused or parked.
+StateFacts ask_state(const Config& config, Status& status) {
+  StateFacts facts;
   status.state = state::describe(config.consumer);
   try {
     const auto store = state::find_store(config.consumer, Deadline::in(connect_time));
-    if (!store) return pauses;
-    for (state::Pause& pause : store->pauses(Deadline::in(answer_time))) pauses[pause.endpoint] = std::move(pause);
+    if (!store) return facts;
+    const Deadline deadline = Deadline::in(answer_time);
+    for (state::Pause& pause : store->pauses(deadline)) facts.pauses[pause.endpoint] = std::move(pause);
+    const int64_t now_us = wall_clock_us();
+    for (state::Parked& parked : store->parked(deadline))
+      if (parked.seen_us > now_us - believed_us) facts.parked[parked.endpoint] = std::move(parked);
   } catch (const Failure& failure) {
     status.state_problem = failure.what();
   }
-  return pauses;
+  return facts;
+}
+
+template <typename Fact>
+std::optional<Fact> fact_of(const std::map<std::string, Fact>& facts, const std::string& endpoint) {
+  const auto found = facts.find(endpoint);
+  return found == facts.end() ? std::nullopt : std::optional(found->second);
 }
 
 QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std::string& endpoint,
-                      std::optional<state::Pause> paused) {
+                      const StateFacts& facts) {
   const Deadline deadline = Deadline::in(answer_time);
   QueueStatus status;
   status.endpoint = endpoint;
   status.queue = names.queue(endpoint);
-  status.paused = std::move(paused);
+  status.paused = fact_of(facts.pauses, endpoint);
+  status.parked = fact_of(facts.parked, endpoint);
   if (const auto state = broker.queue_state(status.queue, deadline)) {
     status.messages = state->messages;
     status.consumers = state->consumers;
@@ -91,15 +111,11 @@ QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std
   return status;
 }
 
-void ask_broker(const Config& config, const std::map<std::string, state::Pause>& pauses, const Stop& stop,
-                Status& status) {
+void ask_broker(const Config& config, const StateFacts& facts, const Stop& stop, Status& status) {
   amqp::Connection broker = open_broker(config, "status", &stop);
   status.broker = broker.server() + " at " + config.broker.place();
-  for (const Component& endpoint : config.endpoints) {
-    const auto pause = pauses.find(endpoint.name);
-    status.queues.push_back(ask_queue(broker, config.topology, endpoint.name,
-                                      pause == pauses.end() ? std::nullopt : std::optional(pause->second)));
-  }
+  for (const Component& endpoint : config.endpoints)
+    status.queues.push_back(ask_queue(broker, config.topology, endpoint.name, facts));
   const auto unrouted = broker.queue_state(config.topology.unrouted(), Deadline::in(answer_time));
   if (!unrouted) {
     status.unrouted_problem = "the queue is missing: run muskrat setup";
@@ -130,7 +146,7 @@ Status collect_status(const Config& config, const Stop& stop) {
     if (!stop.requested()) status.sources.push_back(ask_source(source, stop));
   }
   try {
-    if (!stop.requested()) ask_broker(config, ask_pauses(config, status), stop, status);
+    if (!stop.requested()) ask_broker(config, ask_state(config, status), stop, status);
   } catch (const Failure& failure) {
     status.broker_problem = failure.what();
   }

@@ -1,5 +1,6 @@
 #include "common/settings_builder.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -94,6 +95,17 @@ std::string choice_words(std::string_view choices) {
 }
 
 }  // namespace
+
+std::optional<milliseconds> parse_duration(std::string_view text) {
+  int64_t count = 0;
+  return with_unit(text, durations, count) ? std::optional(milliseconds(count)) : std::nullopt;
+}
+
+std::string duration_text(milliseconds span) {
+  const auto fits = [&](const Unit& unit) { return span.count() % unit.factor == 0; };
+  const auto largest = std::find_if(durations.rbegin(), durations.rend(), fits);
+  return std::to_string(span.count() / largest->factor) + std::string(largest->name);
+}
 
 std::string canonical_json(const std::string& text, bool quoted) {
   if (quoted) return json::quote(text);

@@ -24,9 +24,9 @@ const EndpointKind& kind_of(const Component& component) {
 
 // True after a clean stop. One endpoint that cannot go on leaves the others alone.
 bool host_endpoint(const Component& component, const Config& config, const PauseWatch& pauses,
-                   SupersededLog& superseded, StatusBoard& board, const Stop& stop) {
+                   SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop) {
   try {
-    Host(kind_of(component), component, config, pauses, superseded, board, stop).run();
+    Host(kind_of(component), component, config, pauses, superseded, notes, board, stop).run();
     return true;
   } catch (const std::exception& error) {
     log::error("consumer", "endpoint stopped", {{"endpoint", component.name}, {"why", error.what()}});
@@ -45,12 +45,13 @@ int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
     lock.emplace(state::sqlite_path(config.consumer));
   const PauseWatch pauses(config.consumer);
   SupersededLog superseded(config.consumer);
+  ParkNotes notes(config.consumer);
   std::atomic<bool> clean = true;
   std::vector<std::thread> threads;
   for (const Component& component : config.endpoints)
     threads.emplace_back([&, endpoint = &component] {
       name_this_thread("host " + endpoint->name);
-      if (!host_endpoint(*endpoint, config, pauses, superseded, board, stop)) clean = false;
+      if (!host_endpoint(*endpoint, config, pauses, superseded, notes, board, stop)) clean = false;
     });
   for (std::thread& thread : threads) thread.join();
   return clean ? 0 : 1;

@@ -7,6 +7,8 @@
 // - deliver() gets events of different ordering keys (a batch holds at most one of each) and returns one Outcome per
 //   event, in the order given: nothing may be left out. A bad event never fails its neighbours.
 // - An exception says "the endpoint is in trouble, not the events": all of the batch counts as untried.
+// - Where a kind waits, or makes several calls for one delivery, it goes through its CallGate (gate()): that keeps the
+//   endpoint's rates, and its waits end when the process is to stop.
 // - The host may deliver an event again (a crash between effect and ack). An endpoint that can, recognises message_id
 //   and guards state by (epoch, seq): then it reports `superseded` or `repeated`.
 #pragma once
@@ -40,7 +42,12 @@ struct Outcome {
   static Outcome skipped(std::string why) { return {Fate::skipped, std::move(why), milliseconds(0)}; }
   static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }
   static Outcome retry(std::string why) { return {Fate::retry, std::move(why), milliseconds(0)}; }
+  static Outcome park(std::string why, milliseconds until) { return {Fate::park, std::move(why), until}; }
+  // It was not the event's turn: it goes again as soon as it can.
+  static Outcome untried(std::string why) { return {Fate::park, std::move(why), milliseconds(0)}; }
 };
+
+class CallGate;  // limits/call_gate.hpp
 
 class Endpoint {
  public:
@@ -49,6 +56,15 @@ class Endpoint {
   virtual std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) = 0;
   // Called when nothing was delivered for a while, and at a clean stop: flush files, say goodbye.
   virtual void idle() {}
+
+  // The host's, before connect(). Tools make endpoints without one.
+  void use(CallGate& gate) { gate_ = &gate; }
+
+ protected:
+  CallGate* gate() const { return gate_; }
+
+ private:
+  CallGate* gate_ = nullptr;
 };
 
 }  // namespace muskrat

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "consumer/gated.hpp"
 #include "consumer/state/guarded.hpp"
 
 namespace muskrat {
@@ -21,15 +22,20 @@ std::span<const EndpointKind> endpoint_kinds() {
   return kinds;
 }
 
-std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component,
-                                        const Settings& consumer) {
+std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component, const Settings& consumer,
+                                        CallGate* gate) {
   auto endpoint = kind.make(component);
+  if (gate != nullptr) {
+    endpoint->use(*gate);
+    if (kind.enters_gate == nullptr) endpoint = std::make_unique<Gated>(std::move(endpoint), *gate);
+  }
   if (!kind.host_keeps_state) return endpoint;
   return std::make_unique<state::Guarded>(std::move(endpoint), component, consumer);
 }
 
 bool needs_state(const std::vector<Component>& endpoints) {
   return std::any_of(endpoints.begin(), endpoints.end(), [](const Component& component) {
+    if (has_quota(component.settings)) return true;
     const auto kinds = endpoint_kinds();
     return std::any_of(kinds.begin(), kinds.end(),
                        [&](const EndpointKind& kind) { return kind.host_keeps_state && kind.name == component.kind; });

@@ -29,13 +29,17 @@ struct EndpointKind : Kind {
   Explanation (*explain)(const Component& component, const Event& event) = explain_document;
   // For kinds whose tables can be compared with the source's: `muskrat verify`. Connects to nothing yet.
   std::unique_ptr<Mirror> (*mirror)(const Component& component) = nullptr;
+  // It makes several calls for one delivery, or may, and enters the gate before each by itself. Null: a delivery is one
+  // call. Else: whether each event is a call of its own.
+  bool (*enters_gate)(const Settings& settings) = nullptr;
 };
 
 std::span<const EndpointKind> endpoint_kinds();
 
-// An instance as the host uses it, guarded where the kind asks for that. `consumer` is the section of that name and
-// outlives the endpoint.
-std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component, const Settings& consumer);
+// An instance as the host uses it, behind the gate, and guarded where the kind asks for that. `consumer` is the section
+// of that name; it and the gate outlive the endpoint. Without a gate it is for looking only.
+std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component, const Settings& consumer,
+                                        CallGate* gate);
 
 // Whether the host has to keep state for one of these.
 bool needs_state(const std::vector<Component>& endpoints);

@@ -34,15 +34,30 @@ Figures::Figures(const std::string& endpoint)
       batches_(count("batches_total", "Batches delivered, whatever became of them.", endpoint)),
       in_flight_(level("in_flight", "Events in the lanes now.", endpoint)),
       held_back_(level("held_back", "Events that wait for a retry or behind one.", endpoint)),
-      parked_(level("parked", "1 while the endpoint does not consume because it is in trouble.", endpoint)),
+      parked_until_(level("parked_until_seconds", "Until when the endpoint is parked, as Unix time; 0 when it is not.",
+                          endpoint)),
       paused_(level("paused", "1 while the endpoint does not consume because an operator paused it.", endpoint)),
       circuit_open_(level("circuit_open", "1 while the circuit breaker is open.", endpoint)),
       lag_(
           level("lag_seconds", "Capture to effect, of the newest event settled; 0 when nothing is in hand.", endpoint)),
       batch_seconds_(spread("batch_seconds", "How long a batch took.", endpoint)) {
+  for (size_t i = 0; i < parked_.size(); ++i)
+    parked_[i] = &metrics::gauge("muskrat_endpoint_parked", "1 while the endpoint takes nothing for this reason.",
+                                 {{"endpoint", endpoint}, {"reason", std::string(park_reasons[i])}});
   for (size_t i = 0; i < fates; ++i)
     delivered_[i] = &metrics::counter("muskrat_endpoint_delivered_total", "Events delivered, by outcome.",
                                       {{"endpoint", endpoint}, {"outcome", fate_names[i]}});
+}
+
+void Figures::parked(ParkReason reason, int64_t until_us) {
+  parked_[static_cast<size_t>(reason)]->set(1);
+  parked_until_.set(static_cast<double>(until_us) / 1e6);
+}
+
+void Figures::not_parked() {
+  for (metrics::Gauge* gauge : parked_) gauge->set(0);
+  parked_until_.set(0);
+  circuit_open_.set(0);
 }
 
 void Figures::settled(const Outcome& outcome, const Event& event) {

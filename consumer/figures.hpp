@@ -9,6 +9,7 @@
 #include "common/health.hpp"
 #include "common/metrics.hpp"
 #include "consumer/endpoint.hpp"
+#include "consumer/park.hpp"
 #include "consumer/schedule.hpp"
 
 namespace muskrat {
@@ -22,7 +23,8 @@ class Figures {
   void retry() { retries_.add(), ++retried_; }
   void buried() { dead_.add(), ++died_; }
   void circuit(bool open) { circuit_open_.set(open ? 1 : 0); }
-  void parked(bool yes) { parked_.set(yes ? 1 : 0); }
+  void parked(ParkReason reason, int64_t until_us);
+  void not_parked();
   void paused(bool yes) { paused_.set(yes ? 1 : 0); }
   // Refreshes the gauges; call about once a second.
   void refresh(const Schedule& schedule, SteadyTime now);
@@ -32,7 +34,8 @@ class Figures {
   static constexpr size_t fates = 7;
   std::array<metrics::Counter*, fates> delivered_{};
   metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
-  metrics::Gauge &in_flight_, &held_back_, &parked_, &paused_, &circuit_open_, &lag_;
+  std::array<metrics::Gauge*, park_reasons.size()> parked_{};
+  metrics::Gauge &in_flight_, &held_back_, &parked_until_, &paused_, &circuit_open_, &lag_;
   metrics::Histogram& batch_seconds_;
   uint64_t done_ = 0, retried_ = 0, died_ = 0, superseded_count_ = 0, repeated_count_ = 0;
   double lag_seconds_ = 0, rate_ = 0;

@@ -17,12 +17,10 @@ constexpr milliseconds count_every{2'000};
 constexpr milliseconds settled_span{5'000};  // a session that lived this long was a working one
 constexpr uint16_t probing_prefetch = 16;
 
-double seconds(milliseconds span) { return std::chrono::duration<double>(span).count(); }
-
 }  // namespace
 
 Host::Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-           SupersededLog& superseded, StatusBoard& board, const Stop& stop)
+           SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop)
     : kind_(kind),
       component_(component),
       config_(config),
@@ -30,25 +28,27 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       row_("endpoint " + component.name),
       pauses_(pauses),
       superseded_(superseded),
+      notes_(notes),
       board_(board),
       stop_(stop),
-      schedule_({options_.lanes, options_.batch_size, options_.batch_age}),
+      schedule_({options_.lanes, options_.batch_size, options_.batch_age, options_.batch_bytes}),
       circuit_(options_.circuit_after, options_.circuit_first, options_.circuit_most),
       figures_(component.name),
       broker_backoff_(milliseconds(200), milliseconds(30'000)),
       lane_backoff_(options_.circuit_first, options_.circuit_most),
       prefetch_(options_.prefetch),
+      gate_(component, config.consumer, stop),
       lanes_(options_.lanes),
       office_([&config] { return config.broker_now(); }, config.topology, component.name, mailbox_),
       retrier_([&config] { return config.broker_now(); }, config.topology, component.name, options_.dead_retry) {
   board_.set(row_, false, "connecting", "");
   for (unsigned i = 0; i < options_.lanes; ++i)
-    lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, mailbox_);
+    lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, gate_, mailbox_);
 }
 
 void Host::run() {
   while (!stop_.requested()) {
-    if (!not_paused() || !lanes_ready() || !open_session()) continue;
+    if (!not_paused() || !calls_allowed() || !lanes_ready() || !open_session()) continue;
     const Ending ending = serve();
     session_->close();
     session_.reset();
@@ -56,24 +56,6 @@ void Host::run() {
     after(ending);
   }
   board_.set(row_, false, "stopped", "");
-}
-
-// True at once when nobody has paused the endpoint; else false, once it was resumed or the host is to stop.
-bool Host::not_paused() {
-  std::optional<bool> told;
-  auto reason = pauses_.reason_to_wait(component_.name);
-  for (; reason && !stop_.requested(); reason = pauses_.reason_to_wait(component_.name)) {
-    const char* state = reason->paused ? "paused" : "connecting";
-    if (told != reason->paused) log::info("consumer", state, {{"endpoint", component_.name}, {"why", reason->text}});
-    told = reason->paused;
-    figures_.paused(reason->paused);
-    board_.set(row_, reason->paused, state, reason->text);  // what an operator wants is ready as it is
-    tend(steady_clock::now());
-    stop_.wait(tick);
-  }
-  figures_.paused(false);
-  if (told == true && !reason) log::info("consumer", "resumed", {{"endpoint", component_.name}});
-  return !told && !reason;
 }
 
 // Messages are not taken before the endpoint is there to take them.
@@ -91,7 +73,7 @@ bool Host::lanes_ready() {
     lane_backoff_.reset();
     return true;
   }
-  stay_away("parked", away_why_, lane_backoff_.next());
+  park(away_why_, lane_backoff_.next(), ParkReason::trouble);
   return false;
 }
 
@@ -111,10 +93,10 @@ bool Host::open_session() {
     return true;
   } catch (const amqp::ChannelError& error) {
     const std::string hint = error.code() == 404 ? "; run muskrat setup" : "";
-    stay_away("connecting", error.what() + hint, broker_backoff_.next());
+    wait_to_connect(error.what() + hint, broker_backoff_.next());
   } catch (const Failure& failure) {
     if (failure.remedy() == Remedy::stop) throw;
-    stay_away("connecting", failure.what(), broker_backoff_.next());
+    wait_to_connect(failure.what(), broker_backoff_.next());
   }
   return false;
 }
@@ -145,18 +127,19 @@ Host::Ending Host::serve_until_ended() {
 }
 
 // What stands before something finished is finished too, so that one acknowledgement covers all; unless the endpoint is
-// in trouble: then nothing more goes there.
+// in trouble or may have no calls: then nothing more goes there.
 Deadline Host::begin_to_end(const Ending& ending) {
   session_->stop_taking();
-  schedule_.stop_after(ending.why == Ending::Why::trouble ? 0 : last_handed_out_);
+  schedule_.stop_after(ending.why == Ending::Why::park ? 0 : last_handed_out_);
   return Deadline::in(stop_.requested() ? options_.drain : options_.timeout + options_.drain);
 }
 
-bool Host::drained(Deadline deadline) const {
+bool Host::drained(Deadline deadline) {
   if (deadline.passed()) return true;
   if (schedule_.under_way() > 0) return false;
   const bool in_trouble = !away_why_.empty() || circuit_.tripped() || fatal_;
-  return in_trouble || (schedule_.ready() == 0 && (burying_.empty() || !office_why_.empty()));
+  return in_trouble || no_calls(steady_clock::now()) ||
+         (schedule_.ready() == 0 && (burying_.empty() || !office_why_.empty()));
 }
 
 std::optional<Host::Ending> Host::reason_to_end() {
@@ -164,12 +147,14 @@ std::optional<Host::Ending> Host::reason_to_end() {
   if (fatal_) return trouble(fatal_->what(), milliseconds(0));
   if (!away_why_.empty()) return trouble(away_why_, circuit_.open());
   if (circuit_.tripped()) return trouble(last_why_, circuit_.open());
-  if (const SteadyTime now = steady_clock::now(); parked_until_ && *parked_until_ > now)
-    return trouble(last_why_, std::chrono::ceil<milliseconds>(*parked_until_ - now));
-  if (schedule_.held() > options_.held_most)
-    return trouble(std::to_string(schedule_.held()) + " events wait for a retry or behind one; the last: " +
-                       (office_why_.empty() ? last_why_ : office_why_),
-                   circuit_.open());
+  const SteadyTime now = steady_clock::now();
+  if (const auto rest = no_calls(now); rest && rest->until - now > options_.hold_for)
+    return Ending{Ending::Why::park, rest->why, std::chrono::ceil<milliseconds>(rest->until - now), rest->reason};
+  if (schedule_.held() > options_.held_most || schedule_.held_bytes() > options_.held_bytes)
+    return trouble(
+        std::to_string(schedule_.held()) + " events (" + std::to_string(schedule_.held_bytes()) +
+            " bytes) wait for a retry or behind one; the last: " + (office_why_.empty() ? last_why_ : office_why_),
+        circuit_.open());
   if (session_->cancelled())
     return Ending{Ending::Why::lost,
                   "queue " + config_.topology.queue(component_.name) + " was deleted; run muskrat setup",
@@ -215,9 +200,8 @@ bool Host::letters_are_missing(SteadyTime now) {
 }
 
 Host::Ending Host::trouble(const std::string& why, milliseconds away) {
-  parked_until_.reset();
   figures_.circuit(true);
-  return {Ending::Why::trouble, why, away};
+  return {Ending::Why::park, why, away};
 }
 
 // The session is over: what it held comes again from the queue.
@@ -229,8 +213,8 @@ void Host::after(const Ending& ending) {
   if (fatal_) throw *std::exchange(fatal_, std::nullopt);
   if (ending.why == Ending::Why::again)
     log::info("consumer", "given back", {{"endpoint", component_.name}, {"why", ending.text}});
-  if (ending.why == Ending::Why::trouble) stay_away("parked", ending.text, ending.away);
-  if (ending.why == Ending::Why::lost) stay_away("connecting", ending.text, ending.away);
+  if (ending.why == Ending::Why::park) park(ending.text, ending.away, ending.reason);
+  if (ending.why == Ending::Why::lost) wait_to_connect(ending.text, ending.away);
 }
 
 // Until no lane is busy: the events of a batch must outlive it, and the next session must not overtake it.
@@ -243,22 +227,10 @@ void Host::await_lanes() {
   }
 }
 
-void Host::stay_away(const char* state, const std::string& why, milliseconds span) {
-  log::warning("consumer", state, {{"endpoint", component_.name}, {"why", why}, {"seconds", seconds(span)}});
-  figures_.parked(std::string_view(state) == "parked");
-  board_.set(row_, false, state, why);
-  const Deadline end = Deadline::in(span);
-  while (!end.passed() && !stop_.wait(std::min(milliseconds(end.poll_timeout()), tick))) {
-    if (!not_paused()) board_.set(row_, false, state, why);  // the wait itself went on
-    tend(steady_clock::now());
-  }
-  figures_.parked(false);
-  figures_.circuit(false);
-}
-
 void Host::publish_state() {
   if (!session_) return;
-  const std::string why = !office_why_.empty() ? office_why_ : schedule_.held() > 0 ? last_why_ : "";
+  const auto rest = no_calls(steady_clock::now());
+  const std::string why = !office_why_.empty() ? office_why_ : rest ? rest->why : schedule_.held() > 0 ? last_why_ : "";
   board_.set(row_, true, "consuming", why);
 }
 
@@ -266,7 +238,9 @@ void Host::tend(SteadyTime now) {
   if (now - tended_at_ < tick) return;
   tended_at_ = now;
   figures_.refresh(schedule_, now);
-  board_.set_figures(row_, figures_.rows(schedule_));
+  auto rows = figures_.rows(schedule_);
+  if (std::string quota = gate_.quota_text(); !quota.empty()) rows.emplace_back("quota", std::move(quota));
+  board_.set_figures(row_, std::move(rows));
   publish_state();
   const auto stuck = [&](const LaneSlot& slot) {
     return slot.busy && now - slot.since > options_.timeout * 2 + broker_span;
@@ -274,9 +248,12 @@ void Host::tend(SteadyTime now) {
   if (std::none_of(lanes_.begin(), lanes_.end(), stuck)) board_.beat(row_);
 }
 
-Deadline Host::next_wake() const {
-  SteadyTime wake = steady_clock::now() + tick;
-  for (unsigned i = 0; i < lanes_.size(); ++i)
+Deadline Host::next_wake() {
+  const SteadyTime now = steady_clock::now();
+  SteadyTime wake = now + tick;
+  const auto rest = no_calls(now);
+  if (rest) wake = std::min(wake, rest->until);
+  for (unsigned i = 0; !rest && !all_lanes_allowed_are_busy() && i < lanes_.size(); ++i)
     if (const auto due = schedule_.next_due(i); due && !lanes_[i].busy && lanes_[i].connected)
       wake = std::min(wake, *due);
   if (session_) wake = std::min(wake, session_->acks_due().value_or(wake));

@@ -6,7 +6,7 @@
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
 //   dead_letters, dead_retry, held_keys                                          figures   metrics
 //   superseded_log lists what was passed over for newer state
-//   pause_watch says whether an operator has paused the endpoint
+//   call_gate  keeps the endpoint's rates and quota     pause_watch  says whether an operator has paused it
 //
 // One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
 // event back in order. A new session opens only when no lane has an event of the old one, so one key is never under way
@@ -14,6 +14,7 @@
 // long, too many bytes, or the broker's end of it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -28,8 +29,11 @@
 #include "consumer/figures.hpp"
 #include "consumer/held_keys.hpp"
 #include "consumer/lane.hpp"
+#include "consumer/limits/call_gate.hpp"
 #include "consumer/mailbox.hpp"
 #include "consumer/options.hpp"
+#include "consumer/park.hpp"
+#include "consumer/park_notes.hpp"
 #include "consumer/pause_watch.hpp"
 #include "consumer/retry.hpp"
 #include "consumer/schedule.hpp"
@@ -41,7 +45,7 @@ namespace muskrat {
 class Host {
  public:
   Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-       SupersededLog& superseded, StatusBoard& board, const Stop& stop);
+       SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop);
 
   // Until stop is requested. Throws Failure{stop} when only a person can help.
   void run();
@@ -55,29 +59,38 @@ class Host {
   };
   // Why a session ends, and how long to stay away.
   struct Ending {
-    enum class Why { stop, again, trouble, lost } why = Why::again;
+    enum class Why { stop, again, park, lost } why = Why::again;
     std::string text;
     milliseconds away{0};
+    ParkReason reason = ParkReason::trouble;
   };
 
   // host.cpp: the lives of sessions
-  bool not_paused();
   bool lanes_ready();
   bool open_session();
   Ending serve();
   Ending serve_until_ended();
   Deadline begin_to_end(const Ending& ending);
-  bool drained(Deadline deadline) const;
+  bool drained(Deadline deadline);
   std::optional<Ending> reason_to_end();
   std::optional<Ending> reason_to_rest();
   bool letters_are_missing(SteadyTime now);
   Ending trouble(const std::string& why, milliseconds away);
   void after(const Ending& ending);
   void await_lanes();
-  void stay_away(const char* state, const std::string& why, milliseconds span);
   void tend(SteadyTime now);
   void publish_state();
-  Deadline next_wake() const;
+  Deadline next_wake();
+
+  // host_parking.cpp: while nothing is taken, or nothing handed out
+  bool not_paused();
+  bool calls_allowed();
+  std::optional<Park> no_calls(SteadyTime now);
+  void ask_for_rest(const Outcome& outcome);
+  bool all_lanes_allowed_are_busy() const;
+  void park(const std::string& why, milliseconds span, ParkReason reason);
+  void wait_to_connect(const std::string& why, milliseconds span);
+  void stay_away(const char* state, const std::string& why, milliseconds span, const std::function<bool()>& over);
 
   // host_events.cpp: the fate of events
   void take_in(std::vector<amqp::Delivery> deliveries);
@@ -103,6 +116,7 @@ class Host {
   const std::string row_;  // its name on the status board
   const PauseWatch& pauses_;
   SupersededLog& superseded_;
+  ParkNotes& notes_;
   StatusBoard& board_;
   const Stop& stop_;
 
@@ -123,10 +137,12 @@ class Host {
   bool letters_were_missing_ = false;
   std::map<uint64_t, Item*> burying_;             // by delivery tag
   std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's
-  std::optional<SteadyTime> parked_until_;
+  std::optional<Park> asked_;                     // the endpoint wants no calls until then
   std::optional<Failure> fatal_;
 
+  CallGate gate_;
   std::vector<LaneSlot> lanes_;
+  unsigned first_lane_ = 0;  // which is served first: each in turn, since `concurrency` may leave out the last
   DeadLetterOffice office_;
   DeadRetrier retrier_;
 };

@@ -14,6 +14,7 @@ using std::chrono::steady_clock;
 using Fate = Outcome::Fate;
 
 bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
+bool parked(const Outcome& outcome) { return outcome.fate == Fate::park; }
 
 HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event.epoch, event.seq}; }
 
@@ -59,10 +60,12 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
 void Host::hand_out(bool ending) {
   const SteadyTime now = steady_clock::now();
   const bool eager = ending || schedule_.in_hand() >= session_->prefetch();
-  for (unsigned i = 0; i < lanes_.size(); ++i) {
-    LaneSlot& slot = lanes_[i];
+  first_lane_ = (first_lane_ + 1) % options_.lanes;
+  for (unsigned i = 0; i < options_.lanes && !all_lanes_allowed_are_busy() && !no_calls(now); ++i) {
+    const unsigned index = (first_lane_ + i) % options_.lanes;
+    LaneSlot& slot = lanes_[index];
     if (slot.busy || !slot.connected) continue;
-    std::vector<Item*> batch = next_batch(i, now, eager);
+    std::vector<Item*> batch = next_batch(index, now, eager);
     if (!batch.empty()) deliver(slot, std::move(batch));
   }
 }
@@ -130,6 +133,7 @@ void Host::on_outcomes(LaneSlot& slot, const Report& report) {
 
 // Is it the events, or the endpoint?
 void Host::judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes) {
+  if (std::all_of(outcomes.begin(), outcomes.end(), parked)) return;  // it says nothing of either
   if (!std::all_of(outcomes.begin(), outcomes.end(), failed)) return circuit_.succeeded();
   circuit_.failed(batch.front()->event.message_id);
 }
@@ -172,8 +176,8 @@ void Host::settle(Item& item, const Outcome& outcome) {
       return try_again(item, outcome.reason);
     case Fate::park:
       last_why_ = outcome.reason;
-      parked_until_ = std::max(parked_until_.value_or(SteadyTime{}), steady_clock::now() + outcome.until);
-      return schedule_.wait_until(item, steady_clock::now() + outcome.until);
+      if (outcome.until.count() > 0) ask_for_rest(outcome);
+      return schedule_.put_back(item);
     case Fate::dead:
       ++item.attempts;
       return bury(item, outcome.reason, dead::permanent);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "consumer/endpoints.hpp"
+#include "consumer/limits/call_gate.hpp"
 #include "consumer/mailbox.hpp"
 
 namespace muskrat {
@@ -22,7 +23,7 @@ namespace muskrat {
 class Lane {
  public:
   Lane(unsigned index, const EndpointKind& kind, const Component& component, const Settings& consumer,
-       milliseconds timeout, Mailbox& mailbox);
+       milliseconds timeout, CallGate& gate, Mailbox& mailbox);
   ~Lane();  // waits for what is under way, then says goodbye to the endpoint
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -47,6 +48,7 @@ class Lane {
   const Component& component_;
   const Settings& consumer_;
   const milliseconds timeout_;
+  CallGate& gate_;
   Mailbox& mailbox_;
   std::unique_ptr<Endpoint> endpoint_;
   bool connected_ = false, rested_ = true;

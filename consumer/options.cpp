@@ -4,6 +4,7 @@
 #include <array>
 
 #include "consumer/consumer.hpp"
+#include "consumer/limits/call_gate.hpp"
 #include "consumer/mapping_cases.hpp"
 
 namespace muskrat {
@@ -44,9 +45,25 @@ constexpr std::array endpoint_table{
            "How many bytes of events may be in hand; when large events pass it, the prefetch is lowered by itself."},
     Option{"batch_size", OptionType::integer, "1000", "1..10000",
            "How many events one delivery holds at most; it never holds two of one ordering key."},
+    Option{"batch_bytes", OptionType::bytes, "8MiB", "1KiB..1GiB",
+           "How many bytes of events one delivery holds at most; a larger event goes alone."},
     Option{"batch_age", OptionType::duration, "", "0ms..1m",
            "How long an event waits at most for others to fill its batch. Default: the kind's own (http 5ms, the "
            "others 0ms: an idle lane delivers at once, and batches form while it is busy)."},
+    Option{"rate", OptionType::text_list, "", "",
+           "How much may go to the endpoint in any span of time, such as 100 per 20s, 50/s or 1000 records per 1m; of "
+           "several rates each is kept. A call is one request (http) or one delivery (the other kinds), a record is "
+           "one event in it; what is tried again counts again. Default: no limit."},
+    Option{"quota", OptionType::text, "", "",
+           "How much may go to the endpoint in a day, such as 50000 calls per day, or in any so many hours, such as "
+           "100000 per 24h; counted as for rate, and kept in the host's state database. Default: no limit."},
+    Option{"quota_zone", OptionType::text, "UTC", "",
+           "The time zone at whose midnight a quota per day begins anew, such as America/Chicago."},
+    Option{"concurrency", OptionType::integer, "", "1..64",
+           "How many calls may be under way at once. Default: one in each lane, of which each makes one at a time."},
+    Option{"hold_for", OptionType::duration, "30s", "0ms..10m",
+           "How long events are kept in hand while the endpoint may have no calls (rate, quota, Retry-After); where it "
+           "is longer they are given back, and the endpoint is parked: it consumes nothing until then."},
     Option{"timeout", OptionType::duration, "30s", "100ms..10m",
            "How long one delivery may take before it counts as the endpoint's failure."},
     Option{"retry_attempts", OptionType::integer, "10", "1..1000",
@@ -57,6 +74,8 @@ constexpr std::array endpoint_table{
     Option{"held_most", OptionType::integer, "1000", "1..65535",
            "How many events may wait for a retry or behind one; beyond it the circuit opens and the endpoint stops "
            "consuming."},
+    Option{"held_bytes", OptionType::bytes, "", "64KiB..16GiB",
+           "The same bound in bytes of events. Default: half of in_hand_bytes."},
     Option{
         "on_dead", OptionType::choice, "continue", "continue|hold",
         "What later events of a dead letter's ordering key do: go on (they carry newer state), or follow it into the "
@@ -87,6 +106,46 @@ milliseconds batch_age_of(const EndpointKind& kind, const Settings& settings) {
   return settings.has("batch_age") ? settings.duration("batch_age") : kind.default_batch_age;
 }
 
+unsigned concurrency_of(const EndpointKind& kind, const Settings& settings) {
+  return settings.has("concurrency") ? static_cast<unsigned>(settings.integer("concurrency"))
+                                     : lanes_of(kind, settings);
+}
+
+bool each_is_a_call(const EndpointKind& kind, const Settings& settings) {
+  return kind.enters_gate != nullptr && kind.enters_gate(settings);
+}
+
+// One call carries no more than the limits let through at once; and where each event is a call, no more events wait in
+// a lane than it can send in its time.
+size_t batch_size_of(const EndpointKind& kind, const Settings& settings) {
+  const size_t most = std::min(static_cast<size_t>(settings.integer("batch_size")), records_most(settings));
+  if (!each_is_a_call(kind, settings)) return most;
+  const size_t within = events_within(settings, settings.duration("timeout") / 2, 1);
+  return std::min(most, std::max<size_t>(1, within / concurrency_of(kind, settings)));
+}
+
+// No more is taken than can go before it would be given back.
+uint16_t prefetch_of(const EndpointKind& kind, const Settings& settings) {
+  const size_t per_call = each_is_a_call(kind, settings) ? 1 : batch_size_of(kind, settings);
+  const size_t within = events_within(settings, settings.duration("give_back_after") / 2, per_call);
+  return static_cast<uint16_t>(std::min(static_cast<size_t>(settings.integer("prefetch")), within));
+}
+
+void check_concurrency(const EndpointKind& kind, const Settings& settings, std::vector<Problem>& problems) {
+  const unsigned lanes = lanes_of(kind, settings);
+  if (concurrency_of(kind, settings) <= lanes) return;
+  problems.push_back({settings.where("concurrency"),
+                      "concurrency: with lanes: " + std::to_string(lanes) + " no more than " + std::to_string(lanes) +
+                          " calls are ever under way, one in each lane; give it as many lanes",
+                      false});
+}
+
+size_t held_bytes_of(const Settings& settings) {
+  const auto in_hand = static_cast<size_t>(settings.bytes("in_hand_bytes"));
+  return settings.has("held_bytes") ? std::min(static_cast<size_t>(settings.bytes("held_bytes")), in_hand)
+                                    : in_hand / 2;
+}
+
 void read_retry(const Settings& settings, HostOptions& options) {
   options.retry_attempts = static_cast<unsigned>(settings.integer("retry_attempts"));
   options.retry_first = settings.duration("retry_first");
@@ -106,6 +165,9 @@ OptionTable endpoint_common_options() {
 
 void check_endpoint(const Settings& settings, std::vector<Problem>& problems) {
   read_mapping_cases(settings.records("tests"), problems);
+  check_limits(settings, problems);
+  for (const EndpointKind& kind : endpoint_kinds())
+    if (kind.name == settings.text("kind")) check_concurrency(kind, settings, problems);
 }
 
 HostOptions host_options(const EndpointKind& kind, const Component& component, const Settings& consumer) {
@@ -113,9 +175,13 @@ HostOptions host_options(const EndpointKind& kind, const Component& component, c
   HostOptions options;
   options.subscribe = settings.texts("subscribe");
   options.lanes = lanes_of(kind, settings);
-  options.prefetch = static_cast<uint16_t>(settings.integer("prefetch"));
+  options.prefetch = prefetch_of(kind, settings);
   options.in_hand_bytes = static_cast<size_t>(settings.bytes("in_hand_bytes"));
-  options.batch_size = static_cast<size_t>(settings.integer("batch_size"));
+  options.batch_size = batch_size_of(kind, settings);
+  options.batch_bytes = static_cast<size_t>(settings.bytes("batch_bytes"));
+  options.concurrency = concurrency_of(kind, settings);
+  options.hold_for = settings.duration("hold_for");
+  options.held_bytes = held_bytes_of(settings);
   options.batch_age = batch_age_of(kind, settings);
   options.timeout = settings.duration("timeout");
   options.held_most = static_cast<size_t>(settings.integer("held_most"));

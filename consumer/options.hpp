@@ -21,12 +21,14 @@ struct HostOptions {
   unsigned lanes = 1;
   uint16_t prefetch = 1;
   size_t in_hand_bytes = 0;
-  size_t batch_size = 1;
+  size_t batch_size = 1, batch_bytes = 0;
   milliseconds batch_age{0};
+  unsigned concurrency = 1;  // deliveries under way at once; a lane makes one call at a time
+  milliseconds hold_for{0};
   milliseconds timeout{0};
   unsigned retry_attempts = 1;
   milliseconds retry_first{0}, retry_most{0};
-  size_t held_most = 0;
+  size_t held_most = 0, held_bytes = 0;
   OnDead on_dead = OnDead::go_on;
   RetryPlan dead_retry;
   OnTruncate on_truncate = OnTruncate::dead;

@@ -37,9 +37,11 @@ void Schedule::place(std::unique_ptr<Item> item) {
   ScheduledKey& key = found->second;
   item->scheduled = &key;
   const bool late = item->not_before > item->taken_at;
+  const size_t bytes = item->bytes;
+  key.bytes += bytes;
   key.items.push_back(std::move(item));
   if (!is_new) {
-    if (key.state == ScheduledKey::State::waiting) ++held_;
+    if (key.state == ScheduledKey::State::waiting) ++held_, held_bytes_ += bytes;
     return;
   }
   key.name = &found->first;
@@ -54,6 +56,7 @@ void Schedule::make_ready(ScheduledKey& key) {
   key.state = ScheduledKey::State::ready;
   if (key.items.front().tag > last_) return;
   lane.ready.push_back(&key);
+  lane.ready_bytes += key.items.front().bytes;
   lane.oldest_ready = std::min(lane.oldest_ready, key.items.front().taken_at);
 }
 
@@ -80,28 +83,40 @@ std::vector<Item*> Schedule::next_batch(unsigned index, SteadyTime now, bool eag
   wake(now);
   Lane& lane = lanes_[index];
   if (lane.ready.empty()) return {};
-  const bool full = lane.ready.size() >= limits_.batch_size;
+  const bool full = lane.ready.size() >= limits_.batch_size || lane.ready_bytes >= limits_.batch_bytes;
   if (!full && !eager && now < lane.oldest_ready + limits_.batch_age) return {};
   return cut_batch(lane);
 }
 
 std::vector<Item*> Schedule::cut_batch(Lane& lane) {
   std::vector<Item*> batch;
-  const size_t size = std::min(lane.ready.size(), limits_.batch_size);
-  batch.reserve(size);
-  for (size_t i = 0; i < size; ++i) {
+  batch.reserve(std::min(lane.ready.size(), limits_.batch_size));
+  size_t bytes = 0;
+  while (!lane.ready.empty() && batch.size() < limits_.batch_size) {
     ScheduledKey& key = *lane.ready.front();
+    Item& item = key.items.front();
+    if (!batch.empty() && bytes + item.bytes > limits_.batch_bytes) break;
+    bytes += item.bytes;
     lane.ready.pop_front();
     key.state = ScheduledKey::State::under_way;
-    batch.push_back(&key.items.front());
+    batch.push_back(&item);
   }
-  under_way_ += size;
+  lane.ready_bytes -= bytes;
+  under_way_ += batch.size();
   lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : lane.ready.front()->items.front().taken_at;
   return batch;
 }
 
+void Schedule::begin_waiting(ScheduledKey& key) {
+  --under_way_;
+  held_ += key.items.size();
+  held_bytes_ += key.bytes;
+  key.state = ScheduledKey::State::waiting;
+}
+
 void Schedule::stop_waiting(ScheduledKey& key) {
   held_ -= key.items.size();
+  held_bytes_ -= key.bytes;
   if (key.timed) timers_.erase(key.timer);
   key.timed = false;
 }
@@ -111,6 +126,7 @@ void Schedule::settle_head(ScheduledKey& key) {
   if (key.state == ScheduledKey::State::waiting) stop_waiting(key);
   --in_hand_;
   bytes_ -= key.items.front().bytes;
+  key.bytes -= key.items.front().bytes;
   key.items.pop_front();
 }
 
@@ -127,9 +143,12 @@ void Schedule::finish(Item& item) {
 void Schedule::wait(Item& item) {
   ScheduledKey& key = *item.scheduled;
   if (key.state == ScheduledKey::State::waiting) return;
+  begin_waiting(key);
+}
+
+void Schedule::put_back(Item& item) {
   --under_way_;
-  held_ += key.items.size();
-  key.state = ScheduledKey::State::waiting;
+  make_ready(*item.scheduled);
 }
 
 void Schedule::wait_until(Item& item, SteadyTime until) {
@@ -142,8 +161,11 @@ void Schedule::wait_until(Item& item, SteadyTime until) {
 
 void Schedule::stop_after(uint64_t last) {
   last_ = last;
-  for (Lane& lane : lanes_)
+  for (Lane& lane : lanes_) {
     std::erase_if(lane.ready, [&](const ScheduledKey* key) { return key->items.front().tag > last; });
+    lane.ready_bytes = 0;
+    for (const ScheduledKey* key : lane.ready) lane.ready_bytes += key->items.front().bytes;
+  }
 }
 
 size_t Schedule::ready() const {
@@ -168,7 +190,7 @@ void Schedule::clear() {
   lanes_.assign(limits_.lanes, Lane{});
   barrier_placed_ = false;
   last_ = UINT64_MAX;
-  in_hand_ = bytes_ = held_ = 0;
+  in_hand_ = bytes_ = held_ = held_bytes_ = 0;
 }
 
 }  // namespace muskrat

@@ -75,6 +75,7 @@ struct ScheduledKey {
   unsigned lane = 0;
   State state = State::ready;
   ItemQueue items;
+  size_t bytes = 0;  // of all of them
   std::multimap<SteadyTime, ScheduledKey*>::iterator timer{};
   bool timed = false;
 };
@@ -85,6 +86,7 @@ class Schedule {
     unsigned lanes = 1;
     size_t batch_size = 1;
     milliseconds batch_age{0};
+    size_t batch_bytes = SIZE_MAX;  // a larger event goes alone
   };
   explicit Schedule(Limits limits);
   ~Schedule();
@@ -95,6 +97,8 @@ class Schedule {
   std::vector<Item*> next_batch(unsigned lane, SteadyTime now, bool eager);
   // The event is settled for good. Destroys the item.
   void finish(Item& item);
+  // It was not its turn: it is as if it had not been handed out.
+  void put_back(Item& item);
   // It goes again at `until`.
   void wait_until(Item& item, SteadyTime until);
   // It waits for a call of finish() or wait_until().
@@ -111,11 +115,13 @@ class Schedule {
   size_t under_way() const { return under_way_; }
   size_t ready() const;                  // keys whose next event may go
   size_t held() const { return held_; }  // waiting ones and those behind them
-  void clear();                          // the channel is gone; nothing may be under way
+  size_t held_bytes() const { return held_bytes_; }
+  void clear();  // the channel is gone; nothing may be under way
 
  private:
   struct Lane {
     std::deque<ScheduledKey*> ready;
+    size_t ready_bytes = 0;  // of their next events
     SteadyTime oldest_ready = SteadyTime::max();
   };
   struct Behind {
@@ -126,6 +132,7 @@ class Schedule {
   void make_ready(ScheduledKey& key);
   void wake(SteadyTime now);
   void settle_head(ScheduledKey& key);
+  void begin_waiting(ScheduledKey& key);
   void stop_waiting(ScheduledKey& key);
   void pass_barrier();
   std::vector<Item*> cut_batch(Lane& lane);
@@ -137,7 +144,7 @@ class Schedule {
   std::deque<Behind> behind_;  // everything from the first barrier on that is not yet due
   bool barrier_placed_ = false;
   uint64_t last_ = UINT64_MAX;
-  size_t in_hand_ = 0, bytes_ = 0, under_way_ = 0, held_ = 0;
+  size_t in_hand_ = 0, bytes_ = 0, under_way_ = 0, held_ = 0, held_bytes_ = 0;
 };
 
 }  // namespace muskrat

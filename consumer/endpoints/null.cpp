@@ -1,8 +1,9 @@
 // The endpoint kind `null`: takes everything and keeps nothing. For measuring, and for draining a queue on purpose.
+#include <algorithm>
 #include <array>
-#include <thread>
 
 #include "consumer/endpoints.hpp"
+#include "consumer/limits/call_gate.hpp"
 
 namespace muskrat {
 namespace {
@@ -19,7 +20,7 @@ class NullEndpoint : public Endpoint {
   void connect(Deadline) override {}
 
   std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override {
-    if (delay_.count() > 0) std::this_thread::sleep_until(Deadline::in(delay_).sooner(deadline).instant());
+    if (delay_.count() > 0 && gate() != nullptr) gate()->sleep(std::min(delay_, milliseconds(deadline.poll_timeout())));
     return std::vector<Outcome>(batch.size(), Outcome::done());
   }
 

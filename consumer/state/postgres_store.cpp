@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS muskrat_host.seen (endpoint text NOT NULL, message_id
 CREATE INDEX IF NOT EXISTS seen_forget_at ON muskrat_host.seen (forget_at);
 CREATE TABLE IF NOT EXISTS muskrat_host.paused (endpoint text PRIMARY KEY, since_us bigint NOT NULL, by text NOT NULL,
   why text NOT NULL);
+CREATE TABLE IF NOT EXISTS muskrat_host.parked (endpoint text PRIMARY KEY, until_us bigint NOT NULL,
+  seen_us bigint NOT NULL, reason text NOT NULL, why text NOT NULL);
+CREATE TABLE IF NOT EXISTS muskrat_host.quota (endpoint text NOT NULL, slot_us bigint NOT NULL, amount bigint NOT NULL,
+  PRIMARY KEY (endpoint, slot_us));
 CREATE TABLE IF NOT EXISTS muskrat_host.superseded (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   endpoint text NOT NULL, message_id text NOT NULL, key text NOT NULL, routing_key text NOT NULL, epoch bigint NOT NULL,
   seq bigint NOT NULL, by text NOT NULL, at_us bigint NOT NULL);
@@ -159,6 +163,59 @@ class PostgresStore : public Store {
     return was;
   }
 
+  std::vector<Parked> parked(Deadline deadline) override {
+    std::vector<Parked> parked;
+    ask_for([&] {
+      const auto rows = db_.exec(
+          "SELECT endpoint, until_us, seen_us, reason, why FROM muskrat_host.parked ORDER BY endpoint", deadline);
+      for (int i = 0; i < rows.rows(); ++i)
+        parked.push_back({std::string(rows.text(i, 0)), rows.int64(i, 1), rows.int64(i, 2),
+                          std::string(rows.text(i, 3)), std::string(rows.text(i, 4))});
+    });
+    return parked;
+  }
+
+  void set_parked(const Parked& parked, Deadline deadline) override {
+    const std::string until = std::to_string(parked.until_us), seen = std::to_string(parked.seen_us);
+    ask_for([&] {
+      db_.exec(
+          "INSERT INTO muskrat_host.parked VALUES ($1, $2, $3, $4, $5) ON CONFLICT (endpoint) DO UPDATE SET until_us = "
+          "excluded.until_us, seen_us = excluded.seen_us, reason = excluded.reason, why = excluded.why",
+          std::vector<pg::Param>{parked.endpoint, until, seen, parked.reason, parked.why}, deadline);
+    });
+  }
+
+  void clear_parked(const std::string& endpoint, Deadline deadline) override {
+    ask_for([&] {
+      db_.exec("DELETE FROM muskrat_host.parked WHERE endpoint = $1", std::vector<pg::Param>{endpoint}, deadline);
+    });
+  }
+
+  std::vector<limits::Spent> spent(const std::string& endpoint, Deadline deadline) override {
+    std::vector<limits::Spent> spent;
+    ask_for([&] {
+      const auto rows = db_.exec("SELECT slot_us, amount FROM muskrat_host.quota WHERE endpoint = $1",
+                                 std::vector<pg::Param>{endpoint}, deadline);
+      for (int i = 0; i < rows.rows(); ++i) spent.push_back({rows.int64(i, 0), rows.int64(i, 1)});
+    });
+    return spent;
+  }
+
+  void spend(const std::string& endpoint, const limits::Spent& spent, int64_t keep_from_us,
+             Deadline deadline) override {
+    const std::string slot = std::to_string(spent.slot_us), amount = std::to_string(spent.amount);
+    const std::string keep_from = std::to_string(keep_from_us);
+    ask_for([&] {
+      const std::vector<pg::Connection::Statement> work{
+          {"DELETE FROM muskrat_host.quota WHERE endpoint = $1 AND slot_us < $2", {endpoint, keep_from}},
+          {"INSERT INTO muskrat_host.quota AS q VALUES ($1, $2, greatest(0, $3::bigint)) ON CONFLICT (endpoint, "
+           "slot_us) "
+           "DO UPDATE SET amount = greatest(0, q.amount + $3::bigint)",
+           {endpoint, slot, amount}}};
+      db_.pipeline(work, deadline);
+    });
+  }
+
   void log_superseded(const std::string& endpoint, std::span<const Superseded> events, Deadline deadline) override {
     if (events.empty()) return;
     Array ids, keys, routing_keys, epochs, seqs, by, at;
@@ -219,7 +276,10 @@ class PostgresStore : public Store {
   void prepare(Deadline deadline) {
     db_.exec("SET synchronous_commit = on; SET search_path = pg_catalog, pg_temp; SET client_min_messages = warning",
              deadline);
-    const auto there = db_.exec("SELECT to_regclass('muskrat_host.superseded_endpoint') IS NOT NULL", deadline);
+    const auto there = db_.exec(
+        "SELECT to_regclass('muskrat_host.superseded_endpoint') IS NOT NULL AND "
+        "to_regclass('muskrat_host.quota') IS NOT NULL",
+        deadline);
     if (there.boolean(0, 0)) return;
     try {
       db_.exec(std::string("BEGIN;") + tables + "COMMIT", deadline);

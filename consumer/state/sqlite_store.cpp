@@ -10,7 +10,7 @@ namespace muskrat::state {
 namespace {
 
 constexpr milliseconds patience{10'000};
-constexpr int64_t layout = 1;
+constexpr int64_t layout = 2;
 
 constexpr const char* tables = R"(
 CREATE TABLE IF NOT EXISTS scope (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, source TEXT NOT NULL,
@@ -23,11 +23,15 @@ CREATE TABLE IF NOT EXISTS seen (endpoint TEXT NOT NULL, message_id TEXT NOT NUL
 CREATE INDEX IF NOT EXISTS seen_forget_at ON seen (forget_at);
 CREATE TABLE IF NOT EXISTS paused (endpoint TEXT PRIMARY KEY, since_us INTEGER NOT NULL, by TEXT NOT NULL,
   why TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parked (endpoint TEXT PRIMARY KEY, until_us INTEGER NOT NULL, seen_us INTEGER NOT NULL,
+  reason TEXT NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quota (endpoint TEXT NOT NULL, slot_us INTEGER NOT NULL, amount INTEGER NOT NULL,
+  PRIMARY KEY (endpoint, slot_us)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS superseded (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,
   message_id TEXT NOT NULL, key TEXT NOT NULL, routing_key TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
   by TEXT NOT NULL, at_us INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS superseded_endpoint ON superseded (endpoint, id);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 )";
 
 // SQLite has one writer at a time and waits for it by polling; the lanes of one process take turns without that.
@@ -103,6 +107,45 @@ class SqliteStore : public Store {
     std::lock_guard turn(writers_turn());
     db_.prepare("DELETE FROM paused WHERE endpoint = ?").bind(1, endpoint).run();
     return db_.changes() > 0;
+  }
+
+  std::vector<Parked> parked(Deadline) override {
+    std::vector<Parked> parked;
+    auto rows = db_.prepare("SELECT endpoint, until_us, seen_us, reason, why FROM parked ORDER BY endpoint");
+    while (rows.step())
+      parked.push_back({std::string(rows.text(0)), rows.integer(1), rows.integer(2), std::string(rows.text(3)),
+                        std::string(rows.text(4))});
+    return parked;
+  }
+
+  void set_parked(const Parked& parked, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    auto set = db_.prepare("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)");
+    set.bind(1, parked.endpoint).bind(2, parked.until_us).bind(3, parked.seen_us);
+    set.bind(4, parked.reason).bind(5, parked.why).run();
+  }
+
+  void clear_parked(const std::string& endpoint, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    db_.prepare("DELETE FROM parked WHERE endpoint = ?").bind(1, endpoint).run();
+  }
+
+  std::vector<limits::Spent> spent(const std::string& endpoint, Deadline) override {
+    std::vector<limits::Spent> spent;
+    auto rows = db_.prepare("SELECT slot_us, amount FROM quota WHERE endpoint = ?");
+    rows.bind(1, endpoint);
+    while (rows.step()) spent.push_back({rows.integer(0), rows.integer(1)});
+    return spent;
+  }
+
+  void spend(const std::string& endpoint, const limits::Spent& spent, int64_t keep_from_us, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    sqlite::Transaction transaction(db_);
+    db_.prepare("DELETE FROM quota WHERE endpoint = ? AND slot_us < ?").bind(1, endpoint).bind(2, keep_from_us).run();
+    auto add = db_.prepare(
+        "INSERT INTO quota VALUES (?, ?, max(?, 0)) ON CONFLICT DO UPDATE SET amount = max(0, amount + ?3)");
+    add.bind(1, endpoint).bind(2, spent.slot_us).bind(3, spent.amount).run();
+    transaction.commit();
   }
 
   void log_superseded(const std::string& endpoint, std::span<const Superseded> events, Deadline) override {

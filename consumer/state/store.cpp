@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -24,10 +23,10 @@ std::string describe(const Settings& consumer) {
 }
 
 std::string describe(const Pause& pause) {
-  const auto seconds = static_cast<std::time_t>(pause.since_us / 1'000'000);
-  return fmt::format("since {:%Y-%m-%dT%H:%M:%SZ} by {}{}{}", fmt::gmtime(seconds), pause.by,
-                     pause.why.empty() ? "" : ": ", pause.why);
+  return "since " + utc_text(pause.since_us) + " by " + pause.by + (pause.why.empty() ? "" : ": ") + pause.why;
 }
+
+std::string describe(const Parked& parked) { return "until " + utc_text(parked.until_us) + ", because " + parked.why; }
 
 std::unique_ptr<Store> open_store(const Settings& consumer, Deadline deadline) {
   if (!consumer.has("state_dsn")) return open_sqlite(sqlite_path(consumer));

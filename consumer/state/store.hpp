@@ -4,13 +4,16 @@
 //               delete's mark is a tombstone; and the scope's last TRUNCATE
 //   seen        (endpoint, message id) of events done, until it is time to forget them
 //   paused      endpoints that an operator has paused
+//   parked      endpoints that a host has parked, for `muskrat status`
+//   quota       what of each endpoint's quota went, by time slots
 //   superseded  the newest events of each endpoint that were passed over, for listing (a bounded ring)
 //
-// Used by state/guarded.cpp (guard and seen, for endpoint kinds with `host_keeps_state`), by the host and the CLI
-// (paused, superseded). Two implementations: SQLite by default, PostgreSQL where hosts stand by for each other.
-// Each function is one transaction; what it has recorded survives kill -9 of the host. When the database cannot be
-// reached, Failure{reconnect}: open another Store. Thread rule: a Store belongs to one thread; open one for each.
-// What it does not do: decide (guarded.cpp), or log superseded events by itself (the host does, for every kind).
+// Used by state/guarded.cpp (guard and seen, for endpoint kinds with `host_keeps_state`), by limits/quota_book.cpp
+// (quota), by the host and the CLI (paused, parked, superseded). Two implementations: SQLite by default, PostgreSQL
+// where hosts stand by for each other. Each function is one transaction; what it has recorded survives kill -9 of the
+// host. When the database cannot be reached, Failure{reconnect}: open another Store. Thread rule: a Store belongs to
+// one thread; open one for each. What it does not do: decide (guarded.cpp), or log superseded events by itself (the
+// host does, for every kind).
 #pragma once
 
 #include <cstdint>
@@ -23,6 +26,7 @@
 #include "common/clock.hpp"
 #include "common/config.hpp"
 #include "common/failure.hpp"
+#include "consumer/limits/quota.hpp"
 
 namespace muskrat::state {
 
@@ -56,6 +60,16 @@ struct Pause {
 };
 // "since 2026-11-25T12:00:00Z by ann@box: the server moves"
 std::string describe(const Pause& pause);
+
+// An endpoint that takes nothing for now. Wall time, microseconds since 1970.
+struct Parked {
+  std::string endpoint;
+  int64_t until_us = 0;
+  int64_t seen_us = 0;  // when a host last said so: one that was killed says nothing more
+  std::string reason, why;
+};
+// "until 2026-11-25T12:00:00Z, because …"
+std::string describe(const Parked& parked);
 
 struct Superseded {
   std::string message_id, key, routing_key;
@@ -99,6 +113,19 @@ class Store {
   virtual std::vector<Pause> pauses(Deadline deadline) = 0;
   virtual void pause(const Pause& pause, Deadline deadline) = 0;  // of a paused endpoint: keeps since, by, why
   virtual bool resume(const std::string& endpoint, Deadline deadline) = 0;  // false: it was not paused
+
+  // ---- parked ----
+
+  virtual std::vector<Parked> parked(Deadline deadline) = 0;
+  virtual void set_parked(const Parked& parked, Deadline deadline) = 0;  // replaces what is there
+  virtual void clear_parked(const std::string& endpoint, Deadline deadline) = 0;
+
+  // ---- quota ----
+
+  virtual std::vector<limits::Spent> spent(const std::string& endpoint, Deadline deadline) = 0;
+  // Adds the amount (which may be negative) to its slot, and forgets the endpoint's slots before `keep_from_us`.
+  virtual void spend(const std::string& endpoint, const limits::Spent& spent, int64_t keep_from_us,
+                     Deadline deadline) = 0;
 
   // ---- superseded ----
 

@@ -128,6 +128,36 @@ inline void test_state_pause_keeps_the_first_word_and_resume_says_whether_it_was
   assert_true(it.store->pauses(soon()).empty());
 }
 
+inline void test_state_parked_is_replaced_and_cleared(void** state) {
+  state::Store& store = *state_of(state).store;
+  store.set_parked({"crm", 5, 1, "trouble", "down"}, soon());
+  store.set_parked({"crm", 9, 2, "quota", "'used' up"}, soon());
+  store.set_parked({"hook", 7, 3, "rate", ""}, soon());
+  const auto parked = store.parked(soon());
+  assert_int_equal(parked.size(), 2);
+  assert_text(parked[0].reason + " " + parked[0].why + " " + std::to_string(parked[0].until_us), "quota 'used' up 9");
+  assert_int_equal(parked[0].seen_us, 2);
+  store.clear_parked("crm", soon());
+  store.clear_parked("crm", soon());
+  assert_int_equal(store.parked(soon()).size(), 1);
+}
+
+inline void test_state_quota_adds_up_by_slots_and_forgets_old_ones(void** state) {
+  StateFixture& it = state_of(state);
+  it.store->spend("crm", {100, 5}, 0, soon());
+  it.store->spend("crm", {100, 7}, 0, soon());
+  it.store->spend("crm", {200, 1}, 0, soon());
+  it.store->spend("hook", {100, 9}, 0, soon());
+  it.store->spend("crm", {200, -3}, 150, soon());
+  it.store.reset();
+  it.store = it.open();
+  const auto spent = it.store->spent("crm", soon());
+  assert_int_equal(spent.size(), 1);
+  assert_int_equal(spent[0].slot_us, 200);
+  assert_int_equal(spent[0].amount, 0);  // never below nothing
+  assert_int_equal(it.store->spent("hook", soon()).at(0).amount, 9);
+}
+
 inline void test_state_superseded_events_are_listed_newest_first_and_bounded(void** state) {
   state::Store& store = *state_of(state).store;
   std::vector<state::Superseded> events;
@@ -151,6 +181,8 @@ inline void test_state_superseded_events_are_listed_newest_first_and_bounded(voi
       checked_with(test_state_message_ids_are_known_until_their_time_and_forgotten_by_portions, setup, teardown),    \
       checked_with(test_state_many_questions_are_answered_in_order, setup, teardown),                                \
       checked_with(test_state_pause_keeps_the_first_word_and_resume_says_whether_it_was, setup, teardown),           \
+      checked_with(test_state_parked_is_replaced_and_cleared, setup, teardown),                                      \
+      checked_with(test_state_quota_adds_up_by_slots_and_forgets_old_ones, setup, teardown),                         \
       checked_with(test_state_superseded_events_are_listed_newest_first_and_bounded, setup, teardown)
 
 }  // namespace muskrat::unit

@@ -114,6 +114,48 @@ void test_schedule_event_of_an_earlier_life_keeps_its_wait(void**) {
   assert_true(tags(schedule.next_batch(0, at(300), false)) == (Tags{1}));
 }
 
+void test_schedule_batch_holds_no_more_than_its_bytes(void**) {
+  Schedule schedule({1, 10, milliseconds(1000), 25});
+  add(schedule, 1, "a"), add(schedule, 2, "b");
+  assert_true(schedule.next_batch(0, at(0), false).empty());
+  add(schedule, 3, "c");  // 30 bytes are ready: no reason to wait
+  assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{1, 2}));
+  assert_true(tags(schedule.next_batch(0, at(0), true)) == (Tags{3}));
+}
+
+void test_schedule_event_larger_than_a_batch_goes_alone(void**) {
+  Schedule schedule({1, 10, milliseconds(0), 5});
+  add(schedule, 1, "a"), add(schedule, 2, "b");
+  assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{1}));
+  assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{2}));
+}
+
+void test_schedule_event_put_back_goes_again_before_the_next_of_its_key_and_holds_nothing(void**) {
+  Schedule schedule({1, 10, milliseconds(0)});
+  add(schedule, 1, "a"), add(schedule, 2, "a");
+  Item& first = *schedule.next_batch(0, at(0), false).at(0);
+  schedule.put_back(first);
+  assert_int_equal(schedule.under_way() + schedule.held() + schedule.held_bytes(), 0);
+  assert_int_equal(schedule.ready(), 1);
+  const auto again = schedule.next_batch(0, at(0), false);
+  assert_true(tags(again) == (Tags{1}));
+  schedule.finish(*again[0]);
+  assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{2}));
+}
+
+void test_schedule_held_bytes_follow_what_is_held(void**) {
+  Schedule schedule({1, 10, milliseconds(0)});
+  add(schedule, 1, "a"), add(schedule, 2, "b");
+  const auto batch = schedule.next_batch(0, at(0), false);
+  schedule.wait_until(*batch[0], at(500));
+  schedule.finish(*batch[1]);
+  add(schedule, 3, "a"), add(schedule, 4, "b");
+  assert_int_equal(schedule.held_bytes(), 20);
+  for (Item* each : schedule.next_batch(0, at(500), false)) schedule.finish(*each);
+  assert_int_equal(schedule.held_bytes(), 0);
+  assert_true(tags(schedule.next_batch(0, at(500), false)) == (Tags{3}));
+}
+
 void test_schedule_barrier_goes_alone(void**) {
   Schedule schedule({2, 10, milliseconds(0)});
   add(schedule, 1, "a"), add(schedule, 2, "t", true), add(schedule, 3, "b"), add(schedule, 4, "t", true),
@@ -193,6 +235,10 @@ int main() {
       checked(test_schedule_waiting_event_holds_back_its_own_key_only),
       checked(test_schedule_event_on_its_way_to_the_dead_letters_blocks_until_finished),
       checked(test_schedule_event_of_an_earlier_life_keeps_its_wait),
+      checked(test_schedule_batch_holds_no_more_than_its_bytes),
+      checked(test_schedule_event_larger_than_a_batch_goes_alone),
+      checked(test_schedule_event_put_back_goes_again_before_the_next_of_its_key_and_holds_nothing),
+      checked(test_schedule_held_bytes_follow_what_is_held),
       checked(test_schedule_barrier_goes_alone),
       checked(test_schedule_stop_after_lets_nothing_later_go),
       checked(test_schedule_counts_return_to_nothing),

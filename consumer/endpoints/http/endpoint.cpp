@@ -13,6 +13,7 @@
 #include "consumer/endpoints/http/requests.hpp"
 #include "consumer/endpoints/http/verdict.hpp"
 #include "consumer/endpoints/results.hpp"
+#include "consumer/limits/call_gate.hpp"
 #include "consumer/state/guarded.hpp"
 
 namespace muskrat {
@@ -25,7 +26,7 @@ using Records = std::span<const Record* const>;
 constexpr milliseconds backoff_first{1'000}, backoff_most{60'000};
 constexpr unsigned lone_failures_most = 3;
 
-Outcome park(std::string why, milliseconds until) { return {Fate::park, std::move(why), until}; }
+Outcome park(std::string why, milliseconds until) { return Outcome::park(std::move(why), until); }
 
 class HttpEndpoint : public Endpoint {
  public:
@@ -97,6 +98,8 @@ class HttpEndpoint : public Endpoint {
     if (patience_.passed())
       return halt(records, park("not tried yet: the time of one delivery is used up", milliseconds(0)));
     try {
+      const std::string why_not = gate() == nullptr ? "" : gate()->enter(records.size(), patience_);
+      if (!why_not.empty()) return halt(records, Outcome::untried(why_not));
       const auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_);
       ++answers_;
       judge(records, response);
@@ -299,6 +302,8 @@ Explanation explain(const Component& component, const Event& event) {
 
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<HttpEndpoint>(component); }
 
+bool each_is_a_call(const Settings& settings) { return settings.text("batch") == "single"; }
+
 }  // namespace
 
 const EndpointKind& http_endpoint_kind() {
@@ -308,7 +313,9 @@ const EndpointKind& http_endpoint_kind() {
       4,
       true,
       milliseconds(5),
-      explain};
+      explain,
+      nullptr,  // its receiver cannot be compared
+      each_is_a_call};
   return kind;
 }
 

@@ -1,0 +1,193 @@
+"""Rate, concurrency, quota: what an endpoint may have, who waits for it, and what is said about it."""
+import datetime
+import json
+import time
+
+import pytest
+
+from harness.http_server import HttpServer
+from harness.processes import wait_until
+from test_pause import row  # the status page's row of an endpoint
+
+
+@pytest.fixture
+def server():
+    server = HttpServer()
+    yield server
+    if server.running:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(world, request):
+    return {"state": f"{world.folder}/state.sqlite"} if request.param == "sqlite" else {"state_dsn": world.target}
+
+
+@pytest.fixture
+def sqlite(world):
+    return {"state": f"{world.folder}/state.sqlite"}
+
+
+def hook(server, **more):
+    return {"kind": "http", "subscribe": ["Frontend.Customer.*"], "url": server.url("/hook"), **more}
+
+
+def stand(world, server, consumer, consume=True, **more):
+    """`hook` under limits, `analytics` its neighbour."""
+    world.stand(endpoints={"hook": hook(server, **more), "analytics": world.mirror()}, consume=consume, consumer=consumer)
+
+
+def parked(world, reason):
+    return world.consumer.metric("muskrat_endpoint_parked", endpoint="hook", reason=reason)
+
+
+def wait_parked(world, why):
+    return wait_until(lambda: row(world, "hook")["state"] == "parked" and why in row(world, "hook")["why"] and row(world, "hook"),
+                      20, f"hook to be parked: {why}")
+
+
+def seen(server):
+    return [body["id"] for body in server.bodies()]
+
+
+def test_limits_rate_is_kept_and_all_arrive_in_order(world, server, sqlite):
+    times = []
+
+    def answer(request, nth):
+        times.append(time.monotonic())
+        return 200, {}, b"{}"
+
+    server.answer = answer
+    stand(world, server, sqlite, rate="5 per 1s")
+    world.customers(*range(1, 11))
+    for word in ("a", "b", "c"):
+        world.sql("UPDATE customers SET email = %s WHERE id = 1", (word,))
+    world.wait_equal()  # the neighbour waits for nobody
+    wait_until(lambda: len(times) == 13, 30, "all of them")
+    # the server sees a call a little later than it was let through
+    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[5:])), times
+    assert [body["email"] for body in server.bodies() if body["id"] == 1] == ["c1@example.com", "a", "b", "c"]
+    assert world.consumer.metric("muskrat_endpoint_calls_total", endpoint="hook") == 13
+    assert world.consumer.metric("muskrat_endpoint_parked", endpoint="hook") == 0, "a short wait parks nobody"
+
+
+def test_limits_concurrency_bounds_the_calls_under_way(world, server, sqlite):
+    under_way, most = [], []
+
+    def answer(request, nth):
+        under_way.append(nth)
+        most.append(len(under_way))
+        time.sleep(0.05)
+        under_way.remove(nth)
+        return 200, {}, b"{}"
+
+    server.answer = answer
+    stand(world, server, sqlite, consume=False, lanes=8, concurrency=2, batch_size=2)
+    world.customers(*range(1, 31))
+    world.broker.wait_depth("muskrat.hook", 30)
+    world.start(relay=False)
+    wait_until(lambda: set(seen(server)) == set(range(1, 31)), 30, "all of them")
+    assert max(most) == 2
+
+
+def test_limits_rate_used_up_for_long_parks_the_endpoint_and_its_neighbour_goes_on(world, server, sqlite):
+    stand(world, server, sqlite, rate="3 per 1h")
+    world.customers(*range(1, 8))
+    world.wait_equal()
+    assert wait_parked(world, "the rate of 3 calls per 1h is used up")["why"].startswith("until 20")
+    world.broker.wait_depth("muskrat.hook", 4)
+    assert parked(world, "rate") == 1 and parked(world, "trouble") == 0
+    assert world.consumer.metric("muskrat_endpoint_circuit_open", endpoint="hook") == 0
+    assert 3000 < world.consumer.metric("muskrat_endpoint_parked_until_seconds", endpoint="hook") - time.time() <= 3600
+    assert world.consumer.stop(timeout=5) == 0, "a park ends at SIGTERM"
+    assert len(server.requests()) == 3 and world.broker.depth("muskrat.hook") == 4
+
+
+def test_limits_rate_that_opens_soon_is_waited_for_and_sigterm_does_not_wait(world, server, sqlite):
+    stand(world, server, sqlite, rate="1 per 20s", hold_for="1m")
+    world.customers(1, 2)
+    world.wait_equal()
+    wait_until(lambda: "used up" in row(world, "hook")["why"], 20, "the status page to say what is waited for")
+    assert row(world, "hook")["state"] == "consuming"
+    assert world.consumer.stop(timeout=5) == 0
+    assert seen(server) == [1] and world.broker.depth("muskrat.hook") == 1
+
+
+def test_limits_quota_used_up_parks_until_its_midnight_and_survives_a_restart(world, server, state):
+    stand(world, server, state, quota="3 calls per day", quota_zone="Pacific/Kiritimati")
+    world.customers(*range(1, 8))
+    world.wait_equal()
+    why = wait_parked(world, "because the quota of 3 calls per day (Pacific/Kiritimati) is used up")["why"]
+    tomorrow = (datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=14))) + datetime.timedelta(days=1)).date()
+    midnight = datetime.datetime.combine(tomorrow, datetime.time(10)) - datetime.timedelta(days=1)
+    assert why.startswith(f"until {midnight:%Y-%m-%dT%H:%M:%SZ}")
+    world.broker.wait_depth("muskrat.hook", 4)
+    assert parked(world, "quota") == 1 and world.consumer.metric("muskrat_endpoint_quota_used", endpoint="hook") == 3
+    assert row(world, "hook")["figures"]["quota"] == "3 of 3"
+    text = wait_until(lambda: "because the quota" in world.program.run("status").stdout and world.program.run("status").stdout, 20,
+                      "muskrat status to know")
+    assert "nobody consumes" not in text
+    (status,) = [q for q in json.loads(world.program.run("status", "--json").stdout)["queues"] if q["endpoint"] == "hook"]
+    assert status["parked"]["reason"] == "quota" and status["parked"]["until"].endswith(":00:00Z")
+
+    world.consumer.kill9()
+    world.consumer = world.program.consume(wait=False)
+    wait_parked(world, "the quota of 3 calls per day")
+    world.customers(8)
+    world.wait_equal()
+    assert len(server.requests()) == 3
+    log = [json.loads(line) for line in world.consumer.log(1000).splitlines() if '"endpoint":"hook"' in line]
+    assert [entry["event"] for entry in log if entry["event"] in ("parked", "consuming")] == ["parked"], "said once, and no call"
+
+    assert world.consumer.stop(timeout=5) == 0
+    world.configure({"hook": hook(server, quota="100 calls per day"), "analytics": world.mirror()}, consumer=state)
+    world.start(relay=False)
+    wait_until(lambda: sorted(seen(server)) == list(range(1, 9)), 20, "the rest, under a larger quota")
+
+
+def test_limits_endpoint_that_asks_for_a_rest_is_parked_and_resumes_by_itself(world, server, sqlite):
+    def answer(request, nth):
+        return (429, {"Retry-After": "3"}, b"") if nth == 2 else (200, {}, b"{}")
+
+    server.answer = answer
+    stand(world, server, sqlite, lanes=1, hold_for="1s", batch_age="0ms")
+    world.customers(1, 2, 3, 4)
+    wait_parked(world, "answer 429 Too Many Requests")
+    assert parked(world, "asked") == 1
+    world.wait_equal()
+    wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4], 20, "the rest")
+    wait_until(lambda: row(world, "hook")["state"] == "consuming", 20, "the endpoint to go on")
+    assert len(seen(server)) == 5 and world.consumer.metric("muskrat_endpoint_retries_total", endpoint="hook") == 0
+
+
+def test_limits_short_rest_is_held_without_giving_back(world, server, sqlite):
+    def answer(request, nth):
+        return (429, {"Retry-After": "1"}, b"") if nth == 2 else (200, {}, b"{}")
+
+    server.answer = answer
+    stand(world, server, sqlite, lanes=1)
+    world.customers(1, 2, 3, 4)
+    wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4], 20, "all of them")
+    assert '"event":"parked"' not in world.consumer.log(1000)
+
+
+def test_limits_held_bytes_bound_what_waits_for_retries(world, server, sqlite):
+    server.answer = lambda request, nth: (500, {}, b"")
+    stand(world, server, sqlite, held_bytes="64KiB", retry_first="10s", circuit_after=1000, lanes=1, batch_size=1)
+    world.customers(*range(1, 8), company="x" * 20_000)
+    assert "bytes) wait for a retry" in wait_parked(world, "wait for a retry")["why"]
+    assert parked(world, "trouble") == 1
+    world.wait_equal()
+
+
+def test_limits_are_checked_and_shown_by_check(world, server, sqlite):
+    stand(world, server, sqlite, consume=False, rate=["100 per 20s", "10/s"], quota="50000 calls per day",
+          quota_zone="America/Chicago")
+    assert ("limits of hook: 100 calls per 20s; 10 calls per 1s; the quota of 50000 calls per day (America/Chicago)"
+            in world.program.ok("check"))
+    world.configure({"hook": hook(server, rate="fast", quota="1 per week", quota_zone="Chicago")}, consumer=sqlite)
+    done = world.program.run("check")
+    assert done.returncode == 2
+    for text in ('rate: "fast": expected an amount', 'quota: "1 per week": expected an amount', "no time zone"):
+        (line,) = [line for line in done.stdout.splitlines() if text in line]
+        assert "muskrat.yaml:" in line and "endpoints.hook" in line
