@@ -25,12 +25,4 @@ int64_t wall_clock_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
 }
 
-std::string utc_text(int64_t us) {
-  const auto seconds = static_cast<std::time_t>(us / 1'000'000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[sizeof "2026-11-25T12:00:00Z" + 16];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 }  // namespace muskrat

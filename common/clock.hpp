@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <string>
 
 namespace muskrat {
 
@@ -39,8 +38,5 @@ milliseconds boottime();
 
 // Wall time as microseconds since 1970-01-01T00:00:00Z: for events and logs.
 int64_t wall_clock_us();
-
-// Such a time for people: "2026-11-25T12:00:00Z".
-std::string utc_text(int64_t us);
 
 }  // namespace muskrat

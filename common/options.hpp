@@ -12,7 +12,6 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -101,10 +100,6 @@ class Settings {
   std::map<std::string, std::shared_ptr<const Value>, std::less<>> values_;
   Where where_;
 };
-
-// "20s" as it stands in a file, and the way back; nullopt for what is no duration.
-std::optional<milliseconds> parse_duration(std::string_view text);
-std::string duration_text(milliseconds span);
 
 // A table's defaults alone: what a section that is missing in the file holds.
 Settings default_settings(OptionTable table);

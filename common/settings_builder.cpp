@@ -6,6 +6,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "common/duration.hpp"
 #include "common/json.hpp"
 
 namespace muskrat {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "common/utc_text.hpp"
 #include "consumer/host.hpp"
 
 namespace muskrat {

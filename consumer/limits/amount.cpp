@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/options.hpp"
+#include "common/duration.hpp"
 
 namespace muskrat::limits {
 namespace {

@@ -9,6 +9,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "common/utc_text.hpp"
+
 namespace muskrat::state {
 
 std::string sqlite_path(const Settings& consumer) {

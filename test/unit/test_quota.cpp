@@ -1,6 +1,7 @@
 // Quotas: the days of time zones, spans of hours, clocks that jump; and the count in the state database.
 #include <chrono>
 
+#include "common/utc_text.hpp"
 #include "consumer/limits/quota_book.hpp"
 #include "test/unit/endpoint_fixture.hpp"
 #include "test/unit/unit.hpp"
