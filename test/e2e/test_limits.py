@@ -122,8 +122,9 @@ def test_limits_quota_used_up_parks_until_its_midnight_and_survives_a_restart(wo
     midnight = datetime.datetime.combine(tomorrow, datetime.time(10)) - datetime.timedelta(days=1)
     assert why.startswith(f"until {midnight:%Y-%m-%dT%H:%M:%SZ}")
     world.broker.wait_depth("muskrat.hook", 4)
-    assert parked(world, "quota") == 1 and world.consumer.metric("muskrat_endpoint_quota_used", endpoint="hook") == 3
-    assert row(world, "hook")["figures"]["quota"] == "3 of 3"
+    assert parked(world, "quota") == 1
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_quota_used", endpoint="hook") == 3, 10, "the metric")
+    wait_until(lambda: row(world, "hook")["figures"]["quota"] == "3 of 3", 10, "the status page")
     text = wait_until(lambda: "because the quota" in world.program.run("status").stdout and world.program.run("status").stdout, 20,
                       "muskrat status to know")
     assert "nobody consumes" not in text
