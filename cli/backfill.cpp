@@ -11,6 +11,7 @@
 #include "cli/backfill_run.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/pace.hpp"
 #include "cli/source_table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
@@ -85,12 +86,7 @@ class Backfill : public Command {
     if (tables_.empty() && ways == 0)
       throw UsageError("which table? Give TABLE or SOURCE.TABLE; or --list, --resume or --cancel");
     if (!tables_.empty() && (list_ || cancel_ > 0)) throw UsageError("--list and --cancel take no table");
-    if (rate_.empty()) return;
-    std::string digits = rate_;
-    if (digits.ends_with("/s")) digits.resize(digits.size() - 2);
-    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos ||
-        (options_.rate = std::stoll(digits)) == 0)
-      throw UsageError("--rate " + rate_ + " is no number of rows a second; for example 500/s");
+    if (!rate_.empty()) options_.rate = rate_of(rate_, "rows");
   }
 
   const Component& source_of(const Config& config) {

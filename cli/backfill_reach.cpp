@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "cli/confirmed.hpp"
 #include "cli/context.hpp"
-#include "cli/straight.hpp"
 #include "common/event.hpp"
 #include "consumer/endpoints/sql/route.hpp"
 
@@ -73,9 +73,8 @@ std::vector<Reach> reach_of(const Config& config, const BackfillPlan& plan, cons
 
 void require_way_to(const Config& config, const std::string& endpoint) {
   amqp::Connection broker = open_broker(config, "backfill");
-  StraightPublisher publisher(std::move(broker), config.topology.queue(endpoint));
-  publisher.require_way();
-  publisher.close();
+  require_way_to_queue(broker, config.topology.queue(endpoint));
+  broker.close(Deadline::in(std::chrono::seconds(2)));
 }
 
 }  // namespace muskrat::cli

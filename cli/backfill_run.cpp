@@ -21,6 +21,7 @@ BackfillRun::BackfillRun(BackfillSource& source, const Options& options, const S
     : source_(source),
       options_(options),
       stop_(stop),
+      pace_(options.rate, stop),
       progress_(options.json),
       locked_(milliseconds(50), milliseconds(1000)) {}
 
@@ -31,7 +32,8 @@ bool BackfillRun::run(const BackfillEntry& entry) {
   at_ = entry.at;
   passed_before_ = at_.passed;
   events_checked_ = at_.events;
-  began_ = due_ = now();
+  began_ = now();
+  pace_.restart();
   take();
   while (at_.running && !stop_.requested()) {
     try {
@@ -72,7 +74,7 @@ void BackfillRun::step() {
   waits_for_.clear();
   if (moved) locked_.reset();
   if (!at_.running) return;
-  if (moved) return keep_rate(passed);
+  if (moved) return pace_.done(passed);
   if (at_.later > 0) waits_for_ = counted(static_cast<size_t>(at_.later), "row") + " that others have locked";
   rest(locked_.next());
 }
@@ -93,17 +95,11 @@ void BackfillRun::hold_back() {
                              pressure.events, pressure.relay ? "" : "; none runs: start muskrat relay");
     show();
     rest(pause);
-    due_ = now();
+    pace_.restart();
   }
   waits_for_.clear();
   events_checked_ = at_.events;
   next_check_ = now() + check_every;
-}
-
-void BackfillRun::keep_rate(int64_t rows) {
-  if (options_.rate <= 0) return;
-  due_ = std::max(due_, now() - milliseconds(1000)) + milliseconds(rows * 1000 / options_.rate);
-  if (due_ > now()) rest(std::chrono::duration_cast<milliseconds>(due_ - now()));
 }
 
 void BackfillRun::lost(const Failure& failure) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cli/backfill_source.hpp"
+#include "cli/pace.hpp"
 #include "cli/progress.hpp"
 #include "common/backoff.hpp"
 
@@ -30,7 +31,6 @@ class BackfillRun {
   void take();
   void step();
   void hold_back();
-  void keep_rate(int64_t rows);
   void lost(const Failure& failure);
   void rest(milliseconds span) { stop_.wait(span); }
   int64_t bound() const;
@@ -42,12 +42,13 @@ class BackfillRun {
   BackfillSource& source_;
   const Options options_;
   const Stop& stop_;
+  Pace pace_;
   Progress progress_;
   BackfillEntry entry_;
   BackfillState at_;
   int64_t passed_before_ = 0, events_checked_ = 0;
   Backoff locked_;  // while nothing but locked rows is left
-  SteadyTime began_{}, next_check_{}, due_{};
+  SteadyTime began_{}, next_check_{};
   std::string waits_for_;
 };
 

@@ -7,6 +7,7 @@
 // connection of its own: one that publishes stalls under an alarm.
 #include <set>
 
+#include "cli/confirmed.hpp"
 #include "cli/context.hpp"
 #include "cli/dead_walk.hpp"
 #include "cli/exit.hpp"
@@ -17,67 +18,6 @@
 
 namespace muskrat::cli {
 namespace {
-
-constexpr milliseconds silence = std::chrono::seconds(2);
-
-class Publisher : public amqp::Handler {
- public:
-  Publisher(amqp::Connection connection, std::string queue)
-      : connection_(std::move(connection)), queue_(std::move(queue)) {
-    connection_.confirm_select(Deadline::in(answer_time));
-  }
-
-  // Returns when the queue has it; Failure{stop} when it does not take it.
-  void send(const amqp::Delivery& letter) {
-    const Deadline deadline = Deadline::in(answer_time);
-    answered_ = acked_ = false;
-    returned_.clear();
-    if (connection_.publish(message_of(letter), deadline) == amqp::Sent::would_block)
-      throw Failure(Remedy::stop, "the broker takes no messages (" + connection_.blocked_reason() +
-                                      "); the letters stay where they are, try again later");
-    while (!answered_) {
-      if (deadline.passed())
-        throw Failure(Remedy::stop, "the broker did not confirm within 30 s; the letter stays where it is");
-      connection_.pump(*this, deadline);
-    }
-    if (!returned_.empty() || !acked_)
-      throw Failure(Remedy::stop, "the queue " + queue_ + " did not take a letter" +
-                                      (returned_.empty() ? "" : " (" + returned_ + ")") +
-                                      "; it stays where it is; see muskrat check --online");
-  }
-
-  void close() { connection_.close(Deadline::in(silence)); }
-
- private:
-  amqp::Message message_of(const amqp::Delivery& letter) const {
-    amqp::Message message;
-    message.exchange = "";
-    message.routing_key = queue_;
-    message.body = letter.body;
-    message.message_id = letter.message_id;
-    message.content_type = letter.content_type;
-    message.type = letter.type;
-    message.app_id = letter.app_id;
-    message.correlation_id = letter.correlation_id;
-    message.timestamp_s = letter.timestamp_s;
-    for (const auto& [name, value] : letter.headers) {
-      if (dead::is_about_the_death(name)) continue;
-      if (const auto* text = std::get_if<std::string>(&value))
-        message.headers.push_back({name, std::string_view(*text)});
-      if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});
-      if (const auto* truth = std::get_if<bool>(&value)) message.headers.push_back({name, int64_t{*truth}});
-    }
-    return message;
-  }
-
-  void on_confirm(uint64_t, bool, bool acked) override { answered_ = true, acked_ = acked; }
-  void on_return(amqp::Returned&& returned) override { returned_ = returned.text; }
-
-  amqp::Connection connection_;
-  const std::string queue_;
-  bool answered_ = false, acked_ = false;
-  std::string returned_;
-};
 
 class DeadRetry : public Command {
  public:
@@ -93,7 +33,8 @@ class DeadRetry : public Command {
     filter_.prepare();
     LetterWalk walk(config, endpoint_, "dead retry");
     if (walk.total() > 0) {
-      Publisher publisher(open_broker(config, "dead retry (publishing)"), config.topology.queue(endpoint_));
+      queue_ = config.topology.queue(endpoint_);
+      ConfirmedPublisher publisher(open_broker(config, "dead retry (publishing)"), "the queue " + queue_);
       walk.each(filter_, [&](const amqp::Delivery& letter) { return send(publisher, letter); });
       publisher.close();
     }
@@ -102,13 +43,15 @@ class DeadRetry : public Command {
   }
 
  private:
-  bool send(Publisher& publisher, const amqp::Delivery& letter) {
+  // True when the queue has it; Failure{stop} when it does not take it, and the letter stays where it is.
+  bool send(ConfirmedPublisher& publisher, const amqp::Delivery& letter) {
     if (header_text(letter.headers, wire::header_routing_key).empty()) {
       foreign_.insert(
           identity_of(letter));  // the broker's own doing, or a stranger's: the host could not tell what it is
       return false;
     }
-    publisher.send(letter);
+    publisher.send(message_again(letter, "", queue_, dead::is_about_the_death));
+    publisher.settle();
     return true;
   }
 
@@ -127,7 +70,7 @@ class DeadRetry : public Command {
     return sent == 0 && (!foreign_.empty() || !filter_.empty()) ? exit_problems : exit_ok;
   }
 
-  std::string endpoint_;
+  std::string endpoint_, queue_;
   LetterFilter filter_;
   bool holds_ = false;
   std::set<std::string> foreign_;

@@ -1,9 +1,10 @@
 // A walk over an endpoint's dead letters, in the order in which they stand: each that a filter takes is shown to an
 // action, and taken out of the queue when the action says so. What is passed over goes back in order at the end.
 //
-// Used by the dead verbs. One at a time changes the letters of an endpoint: two would break their order. Those who only
-// look may do so beside it, and do not see what it holds. What a walk holds in memory is bounded in bytes, however many
-// letters there are: a look keeps none, a change 16 MiB. Thread rule: the main thread.
+// Used by the dead verbs, and by replay for what was unrouted. One at a time changes the letters of an endpoint: two
+// would break their order. Those who only look may do so beside it, and do not see what it holds. What a walk holds in
+// memory is bounded in bytes, however many letters there are: a look keeps none, a change 16 MiB. Thread rule: the main
+// thread.
 #pragma once
 
 #include <deque>

@@ -179,6 +179,22 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat pause analytics --why 'the database moves to another server'", make_pause},
     {"Mend", "resume", "Let a paused endpoint go on.", "A running host takes its events again by itself, in order.",
      "  muskrat resume analytics", make_resume},
+    {"Mend", "replay", "Send published events to an endpoint again.",
+     "From the outbox, which keeps them for the source's retention, straight to one endpoint's queue, or with "
+     "--to-all\n"
+     "to every queue: same message_id, same body, same place among the changes of a row. So newer state stays, and an\n"
+     "endpoint that appends recognises what it has for as long as its seen_for. What the relay has yet to publish\n"
+     "comes by itself and is left out. With --unrouted, what nothing subscribed to goes to the endpoints that "
+     "subscribe\n"
+     "to it now. It may be given again, or gone on with by --after. Exit code 3 when nothing is meant, or it was\n"
+     "stopped. The database user needs muskrat_relay, the broker's user write on amq.default. Sources of kind "
+     "postgres.",
+     "  muskrat replay frontend --since 2h --to analytics\n"
+     "  muskrat replay frontend --key 'Frontend.Customer:[48239]' --to crm --yes\n"
+     "  muskrat replay frontend --since 2026-11-25T10:00 --until 2026-11-25T11:30 --to analytics --dry-run\n"
+     "  muskrat replay frontend --since 1d --to-all --rate 500/s\n"
+     "  muskrat replay frontend --unrouted",
+     make_replay},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"

@@ -32,6 +32,7 @@ std::unique_ptr<Command> make_backfill(Arguments& arguments);
 std::unique_ptr<Command> make_verify(Arguments& arguments);
 std::unique_ptr<Command> make_pause(Arguments& arguments);
 std::unique_ptr<Command> make_resume(Arguments& arguments);
+std::unique_ptr<Command> make_replay(Arguments& arguments);
 std::unique_ptr<Command> make_accept(Arguments& arguments);
 std::unique_ptr<Command> make_docs_options(Arguments& arguments);
 

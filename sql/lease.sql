@@ -255,7 +255,7 @@ BEGIN
        SET epoch = c.epoch, term = term + 1, beat = beat + 1, holder = NULL, last = c.last, current = c.current,
            current_id = c.current_id, held = c.held, system_identifier = muskrat.system_identifier_now(),
            timeline = muskrat.timeline_now(), database_oid = muskrat.database_oid_now(), saved_at = clock_timestamp();
-    INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after)
-    VALUES (c.epoch, accept_history.note, muskrat.system_identifier_now(), muskrat.timeline_now(), c.last);
+    INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after, resumed_current, resumed_id)
+    VALUES (c.epoch, accept_history.note, muskrat.system_identifier_now(), muskrat.timeline_now(), c.last, c.current, c.current_id);
     RETURN c.epoch;
 END $$;

@@ -70,7 +70,9 @@ CREATE TABLE muskrat.history (
     note              text,
     system_identifier bigint      NOT NULL,
     timeline          int         NOT NULL,
-    resumed_after     pg_snapshot NOT NULL  -- what the first read of this epoch started from
+    resumed_after     pg_snapshot NOT NULL,  -- what the first read of this epoch started from
+    resumed_current   pg_snapshot,           -- the read that was half confirmed then, up to
+    resumed_id        bigint                 -- this id
 );
 
 COMMENT ON SEQUENCE muskrat.outbox_id IS 'the events'' ids; the extension draws them off its page';

@@ -8,7 +8,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA muskrat FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA muskrat TO muskrat_relay, muskrat_monitor;
 
-GRANT SELECT ON muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3, muskrat.outbox, muskrat.cursor TO muskrat_relay;
+GRANT SELECT ON muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3, muskrat.outbox, muskrat.cursor, muskrat.history TO muskrat_relay;
 GRANT EXECUTE ON FUNCTION
     muskrat.relay_hello(),
     muskrat.lease_take(bigint, bigint, text),

@@ -1,11 +1,10 @@
 #include "relay/sources/postgres_outbox_reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <unordered_map>
 
 #include "common/log.hpp"
-#include "relay/outbox_row.hpp"
+#include "relay/sources/postgres_outbox_rows.hpp"
 #include "relay/sources/postgres_outbox_sql.hpp"
 
 namespace muskrat::postgres_outbox {
@@ -15,21 +14,6 @@ namespace {
 constexpr int64_t read_bytes = 1 << 20;
 // Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events.
 constexpr int64_t fetch_bytes = 2 << 20;
-
-// "(12,3)" of a segment.
-uint64_t place_of(int64_t segment, std::string_view ctid) {
-  uint64_t block = 0, offset = 0;
-  const char* end = ctid.data() + ctid.size();
-  auto parsed = std::from_chars(ctid.data() + 1, end, block);
-  std::from_chars(parsed.ptr + 1, end, offset);
-  return static_cast<uint64_t>(segment) << 48 | block << 16 | offset;
-}
-
-uint64_t segment_of(uint64_t place) { return place >> 48; }
-
-std::string ctid_of(uint64_t place) {
-  return "\"(" + std::to_string(place >> 16 & 0xffffffff) + "," + std::to_string(place & 0xffff) + ")\"";
-}
 
 }  // namespace
 
@@ -116,18 +100,9 @@ void Reader::take_row(const pg::Result& rows, int row) {
 Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t place) const {
   Outgoing out;
   out.place = place;
-  Event& event = out.event;
-  event.seq = rows.int64(row, column);
-  event.captured_us = rows.int64(row, column + 1);
-  event.message_id = rows.text(row, column + 2);
-  std::string_view op = rows.text(row, column + 3);
-  event.op = op_from_char(op.empty() ? 'e' : op.front()).value_or(Op::emit);
-  event.routing_key = rows.text(row, column + 4);
-  event.key = rows.text(row, column + 5);
-  event.body = rows.text(row, column + 6);
-  if (!rows.null(row, column + 7)) read_row_headers(rows.text(row, column + 7), event);
-  event.source = settings_.source;
-  event.epoch = settings_.epoch;
+  out.event = event_of_row(rows, row, column);
+  out.event.source = settings_.source;
+  out.event.epoch = settings_.epoch;
   return out;
 }
 

@@ -66,4 +66,42 @@ const std::string& locate() {
   return query;
 }
 
+// Scans of whole segments: there is no index on anything that a person asks for.
+static const char* const published =
+    " FROM muskrat.outbox_# WHERE ((xid < $1::xid8 AND xid <> ALL ($2::xid8[])) OR ($3::pg_snapshot IS NOT NULL AND "
+    "pg_visible_in_snapshot(xid, $3::pg_snapshot) AND id <= $4::bigint)) AND id <> ALL ($5::bigint[]) "
+    "AND ($6::timestamptz IS NULL OR captured_at >= $6::timestamptz) "
+    "AND ($7::timestamptz IS NULL OR captured_at < $7::timestamptz) "
+    "AND ($8::text[] IS NULL OR ordering_key = ANY ($8::text[])) "
+    "AND ($9::text[] IS NULL OR message_id::text = ANY ($9::text[])) "
+    "AND ($10::text[] IS NULL OR headers IS NULL OR coalesce(headers::json ->> 'to' = ANY ($10::text[]), true)) "
+    "AND ($11::text[] IS NULL OR routing_key = ANY ($11::text[]) OR "
+    "($12::bool AND headers IS NOT NULL AND headers::json ->> 'to' IS NOT NULL)) AND id > $13::bigint";
+
+const std::string& published_counts() {
+  static const std::string query =
+      "SELECT routing_key, addressee, count(*), sum(bytes), min(id), max(id), (extract(epoch FROM min(captured_at)) * "
+      "1000000)::bigint, (extract(epoch FROM max(captured_at)) * 1000000)::bigint FROM (" +
+      for_each_segment(std::string("SELECT routing_key, coalesce(headers::json ->> 'to', '') AS addressee, "
+                                   "octet_length(body)::bigint AS bytes, id, captured_at") +
+                       published) +
+      ") AS p GROUP BY 1, 2 ORDER BY 1, 2";
+  return query;
+}
+
+const std::string& published_places() {
+  static const std::string query = for_each_segment(std::string("SELECT #, ctid, id, octet_length(body)") + published);
+  return query;
+}
+
+const std::string& published_by_place() {
+  static const std::string query = for_each_segment(
+      std::string("SELECT ") + event_columns +
+      ", coalesce((SELECT max(h.epoch) FROM muskrat.history AS h WHERE (o.xid >= pg_snapshot_xmax(h.resumed_after) OR "
+      "o.xid IN (SELECT pg_snapshot_xip(h.resumed_after))) AND NOT (h.resumed_current IS NOT NULL AND "
+      "pg_visible_in_snapshot(o.xid, h.resumed_current) AND o.id <= h.resumed_id)), (SELECT min(epoch) FROM "
+      "muskrat.history)) FROM muskrat.outbox_# AS o WHERE ctid = ANY ($#::tid[])");
+  return query;
+}
+
 }  // namespace muskrat::postgres_outbox::sql

@@ -22,4 +22,17 @@ const std::string& by_place();
 // $1 ids: segment, ctid, id, ordering key, routing key.
 const std::string& locate();
 
+// ---- what was published already, for replay ----
+// $1 xmax(last), $2 xip(last), $3 current or NULL, $4 its id, $5 held ids; $6 since, $7 until, $8 ordering keys, $9
+// message ids (each NULL: all), $10 endpoints (what was for another alone is left out; NULL: nothing is), $11 routing
+// keys (NULL: all), $12 whether what was for one endpoint alone is meant whatever its routing key, $13 the id beyond
+// which.
+// By routing key and endpoint: both, events, bytes of bodies, first and last id, first and last capture in
+// microseconds.
+const std::string& published_counts();
+// segment, ctid, id, bytes of the body; in no order.
+const std::string& published_places();
+// $1, $2, $3 ctids in segment 1, 2, 3: the event's columns and the epoch under which it was published, in no order.
+const std::string& published_by_place();
+
 }  // namespace muskrat::postgres_outbox::sql

@@ -23,7 +23,7 @@ BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
 VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "backfill",
          "verify", "status", "tail", "explain", "test", "dead list", "dead show", "dead export", "superseded", "docs options",
-         "dead retry", "dead drop", "pause", "resume", "accept"]
+         "dead retry", "dead drop", "pause", "resume", "replay", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):

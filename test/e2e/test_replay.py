@@ -1,0 +1,277 @@
+"""Published events again: `muskrat replay`, from the outbox and from what was unrouted."""
+import json
+import os
+import signal
+
+from world import ATTACH, CUSTOMERS
+from harness.clients import Delivery, Observer
+from harness.processes import Child, wait_until
+
+FORGET_GUARD = ("DELETE FROM muskrat_endpoint.guard USING muskrat_endpoint.scope s WHERE scope = s.id AND s.target = 'public.customers'")
+
+
+def replay(world, *args, code=0, **kw):
+    done = world.program.run("replay", "frontend", *args, **kw)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def published(world):
+    """Until the cursor is past every event: only then may they be replayed."""
+    wait_until(lambda: world.sql("""
+        SELECT NOT EXISTS (SELECT FROM muskrat.outbox o, muskrat.cursor c
+                            WHERE c.current IS NOT NULL OR o.xid >= pg_snapshot_xmax(c.last) OR o.xid IN (SELECT pg_snapshot_xip(c.last)))
+           FROM muskrat.cursor""") == [(True,)], 20, "the cursor to be at rest")
+
+
+def take(world, queue):
+    """All that the queue has. An endpoint's queue, with its single active consumer, knows no basic.get."""
+    def consume(channel):
+        channel.basic_qos(prefetch_count=2000)
+        taken = []
+        for method, properties, body in channel.consume(queue, inactivity_timeout=0.7):
+            if method is None:
+                break
+            taken.append(Delivery(method.routing_key, properties.message_id, body.decode(), properties.headers or {}, properties))
+            channel.basic_ack(method.delivery_tag)
+        channel.cancel()
+        return taken
+    return world.broker.call(consume)
+
+
+def bytes_of(delivery):
+    p = delivery.properties
+    return (delivery.body, p.message_id, p.type, p.content_type, p.timestamp, p.correlation_id, p.app_id, p.delivery_mode,
+            {k: v for k, v in delivery.headers.items() if k != "x-muskrat-routing-key"})
+
+
+def test_replay_repeats_id_body_and_headers_to_the_one_queue(world):
+    world.stand(endpoints={"analytics": world.mirror(), "other": world.mirror()}, consume=False)
+    world.customers(1, 2, volume="200")
+    world.sql("UPDATE customers SET phone = '555' WHERE id = 1")
+    world.sql("DELETE FROM customers WHERE id = 2")
+    world.broker.wait_depth("muskrat.other", 4)
+    published(world)
+    first = take(world, "muskrat.analytics")
+    text = replay(world, "--all", "--to", "analytics", "--yes")
+    assert "4 events sent to the endpoint analytics again" in text
+    again = take(world, "muskrat.analytics")
+    assert [bytes_of(d) for d in again] == [bytes_of(d) for d in first]
+    assert [d.headers["x-muskrat-routing-key"] for d in again] == [d.routing_key for d in first]
+    assert world.broker.depth("muskrat.other") == 4, "no other endpoint got any"
+
+
+def test_replay_plan_says_what_would_go_and_changes_nothing(world):
+    world.stand(consume=False)
+    world.customers(1, 2, 3)
+    world.sql("UPDATE customers SET phone = '555' WHERE id = 1")
+    world.broker.wait_depth("muskrat.analytics", 4)
+    published(world)
+    text = replay(world, "--since", "1h", "--to", "analytics", "--dry-run")
+    assert "4 events" in text and "Frontend.Customer.Signup" in text and "Frontend.Customer.Update" in text
+    plan = json.loads(replay(world, "--since", "1h", "--to", "analytics", "--dry-run", "--json"))["plan"]
+    assert (plan["events"], plan["to"]) == (4, "analytics")
+    assert {k["routing_key"]: k["events"] for k in plan["routing_keys"]} == {"Frontend.Customer.Signup": 3, "Frontend.Customer.Update": 1}
+    assert "Type the endpoint's name" not in text
+    assert replay(world, "--all", "--to", "analytics", code=2)  # nobody is there to answer
+    assert world.broker.depth("muskrat.analytics") == 4
+
+
+def test_replay_chooses_by_time_key_pattern_and_id(world):
+    world.stand(consume=False)
+    world.customers(1, 2)
+    world.broker.wait_depth("muskrat.analytics", 2)
+    middle = world.sql("SELECT clock_timestamp()")[0][0].isoformat()
+    world.customers(3)
+    world.sql("UPDATE customers SET phone = '555' WHERE id = 1")
+    world.broker.wait_depth("muskrat.analytics", 4)
+    published(world)
+    (one, *_) = take(world, "muskrat.analytics")
+
+    def ids(*args):
+        replay(world, *args, "--to", "analytics", "--yes")
+        return [d.json["id"] for d in take(world, "muskrat.analytics")]
+
+    assert ids("--since", middle) == [3, 1]
+    assert ids("--until", middle) == [1, 2]
+    assert ids("--key", "Frontend.Customer:[1]") == [1, 1]
+    assert ids("--routing-key", "*.*.Update") == [1]
+    assert ids("--message-id", one.properties.message_id) == [1]
+    assert ids("--key", "Frontend.Customer:[1]", "--after", str(one.seq)) == [1]
+    assert "Nothing that was published" in replay(world, "--key", "Frontend.Customer:[99]", "--to", "analytics", "--yes", code=3)
+
+
+def test_replay_leaves_out_what_the_relay_has_yet_to_publish(world):
+    world.stand(consume=False)
+    world.customers(1)
+    world.broker.wait_depth("muskrat.analytics", 1)
+    published(world)
+    world.relay.stop()
+    world.customers(2)
+    assert "1 event sent" in replay(world, "--all", "--to", "analytics", "--yes")
+    world.start(consume=False)
+    world.broker.wait_depth("muskrat.analytics", 3)
+    assert [d.json["id"] for d in take(world, "muskrat.analytics")] == [1, 1, 2]
+
+
+def test_replay_against_newer_state_changes_nothing(world):
+    world.stand()
+    world.customers(1, 2, 3, volume="200")
+    world.sql("UPDATE customers SET volume = '500' WHERE id = 1")
+    world.sql("DELETE FROM customers WHERE id = 2")
+    world.wait_equal()
+    published(world)
+    world.tsql("CREATE TABLE writes (id bigint)")
+    world.tsql("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+               "INSERT INTO writes VALUES (coalesce(new.id, old.id)); RETURN NULL; END $$")
+    world.tsql("CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON customers FOR EACH ROW EXECUTE FUNCTION note()")
+    # A signup alone, and a deleted row's: older than what the endpoint has.
+    replay(world, "--routing-key", "Frontend.Customer.Signup", "--to", "analytics", "--yes")
+    wait_until(lambda: world.broker.depth("muskrat.analytics") == 0, 20, "the queue to be empty")
+    world.customers(4)
+    world.wait_equal()
+    assert world.tsql("SELECT id FROM writes") == [(4,)]
+
+
+def test_replay_rebuilds_an_emptied_table(world):
+    world.stand()
+    world.customers(*range(1, 41), volume="200")
+    world.sql("UPDATE customers SET volume = '500' WHERE id % 3 = 0")
+    world.sql("DELETE FROM customers WHERE id % 5 = 0")
+    world.wait_equal()
+    published(world)
+    world.tsql("TRUNCATE customers")
+    world.tsql(FORGET_GUARD)
+    world.customers(41)
+    replay(world, "--all", "--to", "analytics", "--yes")
+    world.wait_equal()
+    assert world.broker.depth("muskrat.analytics.dead") == 0
+
+
+def test_replay_to_all_reaches_every_queue_and_what_was_for_one_only_that_one(world):
+    world.stand(endpoints={"analytics": world.mirror(), "other": world.mirror()}, consume=False)
+    world.customers(1)
+    world.program.ok("backfill", "customers", "--to", "other")
+    world.broker.wait_depth("muskrat.other", 2)
+    published(world)
+    for queue in ("muskrat.analytics", "muskrat.other"):
+        take(world, queue)
+    text = replay(world, "--all", "--to-all", "--yes")
+    assert "for other alone" in text and "2 events sent" in text
+    assert [d.op for d in take(world, "muskrat.analytics")] == ["insert"]
+    assert [d.op for d in take(world, "muskrat.other")] == ["insert", "backfill"]
+    # To one endpoint: nothing that was for another alone.
+    assert "1 event sent" in replay(world, "--all", "--to", "analytics", "--yes")
+    # An endpoint that the configuration has no more.
+    del world.program.config["endpoints"]["other"]
+    world.program.save()
+    assert "left out: 1 event" in replay(world, "--all", "--to-all", "--dry-run")
+    assert "1 event sent" in replay(world, "--routing-key", "#", "--to-all", "--yes")
+
+
+def test_replay_is_throttled_and_goes_on_where_it_was_stopped(world):
+    world.stand(consume=False)
+    world.sql("INSERT INTO customers (id, email) SELECT n, 'e' FROM generate_series(1, 1500) AS n")
+    world.broker.wait_depth("muskrat.analytics", 1500)
+    published(world)
+    take(world, "muskrat.analytics")
+    child = Child(world.program.argv("replay", "frontend", "--all", "--to", "analytics", "--yes", "--rate", "300/s"),
+                  f"{world.folder}/replay.log", record=world.folder)
+    wait_until(lambda: world.broker.depth("muskrat.analytics") > 20, 20, "some of them")
+    os.kill(child.pid, signal.SIGINT)
+    assert child.wait(20) == 3, child.log()
+    after = child.log().rsplit("--after ", 1)[1].split(".")[0]
+    first = [d.json["id"] for d in take(world, "muskrat.analytics")]
+    assert 20 < len(first) < 1500
+    replay(world, "--all", "--to", "analytics", "--yes", "--after", after)
+    rest = [d.json["id"] for d in take(world, "muskrat.analytics")]
+    assert first + rest == list(range(1, 1501))
+
+
+def test_replay_that_the_broker_does_not_take_says_so(world):
+    world.stand(consume=False)
+    world.customers(1)
+    world.broker.wait_depth("muskrat.analytics", 1)
+    published(world)
+    world.broker.delete_queue("muskrat.analytics")
+    assert "muskrat setup" in replay(world, "--all", "--to", "analytics", "--yes", code=1)
+
+
+def test_replay_wrong_usage_is_refused(world):
+    world.stand(consume=False)
+    for args, words in ((("--all",), "to which endpoint"), (("--to", "analytics"), "which events"),
+                        (("--all", "--since", "1h", "--to", "analytics"), "contradict"),
+                        (("--all", "--to-all", "--to", "analytics"), "contradict"),
+                        (("--all", "--to", "analytic"), "analytics"), (("--since", "soon", "--to", "analytics"), "is no time"),
+                        (("--all", "--to", "analytics", "--rate", "fast"), "--rate"),
+                        (("--unrouted", "--all"), "--unrouted"), (("--routing-key", "", "--to", "analytics"), "match no event")):
+        assert words in replay(world, *args, code=2)
+
+
+def test_replay_of_mysql_says_why_not(world):
+    world.sql(CUSTOMERS)
+    world.program.configure(world.broker.url, sources={"frontend": {"kind": "mysql", "dsn": "mysql://root@127.0.0.1:1/x"}},
+                            endpoints={"analytics": world.mirror()})
+    assert "deletes what is confirmed" in replay(world, "--all", "--to", "analytics", code=2)
+
+
+def test_replay_after_a_new_epoch_repeats_the_epoch_under_which_it_was_published(world):
+    world.stand(consume=False)
+    world.customers(1)
+    world.broker.wait_depth("muskrat.analytics", 1)
+    published(world)
+    world.relay.stop()
+    world.program.ok("accept", "frontend", "--yes")
+    world.start(consume=False)
+    world.customers(2)
+    world.broker.wait_depth("muskrat.analytics", 2)
+    published(world)
+    first = take(world, "muskrat.analytics")
+    assert first[0].epoch < first[1].epoch
+    replay(world, "--all", "--to", "analytics", "--yes")
+    assert [(d.epoch, d.seq) for d in take(world, "muskrat.analytics")] == [(d.epoch, d.seq) for d in first]
+
+
+# ---- what was unrouted ----
+
+def test_replay_unrouted_goes_to_who_subscribes_now_and_the_rest_stays(world):
+    world.sql(CUSTOMERS)
+    world.sql(ATTACH)
+    world.configure({})
+    world.program.setup()
+    world.start(consume=False)
+    world.customers(1, 2)
+    world.sql("UPDATE customers SET phone = '555' WHERE id = 1")
+    world.sql("SELECT muskrat.emit('Frontend.Order.Paid', '{\"n\": 1}')")
+    world.broker.wait_depth("muskrat.unrouted", 4)
+    assert "nobody subscribes" in replay(world, "--unrouted")
+    world.configure({"analytics": world.mirror()})
+    world.program.setup()
+    assert "2 messages sent" in replay(world, "--unrouted", "--routing-key", "*.*.Signup", "--yes")
+    assert "1 message sent" in replay(world, "--unrouted", "--yes")
+    got = take(world, "muskrat.analytics")
+    assert [(d.json["id"], d.routing_key) for d in got] == [(1, "Frontend.Customer.Signup"), (2, "Frontend.Customer.Signup"),
+                                                            (1, "Frontend.Customer.Update")]
+    assert [d.routing_key for d in world.broker.peek("muskrat.unrouted")] == ["Frontend.Order.Paid"]
+    stored = world.sql("SELECT message_id::text FROM muskrat.outbox WHERE routing_key LIKE 'Frontend.Customer.%' ORDER BY id")
+    assert sorted(d.properties.message_id for d in got) == sorted(m for m, in stored)
+
+
+def test_replay_unrouted_brings_what_was_for_one_endpoint_to_it(world):
+    world.stand(consume=False)
+    world.customers(1)
+    world.broker.wait_depth("muskrat.analytics", 1)
+    world.relay.stop()
+    world.program.ok("backfill", "customers", "--to", "analytics")
+    world.broker.delete_queue("muskrat.analytics")
+    world.start(consume=False)
+    world.broker.wait_depth("muskrat.unrouted", 1)
+    assert "muskrat setup" in replay(world, "--unrouted", "--yes", code=1)
+    world.program.setup()
+    observer = Observer(world.broker, "observer", ("#",))
+    world.observers.append(observer)
+    assert "1 message sent" in replay(world, "--unrouted", "--yes")
+    (message,) = take(world, "muskrat.analytics")
+    assert (message.op, message.headers["x-muskrat-routing-key"]) == ("backfill", "Frontend.Customer.Backfill")
+    assert "x-muskrat-to" not in message.headers
+    assert world.broker.depth("muskrat.unrouted") == 0 and not observer.deliveries
