@@ -371,7 +371,7 @@ def test_cli_status_shows_sources_queues_and_problems(world):
     assert done.returncode == 3
     status = json.loads(done.stdout)
     assert status["queues"] == [{"endpoint": "a", "queue": "muskrat.a", "messages": 2, "consumers": 0, "dead": 0, "paused": None,
-                                 "problem": "nobody consumes: start muskrat consume"}]
+                                 "parked": None, "problem": "nobody consumes: start muskrat consume"}]
     assert status["unrouted"] == {"messages": 0, "problem": None} and status["problems"] == 1
     items = {item["item"]: item["value"] for item in status["sources"][0]["items"]}
     assert items["attached tables"] == "1" and items["held events"] == "0"
