@@ -83,6 +83,7 @@ std::vector<HistoryCount> History::count(const HistoryFilter& filter) {
   const Parameters parameters(*this, filter, filter.after);
   const pg::Result rows = db_.exec(sql::published_counts(), parameters, Deadline::in(scan_time));
   std::vector<HistoryCount> counts;
+  counts.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) {
     counts.push_back({std::string(rows.text(i, 0)), std::string(rows.text(i, 1)), rows.int64(i, 2), rows.int64(i, 3),
                       rows.int64(i, 4), rows.int64(i, 5), rows.int64(i, 6), rows.int64(i, 7)});

@@ -106,7 +106,8 @@ def test_verify_beside_writers_finds_only_what_was_planted(world):
 
 TYPES = {
     "small": ("smallint", "7", "8"), "big": ("bigint", "9007199254740993", "9007199254740992"),
-    "exact": ("numeric", "1.50", "1.51"), "scaled": ("numeric(12,2)", "12345.6", "12345.61"), "huge": ("numeric", "12345678901234567890.123", "0"),
+    "exact": ("numeric", "1.50", "1.51"), "scaled": ("numeric(12,2)", "12345.6", "12345.61"),
+    "huge": ("numeric", "12345678901234567890.123", "0"),
     "r": ("real", "0.1", "0.2"), "d": ("double precision", "'1.7976931348623157e+308'", "1"), "nan": ("double precision", "'NaN'", "1"),
     "yes": ("boolean", "true", "false"), "t": ("text", "'Löwe'", "'löwe'"), "v": ("varchar(20)", "'ab'", "'ab '"),
     "c": ("char(6)", "'ab'", "'abc'"), "day": ("date", "'2026-11-23'", "'2026-11-24'"), "forever": ("date", "'infinity'", "'2026-01-01'"),
@@ -117,8 +118,10 @@ TYPES = {
     "j": ("json", """'{"b": 1.50, "a": [1, null]}'""", """'{"b": 1.51, "a": [1, null]}'"""),
     "jb": ("jsonb", """'{"b": 1.50, "a": [1, null]}'""", """'{"b": 1.50, "a": [null]}'"""),
     "by": ("bytea", r"'\x00ff10'", r"'\x00ff11'"), "mood": ("mood", "'happy'", "'sad'"), "ia": ("integer[]", "'{{1,2},{3,NULL}}'", "'{1}'"),
-    "ta": ("text[]", """'{"a,b",NULL,"c\\"d"}'""", "'{a}'"), "rg": ("int4range", "'[1,10)'", "'[1,11)'"), "ip": ("inet", "'10.0.0.1/8'", "'10.0.0.2/8'"),
-    "m": ("money", "'12.34'", "'12.35'"), "bits": ("bit(5)", "B'10101'", "B'10100'"), "p": ("point", "'(0.1,0.2)'", "'(0.1,0.3)'"), "x": ("xml", "'<a/>'", "'<b/>'"),
+    "ta": ("text[]", """'{"a,b",NULL,"c\\"d"}'""", "'{a}'"), "rg": ("int4range", "'[1,10)'", "'[1,11)'"),
+    "ip": ("inet", "'10.0.0.1/8'", "'10.0.0.2/8'"),
+    "m": ("money", "'12.34'", "'12.35'"), "bits": ("bit(5)", "B'10101'", "B'10100'"), "p": ("point", "'(0.1,0.2)'", "'(0.1,0.3)'"),
+    "x": ("xml", "'<a/>'", "'<b/>'"),
     "nothing": ("text", "NULL", "''"),
 }
 
@@ -153,14 +156,17 @@ def test_verify_takes_no_type_for_another_and_finds_a_change_in_each(world):
 def test_verify_knows_equal_values_that_are_written_otherwise(world):
     """As somebody else's copy may have them: other scale, other spacing."""
     typed(world)
-    world.tsql("UPDATE kinds SET exact = 1.5000, d = d + 0, j = '{\"a\":[1,null],  \"b\":1.5}', jb = '{\"a\":[1,null],\"b\":1.5}', tz = tz AT TIME ZONE 'UTC' AT TIME ZONE 'UTC'")
+    world.tsql("UPDATE kinds SET exact = 1.5000, d = d + 0, j = '{\"a\":[1,null],  \"b\":1.5}', jb = '{\"a\":[1,null],\"b\":1.5}',"
+               " tz = tz AT TIME ZONE 'UTC' AT TIME ZONE 'UTC'")
     assert verify(world, "kinds", "analytics")[-1]["different"] == 0
 
 
 def test_verify_goes_through_conversions_conditions_and_the_scale_of_columns(world):
     """What the endpoint makes of a row, and not the row, is what must be there."""
-    world.tsql("CREATE TABLE mapped (no text PRIMARY KEY, plan text, email varchar(40), cents numeric(6,1), extras jsonb, seq bigint, origin text)")
-    columns = [{"to": "no", "from": "id", "as": "text"}, {"to": "plan", "from": "subscription.volume", "lookup": {"200": "big"}, "default": "none"},
+    world.tsql("CREATE TABLE mapped (no text PRIMARY KEY, plan text, email varchar(40),"
+               " cents numeric(6,1), extras jsonb, seq bigint, origin text)")
+    columns = [{"to": "no", "from": "id", "as": "text"},
+               {"to": "plan", "from": "subscription.volume", "lookup": {"200": "big"}, "default": "none"},
                {"to": "email", "from": "email", "lower": True, "trim": True}, {"to": "cents", "from": "subscription.rate", "as": "number"},
                {"to": "extras", "from": "subscription", "as": "json"}, {"to": "seq", "from": "$seq"}, {"to": "origin", "value": "web"}]
     route = {"table": "public.mapped", "key": ["no"], "columns": columns, "when": {"field": "company", "is_not": "hidden"}}
@@ -237,7 +243,8 @@ def test_verify_where_deletes_do_not_arrive_says_so(world):
 
 
 def test_verify_with_mistakes_says_what_to_do(world):
-    late(world, 5, endpoints={"analytics": world.mirror(), "lines": {"kind": "file", "subscribe": ["Frontend.*"], "path": f"{world.folder}/lines"},
+    late(world, 5, endpoints={"analytics": world.mirror(),
+                              "lines": {"kind": "file", "subscribe": ["Frontend.*"], "path": f"{world.folder}/lines"},
                               "log": world.mirror(routes=[{"table": "public.customers", "mode": "append", "columns": COLUMNS}])})
     world.sql("CREATE TABLE plain (id int PRIMARY KEY)")
     world.sql("CREATE TABLE keyless (a int)")
