@@ -14,7 +14,9 @@ for script in $(git ls-files '*.sh' .ci/run); do
 done
 
 echo "lint: Python"
-git ls-files -z '*.py' | xargs -0 -r /usr/bin/python3 packaging/lint.py || failed=1
+git ls-files -z '*.py' | xargs -0 -r /usr/bin/python3 -m pyflakes || failed=1
+git ls-files -z '*.py' |
+    xargs -0 -r awk 'length > 140 { print FILENAME ":" FNR ": longer than 140 characters"; found = 1 } END { exit found }' || failed=1
 
 if command -v systemd-analyze >/dev/null && [ "$(id -u)" -eq 0 ]; then
     echo "lint: systemd units"

@@ -219,13 +219,9 @@ def test_dead_letters_drop_of_more_than_one_window(world):
     world.configure({"analytics": world.mirror()})
     world.program.setup()
 
-    def fill(channel):
-        for n in range(1200):
-            reason = {"x-muskrat-reason": "odd" if n % 2 else "even"}
-            channel.basic_publish("", "muskrat.analytics.dead", "{}",
-                                  pika.BasicProperties(message_id=str(n), delivery_mode=2, headers=reason))
-    world.broker.call(fill)
-    world.broker.wait_depth("muskrat.analytics.dead", 1200)
+    def letter(n):
+        return "{}", pika.BasicProperties(message_id=str(n), delivery_mode=2, headers={"x-muskrat-reason": "odd" if n % 2 else "even"})
+    world.broker.fill("muskrat.analytics.dead", [letter(n) for n in range(1200)])
     assert "600 dead letters of the endpoint analytics dropped; 600 left" in \
         world.program.ok("dead", "drop", "analytics", "--reason", "odd", "--yes", timeout=60)
     assert [d.message_id for d in world.broker.get_all("muskrat.analytics.dead", 3)] == ["0", "2", "4"]

@@ -152,11 +152,23 @@ class Broker:
         self.call(lambda c: c.queue_delete(queue))
 
     def publish(self, routing_key, body, exchange="muskrat", headers=None, **properties):
-        self.call(lambda c: c.basic_publish(exchange, routing_key, body,
-                                            pika.BasicProperties(headers=headers, delivery_mode=2, **properties)))
+        def confirmed(channel):
+            channel.confirm_delivery()
+            channel.basic_publish(exchange, routing_key, body, pika.BasicProperties(headers=headers, delivery_mode=2, **properties))
+        self.call(confirmed)
+
+    def fill(self, queue, messages):
+        """Puts many messages, pairs of body and properties, into an empty queue; they are there when it returns."""
+        def put(channel):
+            for body, properties in messages:
+                channel.basic_publish("", queue, body, properties)
+            # A quorum queue takes what a channel has sent bit by bit; what it did not yet have is lost with the channel.
+            wait_until(lambda: channel.queue_declare(queue, passive=True).method.message_count == len(messages), 60,
+                       f"{len(messages)} messages in {queue}")
+        self.call(put)
 
     def wait_depth(self, queue, count, timeout=30):
-        wait_until(lambda: self.depth(queue) == count, timeout, f"{count} messages in {queue} (has {self.depth(queue)})", 0.1)
+        wait_until(lambda: self.depth(queue) == count, timeout, lambda: f"{count} messages in {queue} (has {self.depth(queue)})", 0.1)
 
 
 class Observer:

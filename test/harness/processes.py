@@ -86,14 +86,14 @@ def alive(pid, started=None):
 
 
 def wait_until(condition, timeout, what, interval=0.05):
-    """Calls `condition` until it is true; TimeoutError naming `what` after `timeout` seconds."""
+    """Calls `condition` until it is true; TimeoutError naming `what`, a text or what makes it, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {timeout:g} s still waiting for {what}")
+            raise TimeoutError(f"after {timeout:g} s still waiting for {what() if callable(what) else what}")
         time.sleep(interval)
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 
 import psycopg2
-from harness.clients import connect, query
+from harness.clients import connect, execute, query
 from oracle import Entry
 
 SCHEMA = """
