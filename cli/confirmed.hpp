@@ -42,9 +42,4 @@ class ConfirmedPublisher : private amqp::Handler {
 // Failure{stop} when there is no such queue, or this user of the broker may not publish straight to it.
 void require_way_to_queue(amqp::Connection& broker, const std::string& queue);
 
-// What was delivered, as it was, to be published again: properties and headers too, but for those that `without` names.
-// Views the delivery and `routing_key`.
-amqp::Message message_again(const amqp::Delivery& delivery, std::string_view exchange, std::string_view routing_key,
-                            const std::function<bool(const std::string& header)>& without);
-
 }  // namespace muskrat::cli

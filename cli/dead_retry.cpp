@@ -13,6 +13,7 @@
 #include "cli/exit.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
+#include "common/amqp_again.hpp"
 #include "common/wire.hpp"
 #include "consumer/dead_letters.hpp"
 
@@ -45,12 +46,12 @@ class DeadRetry : public Command {
  private:
   // True when the queue has it; Failure{stop} when it does not take it, and the letter stays where it is.
   bool send(ConfirmedPublisher& publisher, const amqp::Delivery& letter) {
-    if (header_text(letter.headers, wire::header_routing_key).empty()) {
+    if (letter.headers.text(wire::header_routing_key).empty()) {
       foreign_.insert(
           identity_of(letter));  // the broker's own doing, or a stranger's: the host could not tell what it is
       return false;
     }
-    publisher.send(message_again(letter, "", queue_, dead::is_about_the_death));
+    publisher.send(amqp::message_again(letter, "", queue_, dead::is_about_the_death));
     publisher.settle();
     return true;
   }

@@ -100,7 +100,7 @@ class DeadShow : public Command {
     text += line("source", letter.source) + line("op", letter.op);
     if (letter.epoch != 0 || letter.seq != 0)
       text += line("epoch/seq", std::to_string(letter.epoch) + "/" + std::to_string(letter.seq));
-    text += line("captured", iso_time(header_number(delivery.headers, "timestamp_in_ms") * 1000));
+    text += line("captured", iso_time(delivery.headers.number("timestamp_in_ms") * 1000));
     text += line("dead since", iso_time(letter.dead_at_ms * 1000)) + line("reason", letter.reason);
     text += line("class", letter.cause) + line("attempts", std::to_string(letter.attempts));
     text += line("sent again", letter.retries > 0 ? std::to_string(letter.retries) + " times" : "");

@@ -171,7 +171,7 @@ bool LetterWalk::limit_reached(const LetterFilter& filter) const {
 }
 
 bool LetterWalk::is_gone_already(const amqp::Delivery& letter) const {
-  if (letter.message_id.empty() || header_number(letter.headers, dead::header_at) == 0) return false;
+  if (letter.message_id.empty() || letter.headers.number(dead::header_at) == 0) return false;
   return std::find(recent_.begin(), recent_.end(), identity_of(letter)) != recent_.end();
 }
 

@@ -41,37 +41,25 @@ json::Object headers_object(const amqp::Table& headers) {
 
 }  // namespace
 
-std::string header_text(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  const auto* text = found == headers.end() ? nullptr : std::get_if<std::string>(&found->second);
-  return text ? *text : "";
-}
-
-int64_t header_number(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  const auto* number = found == headers.end() ? nullptr : std::get_if<int64_t>(&found->second);
-  return number ? *number : 0;
-}
-
 Letter::Letter(const amqp::Delivery& delivery)
     : message_id(delivery.message_id),
-      routing_key(header_text(delivery.headers, wire::header_routing_key)),
-      key(header_text(delivery.headers, wire::header_key)),
-      reason(header_text(delivery.headers, dead::header_reason)),
-      cause(header_text(delivery.headers, dead::header_cause)),
-      source(header_text(delivery.headers, wire::header_source)),
-      op(header_text(delivery.headers, wire::header_op)),
-      trail(header_text(delivery.headers, dead::header_trail)),
-      attempts(header_number(delivery.headers, dead::header_attempts)),
-      dead_at_ms(header_number(delivery.headers, dead::header_at)),
-      retries(header_number(delivery.headers, dead::header_retries)),
-      epoch(header_number(delivery.headers, wire::header_epoch)),
-      seq(header_number(delivery.headers, wire::header_seq)) {
+      routing_key(delivery.headers.text(wire::header_routing_key)),
+      key(delivery.headers.text(wire::header_key)),
+      reason(delivery.headers.text(dead::header_reason)),
+      cause(delivery.headers.text(dead::header_cause)),
+      source(delivery.headers.text(wire::header_source)),
+      op(delivery.headers.text(wire::header_op)),
+      trail(delivery.headers.text(dead::header_trail)),
+      attempts(delivery.headers.number(dead::header_attempts)),
+      dead_at_ms(delivery.headers.number(dead::header_at)),
+      retries(delivery.headers.number(dead::header_retries)),
+      epoch(delivery.headers.number(wire::header_epoch)),
+      seq(delivery.headers.number(wire::header_seq)) {
   if (routing_key.empty()) routing_key = delivery.routing_key;
 }
 
 std::string identity_of(const amqp::Delivery& letter) {
-  return letter.message_id + "/" + std::to_string(header_number(letter.headers, dead::header_at));
+  return letter.message_id + "/" + std::to_string(letter.headers.number(dead::header_at));
 }
 
 json::Object letter_object(const Letter& letter) {

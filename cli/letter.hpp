@@ -14,10 +14,6 @@
 
 namespace muskrat::cli {
 
-// A header's value; "" or 0 when it is not there, or is of another kind.
-std::string header_text(const amqp::Table& headers, std::string_view name);
-int64_t header_number(const amqp::Table& headers, std::string_view name);
-
 struct Letter {
   explicit Letter(const amqp::Delivery& delivery);
   std::string message_id, routing_key, key, reason, cause, source, op, trail;

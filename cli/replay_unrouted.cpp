@@ -15,6 +15,7 @@
 #include "cli/pace.hpp"
 #include "cli/replay.hpp"
 #include "cli/terminal.hpp"
+#include "common/amqp_again.hpp"
 #include "common/json.hpp"
 #include "common/wire.hpp"
 
@@ -66,7 +67,7 @@ class UnroutedReplay {
   }
 
   static std::string routing_key_of(const amqp::Delivery& message) {
-    const std::string own = header_text(message.headers, wire::header_routing_key);
+    const std::string own = message.headers.text(wire::header_routing_key);
     return own.empty() ? message.routing_key : own;
   }
 
@@ -77,12 +78,12 @@ class UnroutedReplay {
 
   // Of this source, asked for, and with somebody to go to.
   bool takes(const amqp::Delivery& message) const {
-    const std::string routing_key = routing_key_of(message), to = header_text(message.headers, wire::header_to);
-    const std::string source = header_text(message.headers, wire::header_source);
+    const std::string routing_key = routing_key_of(message), to = message.headers.text(wire::header_to);
+    const std::string source = message.headers.text(wire::header_source);
     const auto one_of = [](const std::vector<std::string>& list, const std::string& text) {
       return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
     };
-    return source == order_.source && one_of(order_.keys, header_text(message.headers, wire::header_key)) &&
+    return source == order_.source && one_of(order_.keys, message.headers.text(wire::header_key)) &&
            one_of(order_.message_ids, message.message_id) &&
            (patterns_.empty() || any_binding_matches(patterns_, routing_key)) &&
            std::any_of(subscribers_.begin(), subscribers_.end(),
@@ -90,7 +91,7 @@ class UnroutedReplay {
   }
 
   void note(const amqp::Delivery& message) {
-    Count& count = counts_[{routing_key_of(message), header_text(message.headers, wire::header_to)}];
+    Count& count = counts_[{routing_key_of(message), message.headers.text(wire::header_to)}];
     ++count.events;
     if (!takes(message)) return;
     ++count.meant;
@@ -157,9 +158,9 @@ class UnroutedReplay {
     ConfirmedPublisher publisher(open_broker(config_, "replay unrouted (publishing)"), "the exchange " + exchange);
     walk.some([&](const amqp::Delivery& message) {
       if (stop_.requested() || !takes(message)) return false;
-      const std::string to = header_text(message.headers, wire::header_to);
+      const std::string to = message.headers.text(wire::header_to);
       const std::string way = to.empty() ? routing_key_of(message) : config_.topology.queue(to);
-      publisher.send(message_again(message, to.empty() ? exchange : "", way, is_about_the_way));
+      publisher.send(amqp::message_again(message, to.empty() ? exchange : "", way, is_about_the_way));
       publisher.settle();
       pace_.done(1);
       return true;

@@ -83,6 +83,9 @@ class Table {
     if (found == end()) throw std::out_of_range("no entry " + std::string(name));
     return found->second;
   }
+  // A text or a number of that name; "" or 0 where there is none, or it is of another kind.
+  std::string text(std::string_view name) const { return value_or_none<std::string>(name); }
+  int64_t number(std::string_view name) const { return value_or_none<int64_t>(name); }
   bool contains(std::string_view name) const { return find(name) != end(); }
   size_t count(std::string_view name) const { return contains(name) ? 1 : 0; }
   size_t size() const { return entries_.size(); }
@@ -91,6 +94,13 @@ class Table {
   const_iterator end() const { return entries_.end(); }
 
  private:
+  template <typename T>
+  T value_or_none(std::string_view name) const {
+    const auto found = find(name);
+    const T* value = found == end() ? nullptr : std::get_if<T>(&found->second);
+    return value == nullptr ? T{} : *value;
+  }
+
   std::vector<Entry> entries_;
 };
 

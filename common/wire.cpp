@@ -10,20 +10,6 @@ void add_text(amqp::Message& message, std::string_view name, std::string_view va
   if (!value.empty()) message.headers.push_back({name, value});
 }
 
-std::string text_header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  if (found == headers.end()) return "";
-  auto* text = std::get_if<std::string>(&found->second);
-  return text == nullptr ? "" : *text;
-}
-
-int64_t integer_header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  if (found == headers.end()) return 0;
-  auto* number = std::get_if<int64_t>(&found->second);
-  return number == nullptr ? 0 : *number;
-}
-
 // A property holds 255 bytes; a longer key stands whole in its header alone. Cut between characters: clients decode it.
 std::string_view property_text(std::string_view text) {
   size_t end = std::min<size_t>(text.size(), 255);
@@ -33,12 +19,12 @@ std::string_view property_text(std::string_view text) {
 
 // Milliseconds where they ride along; else the property's whole seconds.
 int64_t captured_us(const amqp::Delivery& delivery) {
-  if (int64_t ms = integer_header(delivery.headers, header_timestamp_ms); ms != 0) return ms * 1000;
+  if (int64_t ms = delivery.headers.number(header_timestamp_ms); ms != 0) return ms * 1000;
   return static_cast<int64_t>(delivery.timestamp_s) * 1'000'000;
 }
 
 std::string own_routing_key(amqp::Delivery& delivery) {
-  auto own = text_header(delivery.headers, header_routing_key);
+  auto own = delivery.headers.text(header_routing_key);
   return own.empty() ? std::move(delivery.routing_key) : own;
 }
 
@@ -79,15 +65,15 @@ bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why) {
   event = Event{};
   event.routing_key = own_routing_key(delivery);
   event.message_id = std::move(delivery.message_id);
-  event.key = text_header(delivery.headers, header_key);
-  event.source = text_header(delivery.headers, header_source);
-  event.op = op_from_name(text_header(delivery.headers, header_op)).value_or(Op::emit);
-  event.epoch = integer_header(delivery.headers, header_epoch);
-  event.seq = integer_header(delivery.headers, header_seq);
+  event.key = delivery.headers.text(header_key);
+  event.source = delivery.headers.text(header_source);
+  event.op = op_from_name(delivery.headers.text(header_op)).value_or(Op::emit);
+  event.epoch = delivery.headers.number(header_epoch);
+  event.seq = delivery.headers.number(header_seq);
   event.captured_us = captured_us(delivery);
-  event.omitted = text_header(delivery.headers, header_omitted);
-  event.traceparent = text_header(delivery.headers, header_traceparent);
-  event.as = text_header(delivery.headers, header_as);
+  event.omitted = delivery.headers.text(header_omitted);
+  event.traceparent = delivery.headers.text(header_traceparent);
+  event.as = delivery.headers.text(header_as);
   event.body = std::move(delivery.body);
   return parse_routing_key(event.routing_key, &why).has_value();
 }

@@ -2,6 +2,7 @@
 
 #include <exception>
 
+#include "common/amqp_again.hpp"
 #include "common/backoff.hpp"
 #include "common/log.hpp"
 #include "common/threads.hpp"
@@ -14,35 +15,10 @@ constexpr size_t window = 256;
 constexpr milliseconds quiet_span{10'000};
 constexpr milliseconds confirm_span{30'000};
 
-// The message views `letter`, `exchange` and `endpoint`.
-amqp::Message message_of(const DeadLetter& letter, const std::string& exchange, const std::string& endpoint) {
-  const amqp::Delivery& original = letter.original;
-  amqp::Message message;
-  message.exchange = exchange;
-  message.routing_key = endpoint;
-  message.body = original.body;
-  message.message_id = original.message_id;
-  message.content_type = original.content_type;
-  message.type = original.type;
-  message.app_id = original.app_id;
-  message.correlation_id = original.correlation_id;
-  message.timestamp_s = original.timestamp_s;
-  return message;
-}
-
 bool is_ours_to_write(const std::string& header) {
   return header == wire::header_routing_key || header == dead::header_reason || header == dead::header_endpoint ||
          header == dead::header_attempts || header == dead::header_at || header == dead::header_cause ||
          header == dead::header_trail || header == "x-delivery-count";
-}
-
-void add_headers(amqp::Message& message, const amqp::Table& headers) {
-  for (const auto& [name, value] : headers) {
-    if (is_ours_to_write(name)) continue;
-    if (const auto* text = std::get_if<std::string>(&value)) message.headers.push_back({name, std::string_view(*text)});
-    if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});
-    if (const auto* truth = std::get_if<bool>(&value)) message.headers.push_back({name, int64_t{*truth}});
-  }
 }
 
 }  // namespace
@@ -138,8 +114,7 @@ void DeadLetterOffice::work() {
 
 void DeadLetterOffice::send(const DeadLetter& letter) {
   const std::string exchange = topology_.dead_exchange();
-  amqp::Message message = message_of(letter, exchange, endpoint_);
-  add_headers(message, letter.original.headers);
+  amqp::Message message = amqp::message_again(letter.original, exchange, endpoint_, is_ours_to_write);
   message.headers.push_back({wire::header_routing_key, std::string_view(letter.routing_key)});
   message.headers.push_back({dead::header_reason, std::string_view(letter.reason)});
   message.headers.push_back({dead::header_cause, letter.cause});

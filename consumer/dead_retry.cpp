@@ -4,6 +4,7 @@
 #include <deque>
 #include <utility>
 
+#include "common/amqp_again.hpp"
 #include "common/log.hpp"
 #include "common/threads.hpp"
 #include "common/wire.hpp"
@@ -51,21 +52,7 @@ class Reading : public amqp::Handler {
 
 // The message views the letter and `queue`.
 amqp::Message message_of(const amqp::Delivery& letter, const std::string& queue) {
-  amqp::Message message;
-  message.routing_key = queue;
-  message.body = letter.body;
-  message.message_id = letter.message_id;
-  message.content_type = letter.content_type;
-  message.type = letter.type;
-  message.app_id = letter.app_id;
-  message.correlation_id = letter.correlation_id;
-  message.timestamp_s = letter.timestamp_s;
-  for (const auto& [name, value] : letter.headers) {
-    if (dead::is_about_the_death(name)) continue;
-    if (const auto* text = std::get_if<std::string>(&value)) message.headers.push_back({name, std::string_view(*text)});
-    if (const auto* number = std::get_if<int64_t>(&value)) message.headers.push_back({name, *number});
-    if (const auto* truth = std::get_if<bool>(&value)) message.headers.push_back({name, int64_t{*truth}});
-  }
+  amqp::Message message = amqp::message_again(letter, "", queue, dead::is_about_the_death);
   message.headers.push_back({dead::header_retries, facts_of(letter).retries + 1});
   return message;
 }

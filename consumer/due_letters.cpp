@@ -12,13 +12,6 @@ namespace {
 
 constexpr size_t most_at_once = 10'000;
 
-template <typename T>
-T header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  const auto* value = found == headers.end() ? nullptr : std::get_if<T>(&found->second);
-  return value ? *value : T{};
-}
-
 bool has_times_left(const LetterFacts& letter, const RetryPlan& plan) {
   return letter.cause == dead::transient && letter.retries < plan.times;
 }
@@ -35,12 +28,12 @@ bool older(const LetterFacts* a, const LetterFacts* b) {
 
 LetterFacts facts_of(const amqp::Delivery& letter) {
   LetterFacts facts;
-  facts.key = header<std::string>(letter.headers, wire::header_key);
-  facts.cause = header<std::string>(letter.headers, dead::header_cause);
-  facts.retries = header<int64_t>(letter.headers, dead::header_retries);
-  facts.dead_at_ms = header<int64_t>(letter.headers, dead::header_at);
-  facts.epoch = header<int64_t>(letter.headers, wire::header_epoch);
-  facts.seq = header<int64_t>(letter.headers, wire::header_seq);
+  facts.key = letter.headers.text(wire::header_key);
+  facts.cause = letter.headers.text(dead::header_cause);
+  facts.retries = letter.headers.number(dead::header_retries);
+  facts.dead_at_ms = letter.headers.number(dead::header_at);
+  facts.epoch = letter.headers.number(wire::header_epoch);
+  facts.seq = letter.headers.number(wire::header_seq);
   facts.identity = letter.message_id + "/" + std::to_string(facts.dead_at_ms);
   return facts;
 }

@@ -13,13 +13,6 @@ namespace {
 constexpr milliseconds settling{100};
 constexpr uint32_t most_letters = 65'000;  // a prefetch is 16 bits wide, and unlimited stops at 2,000 on a quorum queue
 
-template <typename T>
-T header(const amqp::Table& headers, std::string_view name) {
-  const auto found = headers.find(name);
-  const auto* value = found == headers.end() ? nullptr : std::get_if<T>(&found->second);
-  return value ? *value : T{};
-}
-
 struct Look : amqp::Handler {
   HeldKeys& keys;
   uint32_t seen = 0;
@@ -27,9 +20,8 @@ struct Look : amqp::Handler {
 
   void on_delivery(amqp::Delivery&& letter) override {
     ++seen;
-    keys.add(header<std::string>(letter.headers, wire::header_key),
-             {letter.message_id, header<int64_t>(letter.headers, wire::header_epoch),
-              header<int64_t>(letter.headers, wire::header_seq)});
+    keys.add(letter.headers.text(wire::header_key),
+             {letter.message_id, letter.headers.number(wire::header_epoch), letter.headers.number(wire::header_seq)});
   }
 };
 

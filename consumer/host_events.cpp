@@ -18,13 +18,6 @@ bool parked(const Outcome& outcome) { return outcome.fate == Fate::park; }
 
 HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event.epoch, event.seq}; }
 
-// Of an event that was a dead letter and was sent again.
-std::string earlier_trail(const amqp::Delivery& delivery) {
-  const auto found = delivery.headers.find(dead::header_trail);
-  const auto* text = found == delivery.headers.end() ? nullptr : std::get_if<std::string>(&found->second);
-  return text ? *text : std::string();
-}
-
 }  // namespace
 
 void Host::take_in(std::vector<amqp::Delivery> deliveries) {
@@ -48,7 +41,7 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
   item->original = std::move(delivery);  // what is left: the event took body, message_id and routing key
   if (item->doom.empty() && item->event.op == Op::truncate && options_.on_truncate == OnTruncate::dead)
     item->doom = "TRUNCATE at the source (on_truncate: dead)";
-  item->trail = earlier_trail(item->original);
+  item->trail = item->original.headers.text(dead::header_trail);  // of one that was sent again
   if (attempts_.size() == 0) return item;
   AttemptMemory::Entry earlier = attempts_.recall(item->event.message_id);
   item->attempts = earlier.attempts;
