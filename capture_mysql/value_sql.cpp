@@ -183,7 +183,8 @@ bool may_be_large(const Column& c) {
 }
 
 std::string fits_sql(const std::vector<const Column*>& columns, size_t names, const std::string& row) {
-  size_t rest = names * grows_to + 65'535 * 10;  // a BIT's bytes become ten characters each; nothing else grows as much
+  size_t rest =
+      names * grows_to + size_t{65'535} * 10;  // a BIT's bytes become ten characters each; nothing else grows as much
   std::string lengths;
   for (const Column* c : columns) {
     rest += c->name.size() * 6 + 10 + bytes_of_small(*c) * grows_to;

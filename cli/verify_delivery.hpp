@@ -17,7 +17,8 @@ namespace muskrat::cli {
 
 class VerifyDelivery {
  public:
-  VerifyDelivery(const Config& config, std::string endpoint, VerifySource& source, milliseconds grace, const Stop& stop)
+  VerifyDelivery(const Config& config, const std::string& endpoint, VerifySource& source, milliseconds grace,
+                 const Stop& stop)
       : config_(config), queue_(config.topology.queue(endpoint)), source_(source), grace_(grace), stop_(stop) {}
 
   // Waits until all that is committed by now is through, or the deadline has passed, or stop is requested. "": it is;

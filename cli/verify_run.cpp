@@ -288,12 +288,14 @@ void VerifyRun::repair(Suspects suspects) {
   for (Suspect& suspect : suspects) {
     const bool rows =
         suspect.finding.kind == Finding::Kind::missing || suspect.finding.kind == Finding::Kind::different;
-    if (rows) waiting.push_back(std::move(suspect));
-    if (!rows)
-      report_.not_repaired(suspect.finding,
-                           suspect.finding.kind == Finding::Kind::extra
-                               ? "no event can take it away; delete it at the endpoint"
-                               : "the endpoint would refuse the event again; change its mapping or the table");
+    if (rows) {
+      waiting.push_back(std::move(suspect));
+      continue;
+    }
+    report_.not_repaired(suspect.finding,
+                         suspect.finding.kind == Finding::Kind::extra
+                             ? "no event can take it away; delete it at the endpoint"
+                             : "the endpoint would refuse the event again; change its mapping or the table");
   }
   while (!waiting.empty() && !patience.passed() && !stop_.requested()) {
     Suspects locked;

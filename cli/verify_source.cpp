@@ -39,6 +39,7 @@ std::vector<std::string> arrays_of(std::span<const KeyTexts> keys, size_t column
   for (const KeyTexts& key : keys)
     for (size_t c = 0; c < columns; ++c) literals[c].add(key[c]);
   std::vector<std::string> arrays;
+  arrays.reserve(columns);
   for (postgres::ArrayLiteral& literal : literals) arrays.push_back(literal.finish());
   return arrays;
 }
@@ -255,6 +256,7 @@ std::vector<SourceRow> VerifySource::again(std::span<const KeyTexts> keys) {
   const std::vector<pg::Param> params(arrays.begin(), arrays.end());
   const pg::Result rows = ask(again_sql(), params);
   std::vector<SourceRow> found;
+  found.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) found.push_back(read(rows, i));
   return found;
 }
