@@ -131,6 +131,7 @@ class PostgresMirror : public Mirror {
     for (const KeyTexts& texts : keys)
       for (size_t c = 0; c < key.size(); ++c) values[c].add(texts[c]);
     std::vector<std::string> arrays;
+    arrays.reserve(values.size());
     for (ArrayLiteral& array : values) arrays.push_back(array.finish());
     const std::vector<pg::Param> params(arrays.begin(), arrays.end());
     const auto rows = connection_->exec_prepared(versions_of(targets_[table], key), params, deadline);

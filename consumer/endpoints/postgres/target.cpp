@@ -122,6 +122,7 @@ std::vector<size_t> index_order(pg::Connection& connection, const Route& route, 
       "a.attrelid = pg_catalog.to_regclass($1) AND a.attnum = i.attnums[n]) k ORDER BY n",
       params, deadline);
   std::vector<size_t> order;
+  order.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) order.push_back(route.key[static_cast<size_t>(rows.int64(i, 0))]);
   return order;
 }

@@ -46,8 +46,6 @@ void check_names(const Settings& settings, const std::vector<Route>& routes, std
            "several routes go to " + routes[i].table + ": give each a name of its own (name: …), and keep it"});
 }
 
-}  // namespace
-
 OptionTable route_options() {
   static const std::array options{
       Option{
@@ -69,6 +67,18 @@ OptionTable route_options() {
              field_options()},
   };
   return options;
+}
+
+}  // namespace
+
+Option routes_option() {
+  return {"routes", OptionType::records, "", "", "Which events go into which table.", true, route_options()};
+}
+
+Option seen_for_option() {
+  return {"seen_for", OptionType::duration, "30d", "1h..3650d",
+          "How long the message ids of append routes are remembered; longer than the outbox's retention and the "
+          "longest time an event can wait in the queue."};
 }
 
 bool Route::takes(const Event& event) const {

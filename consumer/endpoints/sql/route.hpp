@@ -14,7 +14,9 @@
 
 namespace muskrat::sql {
 
-OptionTable route_options();
+// What every endpoint into tables takes.
+Option routes_option();
+Option seen_for_option();
 
 struct Route {
   enum class Mode { upsert, append };
