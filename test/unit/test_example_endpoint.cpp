@@ -1,5 +1,5 @@
 // The example of docs/endpoints.md, compiled as it stands, keeps the contract.
-#include "examples/endpoint.cpp"
+#include "examples/endpoint.cpp"  // NOLINT(bugprone-suspicious-include)
 #include "test/unit/endpoint_fixture.hpp"
 #include "test/unit/unit.hpp"
 

@@ -44,6 +44,7 @@ std::vector<Event> events(int64_t count) {
 
 std::vector<Outcome> deliver(Made& made, const std::vector<Event>& events, milliseconds span) {
   std::vector<const Event*> batch;
+  batch.reserve(events.size());
   for (const Event& event : events) batch.push_back(&event);
   return made.endpoint->deliver(batch, Deadline::in(span));
 }

@@ -225,6 +225,7 @@ void test_http_endpoint_answer_that_hangs_is_trouble_within_the_deadline(void** 
   };
   const auto made = events(3);
   std::vector<const Event*> batch;
+  batch.reserve(made.size());
   for (const Event& event : made) batch.push_back(&event);
   assert_fates(hook.made.endpoint->deliver(batch, Deadline::in(milliseconds(500))), "Dpp");
 }

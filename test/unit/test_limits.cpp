@@ -8,7 +8,6 @@
 
 using namespace muskrat;
 using namespace muskrat::unit;
-using limits::Amount;
 using limits::RateWindow;
 using limits::Unit;
 
@@ -40,7 +39,7 @@ void test_amount_that_says_nothing_is_refused_with_examples(void**) {
 
 void test_rate_window_lets_a_burst_through_and_then_one_for_each_that_left(void**) {
   RateWindow rate({3, Unit::calls, milliseconds(1000)});
-  for (int i = 0; i < 3; ++i) {
+  for (int64_t i = 0; i < 3; ++i) {
     assert_true(rate.opens_at(1, at(i * 100)) == at(i * 100));
     rate.take(1, at(i * 100));
   }
@@ -61,7 +60,7 @@ void test_rate_window_piece_larger_than_the_rate_waits_for_an_empty_one(void**) 
 
 // The promise itself, over a random history: whatever span of the period is looked at, it holds no more than `count`.
 void test_rate_window_no_span_holds_more_than_the_count(void**) {
-  std::minstd_rand chance(7);
+  std::minstd_rand chance(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): each run the same
   for (const int64_t count : {1, 7, 100, 5000}) {
     RateWindow rate({count, Unit::calls, milliseconds(20'000)});
     std::vector<SteadyTime> taken;
