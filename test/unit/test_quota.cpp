@@ -8,7 +8,6 @@
 
 using namespace muskrat;
 using namespace muskrat::unit;
-using limits::Amount;
 using limits::Quota;
 using limits::QuotaBook;
 using limits::Spent;

@@ -161,6 +161,7 @@ struct GuardFixture {
   }
   std::vector<Outcome> deliver(const std::vector<Event>& events) {
     std::vector<const Event*> batch;
+    batch.reserve(events.size());
     for (const Event& event : events) batch.push_back(&event);
     return guarded->deliver(batch, soon());
   }
