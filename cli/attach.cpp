@@ -256,15 +256,17 @@ class Attached : public Command {
     }
   }
 
-  void show(const Component& source) const {
+  void show(const Component& source) {
     pg::Connection db = open_source(source, dsn_);
     const pg::Result rows =
-        db.exec("SELECT pg_catalog.row_to_json(a) FROM muskrat.attached() AS a", Deadline::in(answer_time));
+        db.exec("SELECT pg_catalog.row_to_json(a), a.problem IS NOT NULL FROM muskrat.attached() AS a",
+                Deadline::in(answer_time));
     if (!json_) {
       print("Source " + source.name + ", " + db.place() + ": " +
             counted(static_cast<size_t>(rows.rows()), "attachment") + "\n");
     }
     for (int i = 0; i < rows.rows(); ++i) {
+      problems_ |= rows.boolean(i, 1);
       print(json_ ? with_source(source.name, rows.text(i, 0)) : readable(rows.text(i, 0)));
     }
   }

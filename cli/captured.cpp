@@ -34,7 +34,7 @@ SELECT a.attname,
 
 constexpr const char* attachments_sql = R"(
 SELECT relation::text, object, columns, on_insert, on_update, on_delete
-  FROM muskrat.attached() ORDER BY 1, 2, name)";
+  FROM muskrat.attached() WHERE columns IS NOT NULL ORDER BY 1, 2, name)";
 
 // Reads the list that muskrat.attach() was given: names, {"nested": [names]}, {"renamed": "column"}.
 class Members {

@@ -144,7 +144,7 @@ class Online {
     const pg::Result allowed = db.exec("SELECT pg_catalog.has_table_privilege('muskrat.attached', 'SELECT')", deadline);
     // The relay's user need not see them.
     if (!allowed.boolean(0, 0)) return good(place + "attachments are not for this user to see (muskrat_monitor may)");
-    const pg::Result rows = db.exec("SELECT relation, object, problem FROM muskrat.attached", deadline);
+    const pg::Result rows = db.exec("SELECT relation, COALESCE(object, name), problem FROM muskrat.attached", deadline);
     if (rows.rows() == 0) bad(place + "no table is attached; see muskrat attach --help");
     for (int i = 0; i < rows.rows(); ++i) {
       const std::string what = place + std::string(rows.text(i, 0)) + " is attached as " + std::string(rows.text(i, 1));

@@ -107,16 +107,18 @@ PG_FUNCTION_INFO_V1(muskrat_refuse);
 PG_FUNCTION_INFO_V1(muskrat_nearest);
 
 // muskrat.attachment(tgargs bytea) → (name, object, on_insert, on_update, on_delete, on_truncate, key, changes_of,
-// columns, columns_used)
+// columns, columns_used, problem): as far as it can be read; the body's columns only of what has no problem
 PGDLLEXPORT Datum muskrat_attachment(PG_FUNCTION_ARGS) {
   int count;
   char** arguments = split_arguments(PG_GETARG_BYTEA_PP(0), &count);
-  Spec spec = parse_spec(arguments, count);
+  SpecProblem problem;
+  Spec spec = read_spec(arguments, count, &problem);
+  if (problem.message) spec.step_count = 0;
   TupleDesc shape;
   if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
     elog(ERROR, "return type must be a row type");
-  bool nulls[10];
-  Datum values[10] = {text_or_null(spec.name, &nulls[0]),
+  bool nulls[11];
+  Datum values[11] = {text_or_null(spec.name, &nulls[0]),
                       text_or_null(spec.object, &nulls[1]),
                       text_or_null(spec.insert_word, &nulls[2]),
                       text_or_null(spec.update_word, &nulls[3]),
@@ -124,8 +126,9 @@ PGDLLEXPORT Datum muskrat_attachment(PG_FUNCTION_ARGS) {
                       text_or_null(spec.truncate_word, &nulls[5]),
                       text_array(spec.key.items, spec.key.count, &nulls[6]),
                       text_array(spec.changes_of.items, spec.changes_of.count, &nulls[7]),
-                      text_or_null(columns_argument(spec), &nulls[8]),
-                      columns_used(spec, &nulls[9])};
+                      text_or_null(problem.message ? nullptr : columns_argument(spec), &nulls[8]),
+                      columns_used(spec, &nulls[9]),
+                      text_or_null(problem.message, &nulls[10])};
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
 }
 

@@ -81,8 +81,9 @@ Names room_for(int count) { return Names{static_cast<const char**>(palloc(sizeof
 
 }  // namespace
 
-Spec parse_spec(char** arguments, int count) {
+Spec read_spec(char** arguments, int count, SpecProblem* problem) {
   Reading reading{};
+  *problem = SpecProblem{};
   reading.spec.key = room_for(count);
   reading.spec.changes_of = room_for(count);
   reading.spec.steps = static_cast<SpecStep*>(palloc(sizeof(SpecStep) * Max(count, 1)));
@@ -91,14 +92,22 @@ Spec parse_spec(char** arguments, int count) {
     if (take_word(reading.spec, argument) || take_list(reading.spec, argument) || take_role(reading.spec, argument) ||
         take_body(reading, argument))
       continue;
-    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
-                    errmsg("muskrat does not know the trigger argument \"%s\"", argument),
-                    errhint("Triggers are made by muskrat.attach(). If a newer muskrat made this one, reconnect: this "
-                            "session still has the older library.")));
+    *problem = SpecProblem{psprintf("muskrat does not know the trigger argument \"%s\"", argument),
+                           "Triggers are made by muskrat.attach(). If a newer muskrat made this one, reconnect: this "
+                           "session still has the older library."};
+    return reading.spec;
   }
   if (!reading.spec.name || !reading.spec.object)
-    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
-                    errmsg("a trigger on muskrat.capture() has no name or no object among its arguments"),
-                    errhint("Triggers are made by muskrat.attach().")));
+    *problem = SpecProblem{"a trigger on muskrat.capture() has no name or no object among its arguments",
+                           "Triggers are made by muskrat.attach()."};
   return reading.spec;
+}
+
+Spec parse_spec(char** arguments, int count) {
+  SpecProblem problem;
+  Spec spec = read_spec(arguments, count, &problem);
+  if (problem.message)
+    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT), errmsg_internal("%s", problem.message),
+                    errhint("%s", problem.hint)));
+  return spec;
 }

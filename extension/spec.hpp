@@ -49,6 +49,13 @@ struct Spec {
   int step_count;
 };
 
-// Reads arguments; allocates in the current memory context, strings stay the caller's. ERROR MK004 for what it does not
-// know.
+struct SpecProblem {
+  const char* message;  // null: none
+  const char* hint;
+};
+
+// Reads arguments; allocates in the current memory context, strings stay the caller's. Stops at what it does not know.
+Spec read_spec(char** arguments, int count, SpecProblem* problem);
+
+// The same; ERROR MK004 for a problem.
 Spec parse_spec(char** arguments, int count);

@@ -12,12 +12,17 @@ CREATE SEQUENCE muskrat.capture_dropped;
 
 CREATE FUNCTION muskrat.attachment(tgargs bytea, OUT name text, OUT object text, OUT on_insert text, OUT on_update text,
                                    OUT on_delete text, OUT on_truncate text, OUT key text[], OUT changes_of text[],
-                                   OUT columns text, OUT columns_used text[])
+                                   OUT columns text, OUT columns_used text[], OUT problem text)
     LANGUAGE C IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'muskrat_attachment';
 
--- The triggers of attachments. Those of partitions are copies that PostgreSQL keeps; they are not listed.
+-- The triggers of attachments. Those of partitions are copies that PostgreSQL keeps; they are not listed. One that was made
+-- by hand goes by its own name where its arguments say none.
 CREATE VIEW muskrat.attachment_triggers AS
-    SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled, a.*
+    SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled, COALESCE(a.name, t.tgname::pg_catalog.text) AS name, a.object, a.on_insert,
+           a.on_update, a.on_delete, a.on_truncate, a.key, a.changes_of, a.columns, a.columns_used,
+           'every write that fires the trigger ' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.tgname)
+               OPERATOR(pg_catalog.||) ' fails: ' OPERATOR(pg_catalog.||) a.problem
+               OPERATOR(pg_catalog.||) '; drop that trigger, and attach the table with muskrat.attach()' AS problem
       FROM pg_catalog.pg_trigger AS t
       JOIN pg_catalog.pg_proc AS f ON f.oid OPERATOR(pg_catalog.=) t.tgfoid
                                   AND f.pronamespace OPERATOR(pg_catalog.=) 'muskrat'::pg_catalog.regnamespace
@@ -216,7 +221,8 @@ CREATE VIEW muskrat.attached AS
                FILTER (WHERE t.tgname::text ~ '_(insert|delete)$') AS condition,
            min(t.changes_of) AS changes_of, bool_and(t.tgenabled = 'A') AS always,
            array_agg(t.tgname::text ORDER BY t.tgname) AS triggers,
-           muskrat.attachment_problem(t.tgrelid, array_agg(t.tgenabled), min(t.columns_used) || min(t.changes_of), min(t.key)) AS problem
+           nullif(concat_ws('; ', min(t.problem),
+               muskrat.attachment_problem(t.tgrelid, array_agg(t.tgenabled), min(t.columns_used) || min(t.changes_of), min(t.key))), '') AS problem
       FROM muskrat.attachment_triggers AS t
      GROUP BY t.tgrelid, t.name;
 COMMENT ON VIEW muskrat.attached IS 'the attachments of this database, and what is wrong with them';

@@ -317,6 +317,19 @@ def test_cli_attach_attached_detach(world):
     assert ok("attached", "--json") == ""
 
 
+def test_cli_attached_shows_a_trigger_made_by_hand_beside_the_others_and_exits_3(world):
+    world.sql("CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE odd (id int PRIMARY KEY)")
+    world.configure({})
+    world.program.ok("attach", "frontend", "good", "Frontend.Good", "--columns", "*")
+    world.sql("CREATE TRIGGER by_hand AFTER INSERT ON odd FOR EACH ROW EXECUTE FUNCTION muskrat.capture('what=x')")
+    told = world.program.run("attached", "--json")
+    problems = {found["relation"]: found["problem"] for found in map(json.loads, told.stdout.splitlines())}
+    assert told.returncode == 3 and problems["good"] is None
+    assert 'the trigger by_hand fails: muskrat does not know the trigger argument "what=x"; drop that trigger' in problems["odd"]
+    online = world.program.run("check", "--online")
+    assert "odd is attached as by_hand: every write that fires" in online.stdout + online.stderr
+
+
 @pytest.mark.parametrize("args, says", [
     (["frontend", "customrs", "Frontend.Customer", "--columns", "id"], 'Did you mean "customers"?'),
     (["frontend", "customers", "Frontend.Customer", "--columns", "id,emial"], 'no column "emial"'),

@@ -75,9 +75,11 @@ CREATE TRIGGER by_hand BEFORE INSERT ON customer FOR EACH ROW EXECUTE FUNCTION m
 INSERT INTO customer VALUES (1);
 DROP TRIGGER by_hand ON customer;
 CREATE TRIGGER by_hand AFTER INSERT ON customer FOR EACH ROW EXECUTE FUNCTION muskrat.capture();
+SELECT name, object, columns, problem FROM muskrat.attached WHERE 'by_hand' = ANY (triggers);
 INSERT INTO customer VALUES (1);
 DROP TRIGGER by_hand ON customer;
 CREATE TRIGGER by_hand AFTER INSERT ON customer FOR EACH ROW EXECUTE FUNCTION muskrat.capture('name=x', 'object=A.B', 'future=1');
+SELECT name, object, columns, problem FROM muskrat.attached WHERE 'by_hand' = ANY (triggers);
 INSERT INTO customer VALUES (1);
 DROP TRIGGER by_hand ON customer;
 CREATE TRIGGER by_hand AFTER INSERT ON customer FOR EACH STATEMENT EXECUTE FUNCTION muskrat.capture('name=x', 'object=A.B');
