@@ -108,7 +108,7 @@ demo: ## The main job on private servers for half a minute; compares what arrive
 	@$(MAKE) -s all
 	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(SOURCE),--source $(SOURCE)) $(if $(KEEP),--keep)
 
-check: ## Build and run every test: unit, regress, isolation, end-to-end, short torture (15 to 25 minutes)
+check: ## Build and run every test: unit, doubles, regress, isolation, end-to-end, short torture (15 to 25 minutes)
 	@packaging/deps.sh --quiet
 	@$(MAKE) all unit-programs
 	@$(PYTHON) test/run.py --build $(BUILD) $(ONLY)

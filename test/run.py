@@ -6,7 +6,7 @@
     make golden                                  writes the golden files anew from what the program does now
 
 Sections: unit (build/unit/*), integration (build/integration/*, against private servers), regress (pg_regress),
-isolation (pg_isolation_regress), e2e and torture (pytest). Output goes to build/check/<section>.log. The last line is
+isolation (pg_isolation_regress), doubles, e2e and torture (pytest). Output goes to build/check/<section>.log. The last line is
 `N passed, N failed` (and `, N skipped`); the exit code is 0 when none failed and some ran.
 """
 import argparse
@@ -29,7 +29,7 @@ from harness.processes import free_port  # noqa: E402
 from harness.processes import Child  # noqa: E402
 from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 
-SECTIONS = ["unit", "integration", "regress", "isolation", "e2e", "torture"]
+SECTIONS = ["unit", "doubles", "integration", "regress", "isolation", "e2e", "torture"]
 
 
 class Tally:
@@ -111,6 +111,9 @@ class Run:
 
     def isolation(self):
         return self._pg_regress("isolation", "pg_isolation_regress", "specs", "spec")
+
+    def doubles(self):
+        return self._pytest("doubles")
 
     def e2e(self):
         return self._pytest("e2e")

@@ -9,7 +9,9 @@ import threading
 class HttpServer:
     """`answer(request, nth)` returns (status, headers, body); a request is a dict with method, path, headers (lower case), body.
 
-    An answer of None closes the connection without one. Without `journal` it counts the requests and keeps none.
+    An answer of None closes the connection without one. A body that is not bytes is an iterator of pieces, each sent as it comes;
+    it closes the connection at its end, and Content-Length is whatever the headers say. Without `journal` the server counts the
+    requests and keeps none.
     """
 
     def __init__(self, answer=None, port=0, journal=True):
@@ -31,7 +33,7 @@ class HttpServer:
 
             def serve(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                request = {"method": self.command, "path": self.path, "body": body.decode(),
+                request = {"method": self.command, "path": self.path, "body": body.decode(errors="surrogateescape"),
                            "headers": {k.lower(): v for k, v in self.headers.items()}}
                 with outer.lock:
                     outer.count += 1
@@ -44,10 +46,16 @@ class HttpServer:
                     return
                 status, headers, text = answer
                 self.send_response(status)
-                for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(text))}.items():
+                whole = isinstance(text, bytes)
+                length = {"Content-Length": str(len(text))} if whole and status not in (204, 304) else {}
+                for name, value in {"Content-Type": "application/json", **headers, **length}.items():
                     self.send_header(name, value)
+                if not whole:
+                    self.send_header("Connection", "close")
                 self.end_headers()
-                self.wfile.write(text)
+                for piece in [text] if whole else text:
+                    self.wfile.write(piece)
+                    self.wfile.flush()
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve
 
