@@ -1,5 +1,6 @@
 """Test doubles of the services that Muskrat speaks to: see README.md beside this file.
 
 service.py      what they share: server, clock, journal, traps, command line
-statsserver.py  a statistics server          salesforce.py   Salesforce's REST API          marketo.py   Marketo's REST API
+statsserver.py  a statistics server
+salesforce.py   Salesforce's REST API; its tokens (salesforce_oauth.py), records (_org), queries (_soql) and bulk jobs (_bulk)
 """

@@ -246,6 +246,7 @@ class Service:
         self.clock, self.journal, self.lock = Clock(), Journal(), threading.RLock()
         self.traps = Traps({**COMMON, **self.traps_known}, seed)
         self._scripted, self._not_before = [], 0.0
+        self.prepare()
         self._server = HttpServer(self._answer, port=port, journal=False)
         self.port = self._server.port
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -266,6 +267,9 @@ class Service:
         """The next `times` requests get this answer and are not carried out."""
         with self.lock:
             self._scripted.append((Rule(times, skip, only), Answer(status, body, headers)))
+
+    def prepare(self):
+        """What must stand before the first request comes, and needs the clock."""
 
     def handle(self, request):
         """The Answer to a request, or raises Refusal."""

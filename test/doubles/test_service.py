@@ -144,7 +144,7 @@ def test_service_stop_frees_the_port(service):
     Counter(port=service.port).stop()
 
 
-@pytest.mark.parametrize("module", ["statsserver"])
+@pytest.mark.parametrize("module", ["statsserver", "salesforce"])
 def test_program_starts_prints_its_url_and_ends_with_sigterm(module):
     argv = [sys.executable, "-m", f"doubles.{module}", "--trap", "html"]
     child = subprocess.Popen(argv, cwd=TEST, stdout=subprocess.PIPE, text=True)
@@ -157,7 +157,7 @@ def test_program_starts_prints_its_url_and_ends_with_sigterm(module):
     child.stdout.close()
 
 
-@pytest.mark.parametrize("module", ["statsserver"])
+@pytest.mark.parametrize("module", ["statsserver", "salesforce"])
 def test_program_help_lists_traps_and_a_wrong_trap_is_an_error(module):
     base = [sys.executable, "-m", f"doubles.{module}"]
     shown = subprocess.run([*base, "--help"], cwd=TEST, capture_output=True, text=True, timeout=20)

@@ -1,0 +1,462 @@
+"""Salesforce's double: tokens, collections and their errors, locks, limits, queries, deletions, bulk jobs."""
+import base64
+import csv
+import io
+import json
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from doubles.client import call, call_json
+from doubles.salesforce import Salesforce
+from doubles.salesforce_org import long_id, stamp_of
+
+DATA = "/services/data/v65.0"
+COLLECTION = DATA + "/composite/sobjects/Contact/Ext_Id__c"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CLIENT = {"client_id": "consumer-key", "client_secret": "consumer-secret"}
+
+
+@pytest.fixture
+def salesforce():
+    with Salesforce() as made:
+        yield made
+
+
+def token_answer(server, **form):
+    reply = call(server.url("/services/oauth2/token"), "POST", urllib.parse.urlencode(form).encode(), FORM)
+    return reply.status, json.loads(reply.text)
+
+
+def logged_in(server):
+    status, answer = token_answer(server, grant_type="client_credentials", **CLIENT)
+    assert status == 200, answer
+    return {"Authorization": f"Bearer {answer['access_token']}"}
+
+
+def ask(server, path, method="GET", body=None, headers=None):
+    return call_json(server.url(path), method, body, {**logged_in(server), **(headers or {})})
+
+
+def contact(key, **values):
+    return {"attributes": {"type": "Contact"}, "Ext_Id__c": key, **({"LastName": "L"} if "LastName" not in values else {}), **values}
+
+
+def upsert(server, *records, path=COLLECTION, all_or_none=False):
+    return ask(server, path, "PATCH", {"allOrNone": all_or_none, "records": list(records)})
+
+
+def codes(results):
+    return [r["errors"][0]["statusCode"] if r["errors"] else "ok" for r in results]
+
+
+def soql(server, text, deleted=False, headers=None):
+    return ask(server, f"{DATA}/{'queryAll' if deleted else 'query'}?{urllib.parse.urlencode({'q': text})}", headers=headers)
+
+
+# ---- OAuth ----
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("right", "wrong"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / f"{name}.key", "-out",
+                        folder / f"{name}.crt", "-days", "2", "-subj", "/CN=double"], check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def assertion(keys, name="right", algorithm="RS256", **changed):
+    claims = {"iss": "consumer-key", "sub": "muskrat@example.com", "aud": "https://login.salesforce.com", "exp": int(time.time()) + 170,
+              **changed}
+    text = f"{encoded(json.dumps({'alg': algorithm}).encode())}.{encoded(json.dumps(claims).encode())}"
+    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", keys / f"{name}.key"], input=text.encode(), check=True,
+                               capture_output=True, timeout=10).stdout
+    return f"{text}.{encoded(signature)}"
+
+
+def jwt(server, text):
+    return token_answer(server, grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer", assertion=text)
+
+
+def test_jwt_signed_by_the_certificate_brings_a_session(keys):
+    with Salesforce(certificate=keys / "right.crt") as server:
+        status, answer = jwt(server, assertion(keys))
+        assert status == 200 and answer["instance_url"] == server.url() and "expires_in" not in answer and "refresh_token" not in answer
+        assert call_json(server.url(DATA + "/limits"), headers={"Authorization": f"Bearer {answer['access_token']}"})[0] == 200
+
+
+@pytest.mark.parametrize("changed, described", [
+    ({"name": "wrong"}, "invalid assertion"), ({"algorithm": "none"}, "invalid assertion"), ({"exp": 1}, "expired authorization code"),
+    ({"exp": 1 << 40}, "invalid assertion"), ({"iss": "other"}, "client identifier invalid"),
+    ({"sub": "other@example.com"}, "user hasn't approved this consumer"), ({"aud": "https://test.salesforce.com"}, "audience is invalid")])
+def test_jwt_that_is_wrong_is_refused(keys, changed, described):
+    with Salesforce(certificate=keys / "right.crt") as server:
+        status, answer = jwt(server, assertion(keys, **changed))
+        assert (status, answer["error_description"]) == (400, described)
+        assert jwt(server, "no.jwt")[0] == 400
+
+
+def test_client_credentials_refuse_a_wrong_secret_and_a_missing_user(salesforce):
+    def refused(**form):
+        status, answer = token_answer(salesforce, **form)
+        assert status == 400
+        return answer
+    assert refused(grant_type="client_credentials", client_id="consumer-key", client_secret="x")["error"] == "invalid_client"
+    salesforce.traps.set(no_run_as_user=True)
+    assert refused(grant_type="client_credentials", **CLIENT)["error_description"] == "no client credentials user enabled"
+    assert refused(grant_type="password")["error"] == "unsupported_grant_type"
+
+
+def test_refresh_rotation_ends_the_old_token(salesforce):
+    first = salesforce.oauth.refresh_token()
+    assert "refresh_token" not in token_answer(salesforce, grant_type="refresh_token", refresh_token=first, **CLIENT)[1]
+    salesforce.traps.set(rotate=True)
+    second = token_answer(salesforce, grant_type="refresh_token", refresh_token=first, **CLIENT)[1]["refresh_token"]
+    assert second != first
+    assert token_answer(salesforce, grant_type="refresh_token", refresh_token=first, **CLIENT) == (
+        400, {"error": "invalid_grant", "error_description": "expired access/refresh token"})
+    assert token_answer(salesforce, grant_type="refresh_token", refresh_token=second, **CLIENT)[0] == 200
+
+
+def test_token_answer_without_token(salesforce):
+    salesforce.traps.set(no_token=1)
+    assert "access_token" not in token_answer(salesforce, grant_type="client_credentials", **CLIENT)[1]
+
+
+def test_session_expires_with_the_clock_and_by_trap(salesforce):
+    session = logged_in(salesforce)
+    url = salesforce.url(DATA + "/limits")
+    salesforce.traps.set(expire_session=1, skip=1)
+    assert [call(url, headers=session).status for _ in range(3)] == [200, 401, 401]
+    session = logged_in(salesforce)
+    salesforce.clock.advance(7201)
+    assert call_json(url, headers=session) == (401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])
+    assert call_json(url)[1][0]["errorCode"] == "INVALID_AUTH_HEADER"
+    salesforce.traps.set(not_for_rest=1)
+    assert call_json(url, headers=logged_in(salesforce))[1][0]["message"] == "This session is not valid for use with the REST API"
+
+
+# ---- collections ----
+
+def test_upsert_creates_then_updates_and_answers_in_order(salesforce):
+    status, first = upsert(salesforce, contact("a"), contact("b"))
+    assert status == 200 and [(r["success"], r["created"]) for r in first] == [(True, True)] * 2
+    second = upsert(salesforce, contact("b", FirstName="B"), contact("c"))[1]
+    assert second[0]["id"] == first[1]["id"] and [r["created"] for r in second] == [False, True]
+    assert sorted(r["Ext_Id__c"] for r in salesforce.org.seen("Contact")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("record, code", [
+    (contact("k", LastName=None), "REQUIRED_FIELD_MISSING"), (contact("k", Email="badone"), "INVALID_EMAIL_ADDRESS"),
+    (contact("k", FirstName="x" * 41), "STRING_TOO_LONG"), (contact("k", AccountId="nonsense"), "MALFORMED_ID"),
+    (contact("k", Name="N"), "INVALID_FIELD_FOR_INSERT_UPDATE"), (contact("k", Account={"Ext_Id__c": "none"}), "INVALID_FIELD"),
+    (contact(None), "MISSING_ARGUMENT")])
+def test_upsert_bad_record_fails_alone(salesforce, record, code):
+    status, results = upsert(salesforce, contact("good"), record)
+    assert status == 200 and codes(results) == ["ok", code] and "id" not in results[1]
+    assert len(salesforce.org.seen("Contact")) == 1
+
+
+@pytest.mark.parametrize("records, status, code", [
+    ([contact(str(n)) for n in range(201)], 400, "INVALID_INPUT"), ([], 400, "INVALID_INPUT"), ([{"Ext_Id__c": "k"}], 400, "INVALID_INPUT"),
+    ([contact("k", Id="0035f0000000001AAA")], 400, "INVALID_FIELD"), ([contact("k", Nonsense="x")], 400, "INVALID_FIELD"),
+    ([contact("k", number_field__c="many")], 400, "JSON_PARSER_ERROR"),
+    ([contact("k", datetime_field__c="today")], 400, "JSON_PARSER_ERROR"),
+    ([{"attributes": {"type": "Account"}, "Ext_Id__c": "k", "Name": "N"}], 400, "INVALID_INPUT")])
+def test_upsert_bad_request_is_refused_whole(salesforce, records, status, code):
+    found = upsert(salesforce, *records)
+    assert (found[0], found[1][0]["errorCode"]) == (status, code)
+    assert salesforce.org.seen("Contact") == []
+
+
+def test_upsert_by_a_field_that_is_no_key_or_with_another_body_is_refused(salesforce):
+    assert upsert(salesforce, contact("k"), path=DATA + "/composite/sobjects/Contact/LastName")[0] == 404
+    session = logged_in(salesforce)
+    assert call(salesforce.url(COLLECTION), "PATCH", b"{}", session).status == 415
+    assert call(salesforce.url(COLLECTION), "PATCH", b"{", {**session, "Content-Type": "application/json"}).status == 400
+    assert call(salesforce.url(COLLECTION), "PUT", b"{}", {**session, "Content-Type": "application/json"}).status == 405
+
+
+def test_upsert_one_key_twice_in_a_batch_fails_both(salesforce):
+    assert codes(upsert(salesforce, contact("k"), contact("K"), contact("m"))[1]) == ["DUPLICATE_VALUE", "DUPLICATE_VALUE", "ok"]
+
+
+def test_upsert_all_or_none_rolls_the_innocent_back(salesforce):
+    results = upsert(salesforce, contact("a"), contact("b", Email="bad"), all_or_none=True)[1]
+    assert codes(results) == ["ALL_OR_NONE_OPERATION_ROLLED_BACK", "INVALID_EMAIL_ADDRESS"]
+    assert salesforce.org.seen("Contact") == [] and upsert(salesforce, contact("a"))[1][0]["created"]
+
+
+def test_upsert_relationship_by_external_id_finds_the_parent(salesforce):
+    parent = salesforce.org.insert("Account", {"Name": "A", "Ext_Id__c": "a-9"})
+    assert codes(upsert(salesforce, contact("k", Account={"Ext_Id__c": "a-9"}))[1]) == ["ok"]
+    assert salesforce.org.seen("Contact")[0]["AccountId"] == parent
+
+
+def test_upsert_of_a_key_that_two_rows_have_is_ambiguous(salesforce):
+    for _ in range(2):
+        salesforce.org.insert("Contact", {"LastName": "L", "Ext_Id__c": "k"})
+    assert codes(upsert(salesforce, contact("k"))[1]) == ["DUPLICATE_EXTERNAL_ID"]
+    status, urls = ask(salesforce, DATA + "/sobjects/Contact/Ext_Id__c/k", "PATCH", {"LastName": "M"})
+    assert status == 300 and len(urls) == 2
+
+
+def test_refusals_by_a_test_fail_matching_records_so_often(salesforce):
+    salesforce.org.refuse("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record", times=1, Ext_Id__c="k")
+    assert codes(upsert(salesforce, contact("k"), contact("m"))[1]) == ["UNABLE_TO_LOCK_ROW", "ok"]
+    assert codes(upsert(salesforce, contact("k"))[1]) == ["ok"]
+
+
+def test_concurrent_children_of_one_parent_do_not_get_its_lock(salesforce):
+    salesforce.org.insert("Account", {"Name": "A", "Ext_Id__c": "a"})
+    salesforce.org.insert("Account", {"Name": "B", "Ext_Id__c": "b"})
+    salesforce.traps.set(work=0.4)
+    found = {}
+
+    def child(key, parent):
+        found[key] = codes(upsert(salesforce, contact(key, Account={"Ext_Id__c": parent}))[1])[0]
+    threads = [threading.Thread(target=child, args=pair) for pair in (("1", "a"), ("2", "a"), ("3", "b"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted([found["1"], found["2"]]) == ["UNABLE_TO_LOCK_ROW", "ok"] and found["3"] == "ok"
+
+
+def test_answers_that_are_short_or_with_null_ids(salesforce):
+    salesforce.traps.set(fewer_results=1)
+    assert len(upsert(salesforce, contact("a"), contact("b"))[1]) == 1
+    salesforce.traps.set(null_id=True)
+    assert upsert(salesforce, contact("c", Email="bad"))[1][0]["id"] is None
+
+
+def test_delete_collection_answers_each(salesforce):
+    key = upsert(salesforce, contact("a"))[1][0]["id"]
+    path = f"{DATA}/composite/sobjects?ids={key},{long_id('003', 999)},bad&allOrNone=false"
+    assert codes(ask(salesforce, path, "DELETE")[1]) == ["ok", "INVALID_CROSS_REFERENCE_KEY", "INVALID_CROSS_REFERENCE_KEY"]
+    assert codes(ask(salesforce, path, "DELETE")[1])[0] == "ENTITY_IS_DELETED"
+    assert upsert(salesforce, contact("a"))[1][0]["created"]
+
+
+def test_create_and_update_collections_go_by_id(salesforce):
+    made = ask(salesforce, DATA + "/composite/sobjects", "POST", {"records": [contact("a")]})[1]
+    assert "created" not in made[0]
+    change = {"attributes": {"type": "Contact"}, "Id": made[0]["id"], "FirstName": "F"}
+    answer = ask(salesforce, DATA + "/composite/sobjects", "PATCH", {"records": [change, contact("b")]})[1]
+    assert codes(answer) == ["ok", "MISSING_ARGUMENT"]
+
+
+def test_single_upsert_has_its_own_answers(salesforce):
+    path = DATA + "/sobjects/Contact/Ext_Id__c/k"
+    assert ask(salesforce, path + "?updateOnly=true", "PATCH", {"LastName": "L"})[0] == 404
+    assert ask(salesforce, path, "PATCH", {"LastName": "L"})[0] == 201
+    assert ask(salesforce, path, "PATCH", {"FirstName": "F"})[0] == 200
+    assert ask(salesforce, path, "PATCH", {"Email": "bad"})[1][0]["errorCode"] == "INVALID_EMAIL_ADDRESS"
+    assert ask(salesforce, path)[1]["FirstName"] == "F"
+    assert ask(salesforce, path, "DELETE")[0] == 204 and ask(salesforce, path, "DELETE")[0] == 404
+    assert ask(salesforce, DATA + "/sobjects/Nothing/describe")[0] == 404
+
+
+def test_converted_lead_is_not_updated(salesforce):
+    salesforce.org.insert("Lead", {"LastName": "L", "Company": "C", "Ext_Id__c": "k", "IsConverted": True})
+    record = {"attributes": {"type": "Lead"}, "Ext_Id__c": "k", "LastName": "M"}
+    assert codes(upsert(salesforce, record, path=DATA + "/composite/sobjects/Lead/Ext_Id__c")[1]) == ["CANNOT_UPDATE_CONVERTED_LEAD"]
+
+
+# ---- limits and moods ----
+
+def test_daily_limit_is_counted_shown_and_rolls_over():
+    with Salesforce(daily_limit=2, session_life=1e9) as server:
+        session, url = logged_in(server), server.url(DATA + "/sobjects/Contact/describe")
+        replies = [call(url, headers=session) for _ in range(3)]
+        assert [r.headers["sforce-limit-info"] for r in replies] == ["api-usage=1/2", "api-usage=2/2", "api-usage=2/2"]
+        assert replies[2].status == 403 and json.loads(replies[2].text)[0]["errorCode"] == "REQUEST_LIMIT_EXCEEDED"
+        server.clock.advance(86401)
+        server.traps.set(limit_info="per-app")
+        assert call(url, headers=session).headers["sforce-limit-info"] == "api-usage=1/2; per-app-api-usage=17/250(appName=Muskrat)"
+
+
+@pytest.mark.parametrize("trap, status, part", [
+    ({"unavailable": 1}, 503, "SERVER_UNAVAILABLE"), ({"concurrent_limit": 1}, 403, "REQUEST_LIMIT_EXCEEDED"),
+    ({"api_disabled": True}, 403, "API_DISABLED_FOR_ORG"), ({"xml": 1}, 500, "<Errors>")])
+def test_moods_of_the_platform(salesforce, trap, status, part):
+    session = logged_in(salesforce)
+    salesforce.traps.set(**trap)
+    reply = call(salesforce.url(DATA + "/limits"), headers=session)
+    assert reply.status == status and part in reply.text
+
+
+def test_bare_error_is_one_object(salesforce):
+    salesforce.traps.set(bare_error=True)
+    assert ask(salesforce, DATA + "/nothing")[1]["errorCode"] == "NOT_FOUND"
+
+
+# ---- as a source ----
+
+def filled(server, count, same=None):
+    base = server.clock.now() - 3600
+    for n in range(count):
+        server.org.insert("Contact", {"LastName": f"L{n}", "Ext_Id__c": str(n)}, stamp=same or stamp_of(base + n))
+
+
+def test_describe_shows_fields_and_a_removed_one_is_gone(salesforce):
+    fields = {f["name"]: f for f in ask(salesforce, DATA + "/sobjects/Contact/describe")[1]["fields"]}
+    assert fields["Ext_Id__c"]["externalId"] and not fields["Name"]["updateable"] and fields["FirstName"]["length"] == 40
+    salesforce.org.remove_field("Contact", "FirstName")
+    assert upsert(salesforce, contact("k", FirstName="F"))[1][0]["errorCode"] == "INVALID_FIELD"
+
+
+def test_query_pages_hold_every_row_once_with_equal_stamps(salesforce):
+    filled(salesforce, 450, same="2026-03-01T00:00:00.000+0000")
+    text = "SELECT Id, LastName FROM Contact WHERE SystemModstamp >= 2026-03-01T00:00:00Z ORDER BY SystemModstamp, Id"
+    page = soql(salesforce, text, headers={"Sforce-Query-Options": "batchSize=200"})[1]
+    sizes, ids = [len(page["records"])], [r["Id"] for r in page["records"]]
+    while not page["done"]:
+        page = ask(salesforce, page["nextRecordsUrl"], headers={"Sforce-Query-Options": "batchSize=200"})[1]
+        sizes.append(len(page["records"]))
+        ids += [r["Id"] for r in page["records"]]
+    assert sizes == [200, 200, 50] and page["totalSize"] == 450 and ids == sorted(set(ids)) and "nextRecordsUrl" not in page
+
+
+def test_query_conditions_and_related_fields(salesforce):
+    account = salesforce.org.insert("Account", {"Name": "Acme"})
+    for name, parent in (("Ann", account), ("Bob's", None), ("Cy", account)):
+        salesforce.org.insert("Contact", {"LastName": name, "AccountId": parent})
+
+    def names(where):
+        status, found = soql(salesforce, f"SELECT LastName, Account.Name FROM Contact WHERE {where} ORDER BY LastName DESC")
+        assert status == 200, found
+        return [r["LastName"] for r in found["records"]]
+    assert names("Account.Name = 'acme'") == ["Cy", "Ann"]
+    assert names("LastName = 'Bob\\'s' OR LastName LIKE 'a%'") == ["Bob's", "Ann"]
+    assert names("AccountId = null") == ["Bob's"] and names("NOT (LastName IN ('ann', 'cy'))") == ["Bob's"]
+    assert names("LastName > 'Ann' AND IsDeleted = false") == ["Cy", "Bob's"]
+    assert soql(salesforce, "SELECT COUNT() FROM Contact")[1]["totalSize"] == 3
+    assert soql(salesforce, "SELECT Account.Name FROM Contact WHERE LastName = 'Ann'")[1]["records"][0]["Account"]["Name"] == "Acme"
+
+
+@pytest.mark.parametrize("text, code", [
+    ("SELECT FROM Contact", "MALFORMED_QUERY"), ("SELECT Id FROM Contact WHERE", "MALFORMED_QUERY"),
+    ("SELECT Id FROM Contact WHERE Id ~ 'x'", "MALFORMED_QUERY"), ("SELECT Id FROM Contact LIMIT x", "MALFORMED_QUERY"),
+    ("SELECT Nonsense FROM Contact", "INVALID_FIELD"), ("SELECT Id FROM Nonsense", "INVALID_TYPE"),
+    ("SELECT Id FROM Contact WHERE SystemModstamp > '2026-01-01T00:00:00Z'", "INVALID_FIELD"),
+    ("SELECT Id FROM Contact WHERE LastName = 3", "INVALID_FIELD")])
+def test_query_that_is_wrong_is_refused(salesforce, text, code):
+    status, body = soql(salesforce, text)
+    assert (status, body[0]["errorCode"]) == (400, code)
+
+
+def test_locator_expires_by_trap_and_after_two_days():
+    with Salesforce(session_life=1e9) as server:
+        filled(server, 30)
+        server.traps.set(page_size=10)
+        page = soql(server, "SELECT Id FROM Contact")[1]
+        assert len(page["records"]) == 10
+        server.traps.set(expire_locator=1)
+        assert ask(server, page["nextRecordsUrl"])[1][0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+        page = soql(server, "SELECT Id FROM Contact")[1]
+        server.clock.advance(2 * 86400)
+        assert ask(server, page["nextRecordsUrl"])[1][0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+
+
+def span(server, back, ahead=120):
+    return urllib.parse.urlencode({"start": stamp_of(server.clock.now() - back), "end": stamp_of(server.clock.now() + ahead)})
+
+
+def test_late_rows_hold_latest_date_covered_back(salesforce):
+    filled(salesforce, 2)
+    late = stamp_of(salesforce.clock.now() - 1800)
+    salesforce.org.insert("Contact", {"LastName": "late"}, stamp=late, visible_at=float("inf"))
+    path = DATA + "/sobjects/Contact/updated/?"
+    found = ask(salesforce, path + span(salesforce, 7200))[1]
+    assert len(found["ids"]) == 2 and found["latestDateCovered"] <= late
+    assert soql(salesforce, "SELECT COUNT() FROM Contact")[1]["totalSize"] == 2
+    salesforce.org.reveal("Contact")
+    found = ask(salesforce, path + span(salesforce, 7200))[1]
+    assert len(found["ids"]) == 3 and found["latestDateCovered"] > late
+
+
+def test_deleted_rows_are_in_query_all_and_in_deleted_for_fifteen_days():
+    with Salesforce(session_life=1e9) as server:
+        key = upsert(server, contact("k"))[1][0]["id"]
+        ask(server, f"{DATA}/composite/sobjects?ids={key}", "DELETE")
+        assert soql(server, "SELECT Id FROM Contact")[1]["records"] == []
+        assert soql(server, "SELECT Id FROM Contact WHERE IsDeleted = true", deleted=True)[1]["records"][0]["Id"] == key
+        path = DATA + "/sobjects/Contact/deleted/?"
+        assert [d["id"] for d in ask(server, path + span(server, 3600))[1]["deletedRecords"]] == [key]
+        server.clock.advance(16 * 86400)
+        found = ask(server, path + span(server, 20 * 86400))[1]
+        assert found["deletedRecords"] == [] and found["earliestDateAvailable"] > stamp_of(server.clock.now() - 16 * 86400)
+        assert ask(server, path + "start=today&end=now")[1][0]["errorCode"] == "INVALID_REPLICATION_DATE"
+        assert ask(server, path + span(server, 0, 0))[1][0]["errorCode"] == "INVALID_REPLICATION_DATE"
+        assert ask(server, DATA + "/sobjects/Contact/updated/?" + span(server, 40 * 86400))[0] == 400
+
+
+def test_deleted_above_the_id_limit_is_refused():
+    with Salesforce(id_limit=1) as server:
+        keys = [r["id"] for r in upsert(server, contact("a"), contact("b"))[1]]
+        ask(server, f"{DATA}/composite/sobjects?ids={','.join(keys)}", "DELETE")
+        assert ask(server, DATA + "/sobjects/Contact/deleted/?" + span(server, 3600))[1][0]["errorCode"] == "EXCEEDED_ID_LIMIT"
+
+
+# ---- bulk ----
+
+def bulk(server, text, **job):
+    asked = {"object": "Contact", "operation": "upsert", "externalIdFieldName": "Ext_Id__c", "contentType": "CSV", "lineEnding": "LF",
+             **job}
+    status, made = ask(server, DATA + "/jobs/ingest", "POST", asked)
+    assert (status, made["state"]) == (200, "Open"), made
+    path = f"{DATA}/jobs/ingest/{made['id']}"
+    session = logged_in(server)
+    assert call(server.url("/" + made["contentUrl"]), "PUT", text.encode(), {**session, "Content-Type": "text/csv"}).status == 201
+    assert ask(server, path, "PATCH", {"state": "UploadComplete"})[1]["state"] == "UploadComplete"
+    return path
+
+
+def results(server, path, which):
+    return list(csv.DictReader(io.StringIO(call(server.url(f"{path}/{which}"), headers=logged_in(server)).text)))
+
+
+def test_bulk_job_runs_through_its_states_to_results_per_key(salesforce):
+    salesforce.org.insert("Contact", {"LastName": "old", "FirstName": "F", "Email": "a@example.com", "Ext_Id__c": "a"})
+    path = bulk(salesforce, 'Ext_Id__c,LastName,FirstName,Email\na,,,#N/A\nb,"L, and",,b@example.com\nc,L,,bad\n')
+    assert [ask(salesforce, path)[1]["state"] for _ in range(2)] == ["InProgress", "JobComplete"]
+    info = ask(salesforce, path)[1]
+    assert (info["numberRecordsProcessed"], info["numberRecordsFailed"]) == (3, 1)
+    assert {r["Ext_Id__c"]: r["sf__Created"] for r in results(salesforce, path, "successfulResults")} == {"a": "false", "b": "true"}
+    assert results(salesforce, path, "failedResults")[0]["sf__Error"].startswith("INVALID_EMAIL_ADDRESS:")
+    rows = {r["Ext_Id__c"]: r for r in salesforce.org.seen("Contact")}
+    assert (rows["a"]["LastName"], rows["a"]["FirstName"], rows["a"]["Email"]) == ("old", "F", None) and rows["b"]["LastName"] == "L, and"
+    assert ask(salesforce, path, "DELETE")[0] == 204 and ask(salesforce, path)[0] == 404
+
+
+def test_bulk_job_that_fails_leaves_unprocessed_rows(salesforce):
+    salesforce.traps.set(job_fails=1)
+    path = bulk(salesforce, "Ext_Id__c,LastName\na,A\nb,B\n")
+    assert [ask(salesforce, path)[1]["state"] for _ in range(2)][1] == "Failed"
+    assert [r["Ext_Id__c"] for r in results(salesforce, path, "unprocessedrecords")] == ["b"]
+    path = bulk(salesforce, "Ext_Id__c,Nonsense\na,A\n")
+    ask(salesforce, path)
+    assert "Field name not found : Nonsense" in ask(salesforce, path)[1]["errorMessage"]
+
+
+def test_bulk_refuses_what_does_not_fit_its_state(salesforce):
+    assert ask(salesforce, DATA + "/jobs/ingest", "POST", {"object": "Contact", "operation": "upsert"})[1][0]["errorCode"] == "INVALIDJOB"
+    path = bulk(salesforce, "Ext_Id__c,LastName\na,A\n")
+    reply = call(salesforce.url(path + "/batches"), "PUT", b"x", {**logged_in(salesforce), "Content-Type": "text/csv"})
+    assert reply.status == 409 and "INVALIDJOBSTATE" in reply.text
+    assert ask(salesforce, path, "PATCH", {"state": "Aborted"})[0] == 200
+    assert ask(salesforce, path, "PATCH", {"state": "UploadComplete"})[0] == 409
+
+
+def test_bulk_delete_goes_by_id(salesforce):
+    key = salesforce.org.insert("Contact", {"LastName": "L"})
+    bulk(salesforce, f"Id\n{key}\n", operation="delete", externalIdFieldName=None)
+    assert salesforce.org.seen("Contact") == []
