@@ -8,7 +8,6 @@ What it refuses and what each trap does: README.md. A record is locked with the 
 import contextlib
 import re
 import secrets
-import time
 import urllib.parse
 
 from doubles import salesforce_oauth
@@ -192,7 +191,7 @@ class Salesforce(Service):
             mine = {n for names, conflict in zip(wanted, conflicts) if not conflict for n in names}
             self.locked |= mine
         try:
-            time.sleep(self.traps.get("work", 0))
+            self.at_work()
             yield conflicts
         finally:
             with self.lock:

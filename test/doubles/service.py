@@ -1,7 +1,7 @@
 """What the doubles share: an HTTP server on loopback with a clock, a journal of every request, and traps.
 
 A double is a Service: it says which traps it knows beside those of every HTTP service and answers a Request with an Answer,
-or refuses it with a Refusal. Used by the end-to-end tests in their own process (`start` by making it, `stop` by the handle) and
+or refuses it with a Refusal. Used by the end-to-end tests in their own process (making it starts it, `stop` ends it) and
 by the demo or another process over its control paths, which no service has of its own and the journal leaves out:
 
     GET  /-/journal            every request so far       GET  /-/traps     what is set
@@ -20,6 +20,7 @@ import random
 import signal
 import threading
 import time
+import traceback
 import urllib.parse
 
 from harness.http_server import HttpServer
@@ -240,6 +241,7 @@ class Service:
     """A double on a loopback port; `stop()` ends it. Subclasses give `traps_known` and `handle(request)`."""
     name = "service"
     traps_known = {}
+    work = 0
     page = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 
     def __init__(self, port=0, seed=1):
@@ -271,6 +273,11 @@ class Service:
     def prepare(self):
         """What must stand before the first request comes, and needs the clock."""
 
+    def at_work(self):
+        """What a write waits for between its look at what is there and its own change: `work` seconds, for those that know the trap. A
+        test may put a barrier here, so that two calls meet for certain."""
+        time.sleep(self.traps.get("work", self.work))
+
     def handle(self, request):
         """The Answer to a request, or raises Refusal."""
         raise NotImplementedError
@@ -300,6 +307,10 @@ class Service:
                     answer = refusal.answer
                     if refusal.note:
                         request.notes.append(refusal.note)
+                except Exception:  # a test must see that the double is wrong, not a connection that ends
+                    traceback.print_exc()
+                    request.notes.append("broke")
+                    answer = Answer(500, f"the double broke:\n{traceback.format_exc()}", {"Content-Type": "text/plain"})
             entry["status"] = answer.status
             return None if self.traps.take("lose", request) else self._wire(answer, request)
 

@@ -217,8 +217,8 @@ def test_refusals_by_a_test_fail_matching_records_so_often(salesforce):
 def test_concurrent_children_of_one_parent_do_not_get_its_lock(salesforce):
     salesforce.org.insert("Account", {"Name": "A", "Ext_Id__c": "a"})
     salesforce.org.insert("Account", {"Name": "B", "Ext_Id__c": "b"})
-    salesforce.traps.set(work=0.4)
-    found = {}
+    meeting, found = threading.Barrier(3), {}
+    salesforce.at_work = lambda: meeting.wait(10)
 
     def child(key, parent):
         found[key] = codes(upsert(salesforce, contact(key, Account={"Ext_Id__c": parent}))[1])[0]

@@ -115,7 +115,8 @@ def test_service_answer_next_replaces_that_many(service):
 
 
 def test_service_journal_knows_requests_and_their_overlap(service):
-    service.traps.set(delay=0.3)
+    meeting = threading.Barrier(3)
+    service.handle = lambda request: Answer(200, {"arrived": meeting.wait(10)})
     threads = [threading.Thread(target=call, args=(service.url("/a?b=1"), "POST", b"body", {"X-One": "1"})) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -137,6 +138,12 @@ def test_service_control_sets_traps_and_clock_and_is_not_journalled(service):
     assert call_json(service.url("/-/nothing"))[0] == 404
 
 
+def test_service_that_is_wrong_itself_says_so(service, capsys):
+    service.handle = lambda request: 1 // 0
+    reply = call(service.url("/a"))
+    assert reply.status == 500 and "ZeroDivisionError" in reply.text and service.journal.noted("broke")
+
+
 def test_service_stop_frees_the_port(service):
     service.stop()
     with pytest.raises(OSError):
@@ -144,7 +151,7 @@ def test_service_stop_frees_the_port(service):
     Counter(port=service.port).stop()
 
 
-@pytest.mark.parametrize("module", ["statsserver", "salesforce"])
+@pytest.mark.parametrize("module", ["statsserver", "salesforce", "marketo"])
 def test_program_starts_prints_its_url_and_ends_with_sigterm(module):
     argv = [sys.executable, "-m", f"doubles.{module}", "--trap", "html"]
     child = subprocess.Popen(argv, cwd=TEST, stdout=subprocess.PIPE, text=True)
@@ -157,7 +164,7 @@ def test_program_starts_prints_its_url_and_ends_with_sigterm(module):
     child.stdout.close()
 
 
-@pytest.mark.parametrize("module", ["statsserver", "salesforce"])
+@pytest.mark.parametrize("module", ["statsserver", "salesforce", "marketo"])
 def test_program_help_lists_traps_and_a_wrong_trap_is_an_error(module):
     base = [sys.executable, "-m", f"doubles.{module}"]
     shown = subprocess.run([*base, "--help"], cwd=TEST, capture_output=True, text=True, timeout=20)
