@@ -7,13 +7,12 @@ What it refuses and what each trap does: README.md. A record is locked with the 
 """
 import contextlib
 import re
-import secrets
 import urllib.parse
 
 from doubles import salesforce_oauth
 from doubles.salesforce_bulk import Bulk
-from doubles.salesforce_org import Malformed, Org, error, is_id, seconds_of, stamp_of
-from doubles.salesforce_soql import Query
+from doubles.salesforce_org import Malformed, Org, error, is_id
+from doubles.salesforce_source import Source
 from doubles.service import Answer, Refusal, Service, Trap, arguments, run
 
 TRAPS = {
@@ -36,7 +35,7 @@ TRAPS = {
     "expire_locator": Trap("times", "next pages whose locator has expired"),
     "job_fails": Trap("times", "bulk jobs that fail half way"),
 }
-LOCATOR_LIFE, DAY = 2 * 86400, 86400
+DAY = 86400
 STATUS = {"NOT_FOUND": 404, "REQUEST_LIMIT_EXCEEDED": 403, "API_DISABLED_FOR_ORG": 403, "METHOD_NOT_ALLOWED": 405,
           "UNSUPPORTED_MEDIA_TYPE": 415, "SERVER_UNAVAILABLE": 503, "INVALIDJOBSTATE": 409}
 ROLLED_BACK = error("ALL_OR_NONE_OPERATION_ROLLED_BACK",
@@ -44,16 +43,17 @@ ROLLED_BACK = error("ALL_OR_NONE_OPERATION_ROLLED_BACK",
 
 
 class Salesforce(Service):
-    """`org` is what it keeps (salesforce_org.py), `oauth` the tokens, `bulk` the jobs. `certificate`: a PEM file, for JWT bearer."""
+    """`org` is what it keeps (salesforce_org.py), `oauth` the tokens, `bulk` the jobs, `source` the queries.
+    `certificate`: a PEM file, for JWT bearer."""
     name = "salesforce"
     traps_known = TRAPS
 
     def __init__(self, port=0, consumer_key="consumer-key", consumer_secret="consumer-secret", username="muskrat@example.com",
                  certificate=None, audience="https://login.salesforce.com", session_life=7200, daily_limit=15000, bulk_polls=1,
                  id_limit=600_000, seed=1):
-        self.daily_limit, self.id_limit, self.calls, self.locators, self.locked = daily_limit, id_limit, [], {}, set()
+        self.daily_limit, self.calls, self.locked = daily_limit, [], set()
         self.oauth = salesforce_oauth.OAuth(self, consumer_key, consumer_secret, username, certificate, audience, session_life)
-        self.bulk = Bulk(self, bulk_polls)
+        self.bulk, self.source = Bulk(self, bulk_polls), Source(self, id_limit)
         super().__init__(port, seed)
 
     def prepare(self):
@@ -118,12 +118,14 @@ class Salesforce(Service):
             if head == "jobs" and parts[1:2] == ["ingest"]:
                 return self.bulk.handle(request, parts[2:], version)
             if head in ("query", "queryAll") and request.method == "GET" and len(parts) <= 2:
-                return self._next(request, parts[1], version) if len(parts) == 2 else self._query(request, head == "queryAll", version)
+                if len(parts) == 2:
+                    return self.source.next(request, parts[1], version)
+                return self.source.query(request, head == "queryAll", version)
             if head == "limits" and request.method == "GET":
                 return Answer(200, {"DailyApiRequests": {"Max": self.daily_limit, "Remaining": self.daily_limit - self._used()}})
             if head == "sobjects" and request.method == "GET" and len(parts) == 3 and parts[2] in ("describe", "updated", "deleted"):
                 target = self.org.object(parts[1])
-                return self._describe(target) if parts[2] == "describe" else self._changes(request, target, parts[2])
+                return self.source.describe(target) if parts[2] == "describe" else self.source.changes(request, target, parts[2])
         if head == "sobjects" and len(parts) in (2, 3, 4):
             return self._single(request, version, *parts[1:])
         raise Malformed("NOT_FOUND", "The requested resource does not exist")
@@ -271,9 +273,10 @@ class Salesforce(Service):
         if unknown or not 1 <= len(ids) <= 200:
             raise Malformed("INVALID_INPUT", f"1 to 200 ids, not {len(ids)}; parameters are ids and allOrNone")
         with self.lock:
-            before = {o.name: dict(o.rows) for o in self.org.objects.values()}
+            all_or_none = request.one("allOrNone", "false").lower() == "true"
+            before = {o.name: dict(o.rows) for o in self.org.objects.values()} if all_or_none else {}
             faults = [self._deleted(key) for key in ids]
-            if request.one("allOrNone", "false").lower() == "true" and any(faults):
+            if all_or_none and any(faults):
                 self._undo(before)
                 faults = [fault or ROLLED_BACK for fault in faults]
             return Answer(200, [self._result(key, fault, None) for key, fault in zip(ids, faults)])
@@ -336,77 +339,6 @@ class Salesforce(Service):
         if fault:
             raise Refusal(Answer(400, [{"message": fault["message"], "errorCode": fault["statusCode"], "fields": fault["fields"]}]),
                           fault["statusCode"])
-
-    # ---- as a source ----
-
-    @staticmethod
-    def _describe(target):
-        fields = [{"externalId": False, "idLookup": False, "defaultedOnCreate": False, "length": 0, "referenceTo": [],
-                   "relationshipName": None, "filterable": True, "sortable": True, **f} for f in target.fields.values()]
-        return Answer(200, {"name": target.name, "label": target.label, "keyPrefix": target.prefix, "createable": True, "updateable": True,
-                            "deletable": True, "queryable": True, "replicateable": True, "fields": fields})
-
-    def _query(self, request, deleted, version):
-        if set(request.query) != {"q"}:
-            raise Malformed("MALFORMED_QUERY", "the parameter is q, and no other")
-        query = Query(request.one("q"), self.org)
-        ids = query.rows(deleted)
-        if query.count:
-            return Answer(200, {"totalSize": len(ids), "done": True, "records": []})
-        locator = f"01g5f{secrets.token_hex(5)}AAA"
-        self.locators[locator] = (query, ids, self.clock.now() + LOCATOR_LIFE)
-        return self._rows(request, locator, 0, version)
-
-    def _next(self, request, name, version):
-        found = re.fullmatch(r"(01g\w+)-(\d+)", name)
-        if found and found[1] in self.locators and self.traps.take("expire_locator", request):
-            del self.locators[found[1]]
-        if not found or found[1] not in self.locators or self.locators[found[1]][2] <= self.clock.now():
-            raise Malformed("INVALID_QUERY_LOCATOR", "invalid query locator")
-        return self._rows(request, found[1], int(found[2]), version)
-
-    def _rows(self, request, locator, at, version):
-        query, ids, _ = self.locators[locator]
-        following = at + self._page_size(request)
-        more = following < len(ids)
-        body = {"totalSize": len(ids), "done": not more, "records": [query.shown(i, version) for i in ids[at:following]]}
-        if more:
-            body["nextRecordsUrl"] = f"/services/data/v{version}/query/{locator}-{following}"
-        else:
-            del self.locators[locator]
-        return Answer(200, body)
-
-    def _page_size(self, request):
-        found = re.fullmatch(r"\s*batchSize\s*=\s*(\d+)\s*", request.headers.get("sforce-query-options", "batchSize=2000"))
-        if not found:
-            raise Malformed("INVALID_QUERY_OPTIONS", "Sforce-Query-Options is batchSize=200 to 2000")
-        return int(self.traps.get("page_size", min(2000, max(200, int(found[1])))))
-
-    def _changes(self, request, target, what):
-        """getUpdated and getDeleted: whole minutes, [start, end], 30 and 15 days back."""
-        if set(request.query) != {"start", "end"}:
-            raise Malformed("MISSING_ARGUMENT", "the parameters are start and end")
-        try:
-            start, end = (seconds_of(request.one(n)) // 60 * 60 for n in ("start", "end"))
-        except ValueError:
-            raise Malformed("INVALID_REPLICATION_DATE", "start and end are date-times with an offset (+ is %2B)") from None
-        now = self.clock.now()
-        if end - start < 60:
-            raise Malformed("INVALID_REPLICATION_DATE", "endDate must be at least one minute greater than startDate")
-        if start > now or what == "updated" and start < now - 30 * DAY:
-            raise Malformed("INVALID_REPLICATION_DATE", "startDate before 30 days ago or later than now")
-        seen = self.org.seen(target.name, deleted=True)
-        running = [seconds_of(target.rows[i]["SystemModstamp"]) for i in target.unseen]
-        covered = stamp_of(min([end, now, *running]) // 60 * 60)
-        earliest = max(now - 15 * DAY, target.purged_until)
-        first, last = stamp_of(start if what == "updated" else max(start, earliest)), stamp_of(end)
-        within = [r for r in seen if first <= r["SystemModstamp"] < last and r["IsDeleted"] == (what == "deleted")]
-        if len(within) > self.id_limit:
-            raise Malformed("EXCEEDED_ID_LIMIT", f"more than {self.id_limit} ids")
-        if what == "updated":
-            return Answer(200, {"ids": [r["Id"] for r in within], "latestDateCovered": covered})
-        return Answer(200, {"deletedRecords": [{"id": r["Id"], "deletedDate": r["SystemModstamp"]} for r in within],
-                            "earliestDateAvailable": stamp_of(earliest // 60 * 60), "latestDateCovered": covered})
 
 
 def main():

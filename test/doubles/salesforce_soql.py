@@ -4,7 +4,6 @@ Knows fields of related records (Account.Name), COUNT(), AND, OR, NOT, brackets,
 numbers, text, dates and datetimes. Not: sub-selects, GROUP BY, date literals such as TODAY, functions. What it does not know is
 MALFORMED_QUERY, like what Salesforce does not know. Text compares without regard to case, ids with it.
 """
-import functools
 import operator
 import re
 
@@ -256,19 +255,16 @@ class Query:
     def rows(self, deleted=False):
         """Ids of what it finds, in order."""
         found = [r for r in self.org.seen(self.object.name, deleted) if self.where is None or self.where(r)]
-        found.sort(key=functools.cmp_to_key(self._before))
+        for path, descending, last, fold in reversed(self.order):
+            found.sort(key=self._sort_key(path, fold, -1 if last == descending else 1), reverse=descending)
         start = self.offset or 0
         return [r["Id"] for r in found[start:None if self.limit is None else start + self.limit]]
 
-    def _before(self, a, b):
-        for path, descending, last, fold in self.order:
-            left, right = fold(self.value(a, path)), fold(self.value(b, path))
-            if left == right:
-                continue
-            if left is None or right is None:
-                return 1 if (left is None) == last else -1
-            return -1 if (left < right) != descending else 1
-        return 0
+    def _sort_key(self, path, fold, rank_of_null):
+        def key(row):
+            value = fold(self.value(row, path))
+            return (rank_of_null, 0) if value is None else (0, value)
+        return key
 
     def shown(self, key, version):
         row = self._by_id(key)

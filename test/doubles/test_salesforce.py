@@ -327,8 +327,8 @@ def test_query_pages_hold_every_row_once_with_equal_stamps(salesforce):
 
 def test_query_conditions_and_related_fields(salesforce):
     account = salesforce.org.insert("Account", {"Name": "Acme"})
-    for name, parent in (("Ann", account), ("Bob's", None), ("Cy", account)):
-        salesforce.org.insert("Contact", {"LastName": name, "AccountId": parent})
+    for name, first, parent in (("Ann", "A", account), ("Bob's", None, None), ("Cy", "C", account)):
+        salesforce.org.insert("Contact", {"LastName": name, "FirstName": first, "AccountId": parent})
 
     def names(where):
         status, found = soql(salesforce, f"SELECT LastName, Account.Name FROM Contact WHERE {where} ORDER BY LastName DESC")
@@ -338,6 +338,9 @@ def test_query_conditions_and_related_fields(salesforce):
     assert names("LastName = 'Bob\\'s' OR LastName LIKE 'a%'") == ["Bob's", "Ann"]
     assert names("AccountId = null") == ["Bob's"] and names("NOT (LastName IN ('ann', 'cy'))") == ["Bob's"]
     assert names("LastName > 'Ann' AND IsDeleted = false") == ["Cy", "Bob's"]
+    for order, wanted in (("ASC", "nAC"), ("ASC NULLS LAST", "ACn"), ("DESC", "CAn"), ("DESC NULLS FIRST", "nCA")):
+        found = soql(salesforce, f"SELECT LastName, FirstName FROM Contact ORDER BY FirstName {order}, Id")[1]["records"]
+        assert "".join((r["FirstName"] or "n")[0] for r in found) == wanted
     assert soql(salesforce, "SELECT COUNT() FROM Contact")[1]["totalSize"] == 3
     assert soql(salesforce, "SELECT Account.Name FROM Contact WHERE LastName = 'Ann'")[1]["records"][0]["Account"]["Name"] == "Acme"
 
@@ -359,6 +362,10 @@ def test_locator_expires_by_trap_and_after_two_days():
         server.traps.set(page_size=10)
         page = soql(server, "SELECT Id FROM Contact")[1]
         assert len(page["records"]) == 10
+        last = ask(server, ask(server, page["nextRecordsUrl"])[1]["nextRecordsUrl"])[1]
+        assert last["done"] and len(last["records"]) == 10
+        again = page["nextRecordsUrl"].replace("-10", "-20")
+        assert ask(server, again)[1] == last  # whose answer may have been lost
         server.traps.set(expire_locator=1)
         assert ask(server, page["nextRecordsUrl"])[1][0]["errorCode"] == "INVALID_QUERY_LOCATOR"
         page = soql(server, "SELECT Id FROM Contact")[1]
