@@ -294,7 +294,8 @@ class Service:
     def _answer(self, raw, _nth):
         request = Request(raw)
         if request.path.startswith("/-/"):
-            return self._wire(self._control(request), request)
+            answer = self._control(request)  # to which no trap applies
+            return answer.status, answer.headers, answer.bytes()
         with self.journal.entry(request) as entry:
             time.sleep(self.traps.get("delay", 0))
             if self.traps.take("drop", request):

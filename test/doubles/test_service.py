@@ -136,6 +136,9 @@ def test_service_control_sets_traps_and_clock_and_is_not_journalled(service):
     assert call(service.url("/a")).status == 500
     assert [e["path"] for e in call_json(service.url("/-/journal"))[1]] == ["/a"]
     assert call_json(service.url("/-/nothing"))[0] == 404
+    assert call_json(service.url("/-/traps"), "POST", {"cut": 1})[1]["cut"]["value"] == 1
+    with pytest.raises(LOST):
+        call(service.url("/a"))
 
 
 def test_service_that_is_wrong_itself_says_so(service, capsys):
