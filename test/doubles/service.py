@@ -50,7 +50,8 @@ class Answer:
             return b""
         if isinstance(self.body, bytes):
             return self.body
-        return (self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)).encode()
+        text = self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
+        return text.encode(errors="surrogateescape")  # what came as bytes that are not UTF-8 goes back as it came
 
 
 class Refusal(Exception):

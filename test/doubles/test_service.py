@@ -141,6 +141,13 @@ def test_service_control_sets_traps_and_clock_and_is_not_journalled(service):
         call(service.url("/a"))
 
 
+def test_service_body_that_is_not_utf_8_is_kept_as_it_came(service):
+    service.handle = lambda request: Answer(200, {"size": request.size()})
+    assert call_json(service.url("/a"))[1]["size"] == 0
+    reply = call(service.url("/a"), "POST", b"\xff\xfe")
+    assert reply.text == '{"size": 2}' and service.journal.all()[1]["body"].encode(errors="surrogateescape") == b"\xff\xfe"
+
+
 def test_service_that_is_wrong_itself_says_so(service, capsys):
     service.handle = lambda request: 1 // 0
     reply = call(service.url("/a"))
