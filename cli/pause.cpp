@@ -86,6 +86,12 @@ class ResumeVerb : public Command {
             ".\nA running host takes its events again by itself.\n");
       return exit_ok;
     }
+    if (const auto rest = store ? asked_rest(*store) : std::nullopt) {
+      store->clear_parked(endpoint_, Deadline::in(answer_time));
+      print("The endpoint " + endpoint_ + " was not paused, but had asked itself for a rest, " +
+            harmless(describe(*rest)) + ".\nThat is forgotten: a running host tries it again within a few seconds.\n");
+      return exit_ok;
+    }
     print("The endpoint " + endpoint_ + " is not paused: nothing was changed.\n");
     print("Looked in: " + state_place(config.consumer) + "\n");
     warn_of_relative_state(config.consumer);
@@ -93,6 +99,14 @@ class ResumeVerb : public Command {
   }
 
  private:
+  // What the endpoint said of itself (Retry-After, a result `park`), while its time has not come.
+  std::optional<state::Parked> asked_rest(state::Store& store) const {
+    for (state::Parked& note : store.parked(Deadline::in(answer_time)))
+      if (note.endpoint == endpoint_ && note.reason == "asked" && note.until_us > wall_clock_us())
+        return std::move(note);
+    return std::nullopt;
+  }
+
   std::string endpoint_;
 };
 

@@ -55,6 +55,7 @@ void Host::run() {
     await_lanes();
     after(ending);
   }
+  keep_rest();
   board_.set(row_, false, "stopped", "");
 }
 

@@ -86,6 +86,8 @@ class Host {
   bool not_paused();
   bool calls_allowed();
   std::optional<Park> no_calls(SteadyTime now);
+  void remember_rest();
+  void keep_rest();
   void ask_for_rest(const Outcome& outcome);
   bool all_lanes_allowed_are_busy() const;
   void park(const std::string& why, milliseconds span, ParkReason reason);
@@ -138,6 +140,7 @@ class Host {
   std::map<uint64_t, Item*> burying_;             // by delivery tag
   std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's
   std::optional<Park> asked_;                     // the endpoint wants no calls until then
+  bool knows_the_past_ = false;                   // what it wanted before this host began has been read
   std::optional<Failure> fatal_;
 
   CallGate gate_;

@@ -43,6 +43,7 @@ bool Host::not_paused() {
 // Messages are not taken before they may go. False when that had to be waited for.
 bool Host::calls_allowed() {
   try {
+    if (!knows_the_past_) remember_rest();
     gate_.look();
   } catch (const Failure& failure) {
     park(failure.what(), lane_backoff_.next(), ParkReason::trouble);
@@ -67,6 +68,22 @@ void Host::ask_for_rest(const Outcome& outcome) {
   if (!asked_ || asked_->until < until) asked_ = Park{ParkReason::asked, until, outcome.reason};
 }
 
+// What the endpoint asked for before this host began: it need not be asked again to say so.
+void Host::remember_rest() {
+  const auto note = notes_.asked_before(component_.name);
+  knows_the_past_ = true;
+  if (!note) return;
+  const auto left = std::chrono::microseconds(note->until_us - wall_clock_us());
+  asked_ = Park{ParkReason::asked, steady_clock::now() + left, note->why};
+}
+
+// For the host's next life.
+void Host::keep_rest() {
+  if (asked_ && asked_->until > steady_clock::now())
+    notes_.parked({component_.name, wall_us(asked_->until), 0,
+                   std::string(park_reasons[static_cast<size_t>(asked_->reason)]), asked_->why});
+}
+
 // A lane makes one call at a time.
 bool Host::all_lanes_allowed_are_busy() const {
   const auto busy = std::count_if(lanes_.begin(), lanes_.end(), [](const LaneSlot& slot) { return slot.busy; });
@@ -84,7 +101,14 @@ void Host::park(const std::string& why, milliseconds span, ParkReason reason) {
                 {"seconds", seconds(span)}});
   figures_.parked(reason, until_us);
   notes_.parked({component_.name, until_us, 0, std::string(reason_name), why});
-  const auto over = [&] { return reason == ParkReason::quota && !gate_.shut(steady_clock::now()); };
+  const bool was_asked = reason == ParkReason::asked;
+  const auto over = [&] {
+    if (!was_asked) return reason == ParkReason::quota && !gate_.shut(steady_clock::now());
+    if (!notes_.taken_out(component_.name)) return false;
+    log::info("consumer", "resumed", {{"endpoint", component_.name}, {"before", utc_text(until_us)}});
+    asked_.reset();
+    return true;
+  };
   stay_away("parked", "until " + utc_text(until_us) + ", because " + why, span, over);
   notes_.not_parked(component_.name);
   figures_.not_parked();

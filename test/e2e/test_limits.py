@@ -163,6 +163,35 @@ def test_limits_endpoint_that_asks_for_a_rest_is_parked_and_resumes_by_itself(wo
     assert len(seen(server)) == 5 and world.consumer.metric("muskrat_endpoint_retries_total", endpoint="hook") == 0
 
 
+@pytest.mark.parametrize("end", ["stop", "kill9"])
+def test_limits_rest_that_was_asked_for_outlives_the_host_until_it_is_resumed(world, server, state, end):
+    server.answer = lambda request, nth: (429, {"Retry-After": "86400"}, b"") if nth == 2 else (200, {}, b"{}")
+    stand(world, server, state, lanes=1, batch_age="0ms")
+    world.customers(1, 2, 3, 4)
+    until = wait_parked(world, "answer 429 Too Many Requests")["why"].split(",")[0]
+    wait_until(lambda: "answer 429" in world.program.run("status").stdout, 20, "the state database to know")
+
+    if end == "stop":
+        assert world.consumer.stop(timeout=5) == 0
+        assert "parked" not in world.program.run("status").stdout, "nobody is there who is parked"
+    else:
+        world.consumer.kill9()
+    world.consumer = world.program.consume(wait=False)
+    wait_until(lambda: world.consumer.get("/status")[0] == 200, 20, "the host to answer")
+    again = wait_parked(world, "answer 429 Too Many Requests")["why"].split(",")[0]
+    assert again[:-4] == until[:-4], "until the same minute"
+    assert parked(world, "asked") == 1
+    world.customers(5)
+    world.wait_equal()
+    assert len(server.requests()) == 2, "the second host asked nothing"
+
+    told = world.program.run("resume", "hook")
+    assert told.returncode == 0 and "had asked itself for a rest" in told.stdout
+    wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4, 5], 30, "the rest")
+    wait_until(lambda: row(world, "hook")["state"] == "consuming", 20, "the endpoint to go on")
+    assert "nothing was changed" in world.program.run("resume", "hook").stdout
+
+
 def test_limits_short_rest_is_held_without_giving_back(world, server, sqlite):
     def answer(request, nth):
         return (429, {"Retry-After": "1"}, b"") if nth == 2 else (200, {}, b"{}")
