@@ -96,6 +96,8 @@ struct Child::Impl {
   int status = 0;  // as waitpid() tells it, once it has ended
   Descriptor input, output;
   std::string to_write, read;
+  size_t taken = 0;  // of `read`: lines that were given out
+  std::vector<char> room = std::vector<char>(read_bytes);
   bool output_closed = false;
   Descriptor end_of_log{eventfd(0, EFD_CLOEXEC)};
   std::thread logger;
@@ -160,8 +162,9 @@ struct Child::Impl {
   // ---- lines ----
 
   std::optional<std::string> take_line() {
-    const size_t end = read.find('\n');
+    const size_t end = read.find('\n', taken);
     if (end == std::string::npos) {
+      read.erase(0, std::exchange(taken, 0));
       if (read.size() > options.line_bytes) {
         throw Failure(Remedy::reconnect, options.argv[0] + " wrote a line of more than " +
                                              std::to_string(options.line_bytes) +
@@ -169,8 +172,8 @@ struct Child::Impl {
       }
       return std::nullopt;
     }
-    std::string line = read.substr(0, end);
-    read.erase(0, end + 1);
+    std::string line = read.substr(taken, end - taken);
+    taken = end + 1;
     return line;
   }
 
@@ -182,9 +185,8 @@ struct Child::Impl {
   }
 
   void read_some() {
-    std::array<char, read_bytes> part{};
-    const ssize_t got = ::read(output.get(), part.data(), part.size());
-    if (got > 0) read.append(part.data(), static_cast<size_t>(got));
+    const ssize_t got = ::read(output.get(), room.data(), room.size());
+    if (got > 0) read.append(room.data(), static_cast<size_t>(got));
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) output_closed = true;
   }
 

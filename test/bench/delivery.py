@@ -1,4 +1,5 @@
 """From the outbox to the endpoint: the relay against a bare publisher, the host against a bare consumer, and how long it takes."""
+import json
 import os
 import shutil
 import statistics
@@ -159,6 +160,15 @@ def publish(bench):
 
 # ---- the host
 
+def bare_queue(world, instead_of):
+    world.broker.queue("bare", patterns=["Frontend.#"])
+    world.broker.delete_queue(instead_of)
+
+
+def bare_consume_rate(bench, world, events):
+    return events / bench.bare.run("bare_consume", world.rabbitmq.port, world.vhost, "bare", events, 4000, 100)
+
+
 def consume(bench):
     stage, events, peaks = stage_of(bench), bench.size(60_000, 500_000), []
 
@@ -185,7 +195,7 @@ def consume(bench):
             raise RuntimeError(f"{arrived} rows arrived, not {events}")
 
     def bare(world):
-        return events / bench.bare.run("bare_consume", stage.rabbitmq.port, world.vhost, "bare", events, 4000, 100)
+        return bare_consume_rate(bench, world, events)
 
     def upsert(world):
         seconds = bench.bare.run("bare_upsert", stage.rabbitmq.port, world.vhost, "bare", events, 4000, 1000, 4, world.target,
@@ -197,8 +207,7 @@ def consume(bench):
         world = stage.world()
         try:
             if which is not host:
-                world.broker.queue("bare", patterns=["Frontend.#"])
-                world.broker.delete_queue("muskrat.analytics")
+                bare_queue(world, "muskrat.analytics")
             world.write(events)
             world.drain()
             return which(world)
@@ -215,7 +224,31 @@ def consume(bench):
     yield Figure("consume_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak with {events} events waiting")
 
 
-# ---- the http endpoint
+# ---- the http and the exec endpoint, which keep a guard in the host's state database
+
+def guarded_rate(stage, events, endpoint):
+    """Events a second of a host with this endpoint alone, a backlog of so many before it."""
+    world = stage.world(endpoints={"one": endpoint})
+    try:
+        world.program.config["consumer"]["state"] = os.path.join(stage.folder, f"state-{world.vhost}.sqlite")
+        world.program.save()
+        world.write(events)
+        world.drain()
+        consumer = world.program.consume(wait=False)
+        try:
+            def done():
+                if not consumer.running():
+                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
+                return consumer.metric("muskrat_endpoint_delivered_total") or 0
+            wait_until(done, 30, "the first delivery", 0.005)
+            began, already = time.monotonic(), done()
+            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
+            return (events - already) / (time.monotonic() - began)
+        finally:
+            consumer.stop()
+    finally:
+        world.close()
+
 
 class Sink:
     """http_sink, and its address."""
@@ -237,30 +270,8 @@ def consume_http(bench):
     with open(body, "w", encoding="ascii") as f:
         f.write('{"x":"' + "x" * (BODY_BYTES - 8) + '"}')
 
-    def host(world):
-        consumer = world.program.consume(wait=False)
-        try:
-            def done():
-                if not consumer.running():
-                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
-                return consumer.metric("muskrat_endpoint_delivered_total") or 0
-            wait_until(done, 30, "the first delivery", 0.005)
-            began, already = time.monotonic(), done()
-            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
-            return (events - already) / (time.monotonic() - began)
-        finally:
-            consumer.stop()
-
     def one():
-        world = stage.world(endpoints={"hook": {"kind": "http", "subscribe": "Frontend.*", "url": sink.url, "lanes": 1}})
-        try:
-            world.program.config["consumer"]["state"] = os.path.join(stage.folder, f"state-{world.vhost}.sqlite")
-            world.program.save()
-            world.write(events)
-            world.drain()
-            return host(world)
-        finally:
-            world.close()
+        return guarded_rate(stage, events, {"kind": "http", "subscribe": "Frontend.*", "url": sink.url, "lanes": 1})
 
     def bare():
         return events / bench.bare.run("bare_http", sink.url, body, events, libraries=("-lcurl",))
@@ -273,6 +284,44 @@ def consume_http(bench):
     yield ratio_figure("consume_http_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare libcurl client",
                        note=f"{events} events, a request each over one connection; host {middle['host']:.0f}/s, "
                             f"bare {middle['bare']:.0f}/s")
+
+
+EXEC_BATCH = 500
+
+
+def consume_exec(bench):
+    """One child, a line an event: a host with its one lane, against a program that writes and reads the same lines."""
+    stage, events, child = stage_of(bench), bench.size(60_000, 500_000), bench.bare.binary("exec_sink")
+    line = os.path.join(bench.folder, "event.jsonl")
+    with open(line, "w", encoding="ascii") as f:
+        facts = {"routing_key": "Frontend.Customer.insert", "message_id": "00000000-0000-7000-8000-000000000000",
+                 "key": "Frontend.Customer:[12345]", "op": "insert", "epoch": 1764082800, "seq": 12345, "source": "Frontend",
+                 "captured_at": "2026-11-25T12:00:00.000000Z", "body": {"x": "x" * (BODY_BYTES - 8)}}
+        f.write(json.dumps(facts, separators=(",", ":")) + "\n")
+
+    def host():
+        return guarded_rate(stage, events, {"kind": "exec", "subscribe": "Frontend.*", "command": [child], "batch_size": EXEC_BATCH})
+
+    def bare():
+        return events / bench.bare.run("bare_exec", child, line, events, EXEC_BATCH, libraries=())
+
+    def taking():
+        world = stage.world(endpoints={"one": {"kind": "null", "subscribe": "Frontend.*"}})
+        try:
+            bare_queue(world, "muskrat.one")
+            world.write(events)
+            world.drain()
+            return bare_consume_rate(bench, world, events)
+        finally:
+            world.close()
+
+    results = in_turn({"host": host, "bare": bare, "taking": taking}, 3, "events/s")
+    middle = {v: statistics.median(r) for v, r in results.items()}
+    yield ratio_figure("consume_exec_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare writer and reader of lines",
+                       note=f"{events} events to one child, up to {EXEC_BATCH} at once; host {middle['host']:.0f}/s, "
+                            f"bare {middle['bare']:.0f}/s, which takes nothing from a broker")
+    yield ratio_figure("consume_exec_taken_ratio", results, "host", "taking", against="a bare consumer that acks",
+                       note=f"the same events; bare {middle['taking']:.0f}/s")
 
 
 # ---- time from commit to endpoint
