@@ -41,6 +41,7 @@ COMPARISONS = [
     (["tables_scaling"], capture.tables),
     (["mapping_table_rate", "mapping_jq_rate"], mapping.rates),
     (["relay_publish_ratio", "relay_rss_mb"], delivery.publish),
+    (["relay_read_rate"], delivery.read_rate),
     (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
     (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
     (["consume_http_ratio"], delivery.consume_http),

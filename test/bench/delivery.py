@@ -89,8 +89,9 @@ class World:
             query(self.dsn, customers.bulk_insert("customers", low + 1, low + min(10_000, rows - first)))
         self.written += rows
 
-    def drain(self, timeout=3600):
-        """Starts the relay; returns (events a second, its peak memory in MB). From the moment it leads to the last confirm."""
+    def drain(self, timeout=3600, spent=None):
+        """Starts the relay; returns (events a second, its peak memory in MB). From the moment it leads to the last confirm.
+        `spent`: its processor time by event, in µs, is added there."""
         relay = self.program.relay(wait=False)
         try:
             def confirmed():
@@ -104,6 +105,8 @@ class World:
             began = time.monotonic()
             wait_until(lambda: confirmed() >= self.written, timeout, f"{self.written} confirms", 0.02)
             took = time.monotonic() - began
+            if spent is not None:
+                spent.append(process_cpu_ms(relay.pid) * 1000 / self.written)
             return self.written / took, relay.rss_kib("VmHWM") / 1024
         finally:
             relay.stop()
@@ -119,6 +122,18 @@ def stage_of(bench):
     if "delivery" not in bench.stages:
         bench.stages["delivery"] = Stage(bench)
     return bench.stages["delivery"]
+
+
+class Sink:
+    """A server of the figures' own, http_sink or stub_broker, and its port."""
+
+    def __init__(self, bench, name):
+        self.process = subprocess.Popen([bench.bare.binary(name, "-pthread")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
 
 
 # ---- the relay
@@ -156,6 +171,29 @@ def publish(bench):
         relay_rate(stage, 5_000_000, peaks)
         events = 5_000_000
     yield Figure("relay_rss_mb", max(peaks), "MB", peaks, goal="≤ 32", note=f"peak while draining {events} events")
+
+
+def read_rate(bench):
+    """The relay alone: a broker that throws messages away and confirms at once."""
+    stage, events, stub, spent = stage_of(bench), bench.size(200_000, 1_000_000), Sink(bench, "stub_broker"), []
+
+    def one():
+        world = stage.world(endpoints={})
+        try:
+            world.write(events)
+            world.program.config["broker"]["url"] = f"amqp://guest:guest@127.0.0.1:{stub.port}/"
+            world.program.save()
+            return world.drain(spent=spent)[0]
+        finally:
+            world.close()
+
+    try:
+        runs = in_turn({"relay": one}, 5, "events/s")["relay"]
+    finally:
+        stub.close()
+    yield Figure("relay_read_rate", statistics.median(runs), "events/s", runs, goal="≥ 200000",
+                 note=f"{events} events, read and encoded for a broker that keeps nothing; {statistics.median(spent):.2f} µs of the relay's "
+                      "processor time an event")
 
 
 # ---- the host
@@ -250,31 +288,19 @@ def guarded_rate(stage, events, endpoint):
         world.close()
 
 
-class Sink:
-    """http_sink, and its address."""
-
-    def __init__(self, bench):
-        self.process = subprocess.Popen([bench.bare.binary("http_sink", "-pthread")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/hook"
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-
-
 def consume_http(bench):
     """A request an event over one connection: a host with one lane, against a client that posts the same body as often."""
-    stage, events, sink = stage_of(bench), bench.size(20_000, 200_000), Sink(bench)
+    stage, events, sink = stage_of(bench), bench.size(20_000, 200_000), Sink(bench, "http_sink")
+    url = f"http://127.0.0.1:{sink.port}/hook"
     body = os.path.join(bench.folder, "body.json")
     with open(body, "w", encoding="ascii") as f:
         f.write('{"x":"' + "x" * (BODY_BYTES - 8) + '"}')
 
     def one():
-        return guarded_rate(stage, events, {"kind": "http", "subscribe": "Frontend.*", "url": sink.url, "lanes": 1})
+        return guarded_rate(stage, events, {"kind": "http", "subscribe": "Frontend.*", "url": url, "lanes": 1})
 
     def bare():
-        return events / bench.bare.run("bare_http", sink.url, body, events, libraries=("-lcurl",))
+        return events / bench.bare.run("bare_http", url, body, events, libraries=("-lcurl",))
 
     try:
         results = in_turn({"host": one, "bare": bare}, 3, "events/s")
