@@ -186,7 +186,8 @@ class Connection {
   // ---- publishing ----
   void confirm_select(Deadline deadline);
   // Tags count from 1 on each channel. would_block: the broker said it is blocked (then blocked() is true), or its
-  // socket takes nothing more right now; nothing was written: pump(), then try again.
+  // socket takes nothing more right now; nothing was written: pump(), then try again. sent: it goes out together with
+  // others, with the next pump() or request at the latest.
   Sent publish(const Message& message, Deadline deadline);
   uint64_t last_tag() const;
 

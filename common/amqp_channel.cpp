@@ -42,6 +42,7 @@ EncodedTable::EncodedTable(const Table& table) {
 void* Connection::Impl::ask(const char* doing, amqp_method_number_t request, void* arguments,
                             amqp_method_number_t answer, Deadline deadline) {
   expect_usable();
+  send_all(doing, deadline);
   Watchdog::Guard guard(*watchdog, deadline);
   auto left = time_left(deadline);
   amqp_set_rpc_timeout(raw(), &left);

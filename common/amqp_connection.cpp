@@ -149,7 +149,8 @@ void Connection::Impl::connection_closed(const amqp_method_t& method) {
   auto text = std::to_string(close.reply_code) + " " + text_of(close.reply_text);
   amqp_connection_close_ok_t ok{};
   Watchdog::Guard guard(*watchdog, Deadline::in(milliseconds(500)));
-  amqp_send_method(raw(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
+  // Half a message may be on its way; behind it no goodbye would be understood.
+  if (outgoing.empty()) amqp_send_method(raw(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
   lost("it was closed by the broker: " + text);
 }
 
@@ -243,6 +244,11 @@ Connection::Impl::~Impl() { watchdog.reset(); }
 void Connection::close(Deadline deadline) {
   auto& impl = *impl_;
   if (impl.spoiled || impl.blocked) return;  // a blocked broker reads no goodbye
+  try {
+    impl.send_all("closing", deadline);
+  } catch (const Failure&) {
+    return;
+  }
   impl.spoiled = true;
   Watchdog::Guard guard(*impl.watchdog, deadline);
   auto left = time_left(deadline);

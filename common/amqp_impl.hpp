@@ -26,6 +26,7 @@
 #endif
 
 #include "common/amqp.hpp"
+#include "common/amqp_send_buffer.hpp"
 #include "common/amqp_watchdog.hpp"
 
 namespace muskrat::amqp {
@@ -81,10 +82,11 @@ struct Assembly {
 };
 
 struct Connection::Impl {
-  explicit Impl(const Address& address) : place(address.place()), state(amqp_new_connection()) {}
+  explicit Impl(const Address& address) : place(address.place()), tls(address.tls), state(amqp_new_connection()) {}
   ~Impl();
 
   std::string place;
+  bool tls;
   State state;
   std::unique_ptr<Watchdog> watchdog;
   std::string server = "unknown broker";
@@ -102,8 +104,9 @@ struct Connection::Impl {
   // publishing
   bool confirming = false;
   uint64_t last_tag = 0;
-  size_t unpolled_bytes = 0;  // published since the socket was last seen writable
-  bool full = false;          // a publish was refused because it was not: pump() returns when it is again
+  SendBuffer outgoing{frame_max_bytes};  // published and not yet in the socket; stays empty with TLS
+  size_t unpolled_bytes = 0;             // with TLS: published since the socket was last seen writable
+  bool full = false;  // a publish was refused because the socket took nothing more: pump() returns when it does again
   std::vector<amqp_table_entry_t> header_entries;
 
   std::optional<Assembly> assembly;
@@ -117,9 +120,10 @@ struct Connection::Impl {
   [[noreturn]] void lost(const char* doing, int status);
   [[noreturn]] void connection_closed(const amqp_method_t& method);
   [[noreturn]] void channel_closed(const char* doing, const amqp_method_t& method);
-  // Runs `call` under the watchdog; a negative status loses the connection.
+  // Runs `call` under the watchdog, after what was to be sent before it; a negative status loses the connection.
   template <typename Call>
   void guarded(const char* doing, Deadline deadline, Call call) {
+    send_all(doing, deadline);
     Watchdog::Guard guard(*watchdog, deadline);
     int status = call();
     if (status < 0 || guard.fired()) lost(doing, guard.fired() ? AMQP_STATUS_TIMEOUT : status);
@@ -135,6 +139,13 @@ struct Connection::Impl {
             Deadline deadline);
   void open_channel(Deadline deadline);
   void forget_channel();
+
+  // ---- publishing (amqp_publish.cpp) ----
+  Sent publish_with_tls(const Message& message, amqp_basic_properties_t& properties, Deadline deadline);
+  // What the socket takes now of what is to be sent. False: it has failed; who reads learns more.
+  bool send_some();
+  // Until all is sent, or the connection is lost.
+  void send_all(const char* doing, Deadline deadline);
 
   // ---- reading (amqp_frames.cpp) ----
   bool buffered() const;

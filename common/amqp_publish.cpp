@@ -1,13 +1,19 @@
 // Publishing: one message in, three or more frames out, its tag counted.
+#include <cerrno>
+#include <cstring>
+
+#include <poll.h>
+
 #include "common/amqp_impl.hpp"
 
 namespace muskrat::amqp {
 
 namespace {
 
-// Between two looks at the socket: well below what a socket's buffer takes, so that a broker that has stopped reading
-// (an alarm that has not been announced yet) is met before a message is half written.
-constexpr size_t poll_every_bytes = 65536;
+// So many bytes of messages are sent at once. With TLS: so many between two looks at the socket, well below what its
+// buffer takes, so that a broker that has stopped reading (an alarm that has not been announced yet) is met before a
+// message is half written.
+constexpr size_t together_bytes = 65536;
 
 void set(amqp_basic_properties_t& properties, amqp_flags_t flag, amqp_bytes_t amqp_basic_properties_t::*field,
          std::string_view value) {
@@ -67,19 +73,52 @@ Sent Connection::publish(const Message& message, Deadline deadline) {
   impl.expect_channel();
   expect_sendable(message);
   if (impl.blocked) return Sent::would_block;
-  if (impl.unpolled_bytes >= poll_every_bytes) {
-    impl.full = !impl.writable();
-    if (impl.full) return Sent::would_block;
-    impl.unpolled_bytes = 0;
-  }
   auto properties = properties_of(message, impl.header_entries);
-  impl.guarded("publishing", deadline, [&] {
-    return amqp_basic_publish(impl.raw(), channel_number, bytes_of(message.exchange), bytes_of(message.routing_key),
-                              message.mandatory, 0, &properties, bytes_of(message.body));
-  });
-  impl.unpolled_bytes += message.body.size() + 512;
+  if (impl.tls) return impl.publish_with_tls(message, properties, deadline);
+  if (impl.outgoing.size() >= together_bytes) {
+    // A socket that has failed is pump()'s to tell of: the broker's reason may still be there to be read.
+    impl.full = !impl.send_some() || !impl.outgoing.empty();
+    if (impl.full) return Sent::would_block;
+  }
+  const int status = impl.outgoing.add(message, properties);
+  if (status < 0) impl.lost("publishing", status);
   if (impl.confirming) ++impl.last_tag;
   return Sent::sent;
+}
+
+// Only rabbitmq-c can write to its TLS.
+Sent Connection::Impl::publish_with_tls(const Message& message, amqp_basic_properties_t& properties,
+                                        Deadline deadline) {
+  if (unpolled_bytes >= together_bytes) {
+    full = !writable();
+    if (full) return Sent::would_block;
+    unpolled_bytes = 0;
+  }
+  guarded("publishing", deadline, [&] {
+    return amqp_basic_publish(raw(), channel_number, bytes_of(message.exchange), bytes_of(message.routing_key),
+                              message.mandatory, 0, &properties, bytes_of(message.body));
+  });
+  unpolled_bytes += message.body.size() + 512;
+  if (confirming) ++last_tag;
+  return Sent::sent;
+}
+
+bool Connection::Impl::send_some() {
+  if (outgoing.empty()) return true;
+  const size_t before = outgoing.size();
+  const SendBuffer::Left left = outgoing.write_to(fd());
+  if (outgoing.size() < before) last_sent = std::chrono::steady_clock::now();
+  return left != SendBuffer::Left::failed;
+}
+
+void Connection::Impl::send_all(const char* doing, Deadline deadline) {
+  while (true) {
+    if (!send_some()) lost(strerror(errno) + std::string(" (while ") + doing + ")");
+    if (outgoing.empty()) return;
+    if (deadline.passed()) lost(doing, AMQP_STATUS_TIMEOUT);
+    pollfd entry{fd(), POLLOUT, 0};
+    ::poll(&entry, 1, deadline.poll_timeout());
+  }
 }
 
 uint64_t Connection::last_tag() const { return impl_->last_tag; }
