@@ -3,7 +3,7 @@
 //
 // amqp_url.cpp parses addresses, amqp_connection.cpp opens and closes,
 // amqp_tls.cpp sets up TLS, amqp_channel.cpp asks and awaits answers,
-// amqp_publish.cpp writes messages, amqp_frames.cpp is the loop that reads,
+// amqp_publish.cpp and amqp_send_buffer.cpp write messages, amqp_frames.cpp is the loop that reads,
 // amqp_watchdog.cpp the thread that ends calls which rabbitmq-c would let hang.
 // Nobody else includes this, nor rabbitmq-c's headers.
 #pragma once
