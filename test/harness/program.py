@@ -48,7 +48,7 @@ class Daemon(Child):
             if not self.running():
                 raise RuntimeError(f"{self.what} ended with {self.process.returncode}; its log:\n{self.log()}")
             return self.get("/readyz")[0] == 200
-        wait_until(ready, timeout, f"{self.what} to be ready (log: {self.log_path})\n{self.log(10)}")
+        wait_until(ready, timeout, lambda: f"{self.what} to be ready (log: {self.log_path})\n{self.log(10)}")
         return self
 
     def rss_kib(self, field="VmRSS"):
