@@ -39,7 +39,7 @@ std::string blame(int status) {
   if (!WIFSIGNALED(status)) return {};
   switch (WTERMSIG(status)) {
     case SIGPROF:
-      return "jq ran for more than 1 s of processor time and was stopped";
+      return "jq ran for more than " + std::to_string(processor_seconds) + " s of processor time and was stopped";
     case SIGABRT:
     case SIGSEGV:
     case SIGBUS:

@@ -232,9 +232,7 @@ void lock_up() {
   for (const int stop : {SIGTERM, SIGINT, SIGHUP}) static_cast<void>(std::signal(stop, SIG_IGN));
   limit(RLIMIT_CORE, 0);  // it would hold customers' data
   limit(RLIMIT_NOFILE, 3);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  limit(RLIMIT_DATA, memory_bytes);
-#endif
+  if (memory_is_bounded) limit(RLIMIT_DATA, memory_bytes);
   static_cast<void>(chdir("/") == 0);
   std::set_new_handler([] { out_of_memory(nullptr); });
 }

@@ -21,8 +21,14 @@ namespace muskrat::jq {
 inline constexpr const char* evaluator_argument = "jq-evaluator";
 inline constexpr size_t memory_bytes = size_t{256} << 20;  // of the whole child
 inline constexpr size_t result_bytes = size_t{16} << 20;   // what a broker's message can hold
-inline constexpr int processor_seconds = 1;                // of one evaluation; SIGPROF ends the child
-inline constexpr int exit_memory = 12;                     // the child's exit code when memory ran out
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool memory_is_bounded = false;  // a sanitizer's shadow takes more than all of it
+inline constexpr int processor_seconds = 3;
+#else
+inline constexpr bool memory_is_bounded = true;
+inline constexpr int processor_seconds = 1;  // of one evaluation; SIGPROF ends the child
+#endif
+inline constexpr int exit_memory = 12;  // the child's exit code when memory ran out
 
 // Serves until its input ends; the exit code.
 int serve_jq();

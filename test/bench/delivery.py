@@ -192,8 +192,8 @@ def read_rate(bench):
     finally:
         stub.close()
     yield Figure("relay_read_rate", statistics.median(runs), "events/s", runs, goal="≥ 200000",
-                 note=f"{events} events, read and encoded for a broker that keeps nothing; {statistics.median(spent):.2f} µs of the relay's "
-                      "processor time an event")
+                 note=f"{events} events, read and encoded for a broker that keeps nothing; {statistics.median(spent):.2f} µs of "
+                      "the relay's processor time an event")
 
 
 # ---- the host

@@ -203,11 +203,13 @@ void test_jq_deep_and_large_things_are_failures(void**) {
 }
 
 void test_jq_runaways_are_stopped_each_with_its_reason(void**) {
-  assert_holds(failure("def f: f; f", "1"), "more than 1 s of processor time");
-  assert_holds(failure("last(range(1e12))", "1"), "more than 1 s of processor time");
-  assert_holds(failure("[range(1e12)]", "1"), " and was stopped");
-  const std::string why = failure("reduce range(40) as $i (\"xxxxxxxx\"; . + .)", "1");
-  assert_holds(why, "jq took more than 256 MiB of memory");
+  assert_holds(failure("def f: f; f", "1"), " s of processor time and was stopped");
+  assert_holds(failure("last(range(1e12))", "1"), " s of processor time and was stopped");
+  if (jq::memory_is_bounded) {
+    assert_holds(failure("[range(1e12)]", "1"), " and was stopped");
+    const std::string why = failure("reduce range(40) as $i (\"xxxxxxxx\"; . + .)", "1");
+    assert_holds(why, "jq took more than 256 MiB of memory");
+  }
   // Oniguruma gives up by itself, or the child does.
   failure("test(\"^(a|a|aa)*$\")", "\"" + std::string(200, 'a') + "b\"");
   assert_text(made(".", "1"), "1");
