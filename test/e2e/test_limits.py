@@ -7,6 +7,7 @@ import pytest
 
 from harness.http_server import HttpServer
 from harness.processes import wait_until
+from harness.shifted_clock import before_midnight
 from test_pause import row  # the status page's row of an endpoint
 
 
@@ -146,6 +147,22 @@ def test_limits_quota_used_up_parks_until_its_midnight_and_survives_a_restart(wo
     world.configure({"hook": hook(server, quota="100 calls per day"), "analytics": world.mirror()}, consumer=state)
     world.start(relay=False)
     wait_until(lambda: sorted(seen(server)) == list(range(1, 9)), 20, "the rest, under a larger quota")
+
+
+def test_limits_quota_of_a_day_is_whole_again_after_midnight(world, server, sqlite):
+    stand(world, server, sqlite, consume=False, quota="3 calls per day", quota_zone="UTC", hold_for="1s")
+    world.customers(*range(1, 8))
+    world.broker.wait_depth("muskrat.hook", 7)
+    world.consumer = world.program.consume(wait=False, env=before_midnight(world.folder, 20))
+    wait_until(lambda: world.consumer.get("/status")[0] == 200, 20, "the host to answer")
+    today = wait_parked(world, "the quota of 3 calls per day (UTC) is used up")["why"]
+    assert len(server.requests()) == 3 and today.startswith("until ") and "T00:00:00Z" in today
+    wait_until(lambda: len(server.requests()) == 6, 40, "the next day's three calls")
+    tomorrow = wait_until(lambda: row(world, "hook")["state"] == "parked" and row(world, "hook")["why"] != today and
+                          row(world, "hook")["why"], 20, "the next day's quota to be used up")
+    assert "T00:00:00Z" in tomorrow
+    world.broker.wait_depth("muskrat.hook", 1)
+    assert len(set(seen(server))) == 6, "nothing went twice"
 
 
 def test_limits_endpoint_that_asks_for_a_rest_is_parked_and_resumes_by_itself(world, server, sqlite):
