@@ -109,6 +109,16 @@ def verdict(events, receiver, dead):
     return found
 
 
+def stopped_with_nothing_in_hand(program, broker, host):
+    """The receiver may have taken an event whose answer the host never saw: a host that stops gives it back, the next one asks again."""
+    for _ in range(20):
+        assert host.stop() == 0
+        if not broker.depth("muskrat.hook"):
+            return
+        host = program.consume()
+        time.sleep(1)
+
+
 @pytest.mark.parametrize("guard", ["state", "events"])
 def test_http_endpoint_that_fails_and_host_that_is_killed_lose_nothing(rabbitmq, request, guard):
     count, kills = (100_000, 20) if LONG else (4_000, 6)
@@ -144,7 +154,7 @@ def test_http_endpoint_that_fails_and_host_that_is_killed_lose_nothing(rabbitmq,
             wait_until(lambda: len(receiver.taken) >= count - dead and not broker.depth("muskrat.hook"), 600, "the rest", 0.2)
         except TimeoutError:
             pass  # the verdict tells
-        assert host.stop() == 0
+        stopped_with_nothing_in_hand(program, broker, host)
         letters = broker.get_all("muskrat.hook.dead")
         left = broker.depth("muskrat.hook")
         print(f"guard {guard}: {count:,} events, {killed} kills, {len(receiver.taken):,} taken, {len(letters)} dead letters, "
