@@ -198,6 +198,9 @@ class Loader {
       std::vector<Option> table{kind_option()};
       table.insert(table.end(), common.begin(), common.end());
       table.insert(table.end(), kind->options.begin(), kind->options.end());
+      for (const KindDefault& ours : kind->defaults)
+        for (Option& option : table)
+          if (option.name == ours.option) option.default_value = ours.value;
       component.kind = kind->name;
       const size_t before = error_count();
       component.settings = reader_.read(table, body, path);

@@ -13,6 +13,7 @@
 // A file may lack sources (a consumer's) or endpoints (a relay's); `include: [other.yaml]` joins split files.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@
 
 namespace muskrat {
 
+// What one kind has as default of an option that every kind has.
+struct KindDefault {
+  std::string_view option, value;
+};
+
 // One entry of the explicit lists in relay/sources.cpp and consumer/endpoints.cpp, as far as configuration cares.
 struct Kind {
   std::string_view name;
@@ -30,6 +36,7 @@ struct Kind {
   // Rules across options; appends what it finds. May be null.
   void (*validate)(const Settings& settings, std::vector<Problem>& problems) = nullptr;
   unsigned most_lanes = 64;  // of endpoints; 1: instances cannot share what they write to
+  std::span<const KindDefault> defaults = {};
 };
 
 struct Component {

@@ -95,10 +95,18 @@ void table_of(std::string& out, OptionTable table) {
   rows(out, table, "");
 }
 
+std::string defaults_of(const Kind& kind) {
+  std::string out;
+  for (const KindDefault& ours : kind.defaults)
+    out += (out.empty() ? "`" : ", `") + std::string(ours.option) + ": " + std::string(ours.value) + "`";
+  return out;
+}
+
 void kinds_of(std::string& out, const std::vector<const Kind*>& kinds, const std::string& word) {
   for (const Kind* kind : kinds) {
     out += "\n### " + word + " `" + std::string(kind->name) + "`\n\n" + sentence(kind->help) + "\n\n";
     table_of(out, kind->options);
+    if (!kind->defaults.empty()) out += "\nDefaults of its own: " + defaults_of(*kind) + ".\n";
   }
 }
 

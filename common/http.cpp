@@ -218,14 +218,18 @@ struct Client::Impl {
 
   [[noreturn]] void fail(CURLcode code, const Exchange& exchange, const std::string& place) const {
     if (exchange.refused_address)
-      throw Failure(Remedy::reconnect, place + " is an address in a private network, and private_networks is refuse");
+      throw NotSent(place + " is an address in a private network, and private_networks is refuse");
     const bool certificate = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
     // these texts hold addresses and certificates' names; others might quote what was sent
     const bool telling = certificate || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
                          code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SSL_CONNECT_ERROR;
     const std::string why = telling && error[0] != '\0' ? error.data() : curl_easy_strerror(code);
-    throw Failure(Remedy::reconnect,
-                  place + ": " + why + (certificate ? "; name its authority with ca_file if it is a private one" : ""));
+    const std::string what =
+        place + ": " + why + (certificate ? "; name its authority with ca_file if it is a private one" : "");
+    const bool unconnected = certificate || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+                             code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR;
+    if (unconnected) throw NotSent(what);
+    throw Failure(Remedy::reconnect, what);
   }
 };
 

@@ -5,8 +5,8 @@
 // deadline, a refused address, stop requested) is a Failure{reconnect} that names host and port, never the path, the
 // query, a header or a body. TLS 1.2 and later, always verified. Redirects are answers: none is followed. The
 // environment's proxies are not asked unless told so. A body larger than the bound, also after decompression, is cut
-// and says so. A request that is not known to have arrived may have: repeat it with its idempotency key.
-// What it does not do: retries, cookies, streaming.
+// and says so. A request that is not known to have arrived may have: repeat it with its idempotency key; NotSent says
+// that it has not. What it does not do: retries, cookies, streaming.
 #pragma once
 
 #include <memory>
@@ -45,6 +45,12 @@ struct Options {
   std::string ca_file;                  // "" = the system's authorities
   bool refuse_private = false;          // addresses that are not public, looked at when connecting
   bool proxy_from_environment = false;  // http_proxy, https_proxy, no_proxy
+};
+
+// The request surely did not get there: no connection came about.
+class NotSent : public Failure {
+ public:
+  explicit NotSent(const std::string& what) : Failure(Remedy::reconnect, what) {}
 };
 
 class Client {

@@ -13,12 +13,13 @@ const EndpointKind& postgres_endpoint();
 const EndpointKind& mysql_endpoint();
 const EndpointKind& http_endpoint_kind();
 const EndpointKind& exec_endpoint();
+const EndpointKind& marketo_endpoint();
 const EndpointKind& file_endpoint();
 const EndpointKind& null_endpoint();
 
 std::span<const EndpointKind> endpoint_kinds() {
-  static const std::array kinds{postgres_endpoint(), mysql_endpoint(), http_endpoint_kind(),
-                                exec_endpoint(),     file_endpoint(),  null_endpoint()};
+  static const std::array kinds{postgres_endpoint(), mysql_endpoint(), http_endpoint_kind(), exec_endpoint(),
+                                marketo_endpoint(),  file_endpoint(),  null_endpoint()};
   return kinds;
 }
 

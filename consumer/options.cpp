@@ -38,7 +38,7 @@ constexpr std::array endpoint_table{
     Option{
         "lanes", OptionType::integer, "", "1..64",
         "How many deliveries run at once; an ordering key always keeps to one lane. Default: the kind's own (postgres "
-        "4, http 4, exec 1, file 1, null 1); file takes no more than 1."},
+        "4, http 4, exec 1, marketo 5, file 1, null 1); file takes no more than 1."},
     Option{"prefetch", OptionType::integer, "4000", "1..65535",
            "How many events the broker hands over before it waits for acknowledgements."},
     Option{"in_hand_bytes", OptionType::bytes, "64MiB", "1MiB..16GiB",
@@ -48,7 +48,8 @@ constexpr std::array endpoint_table{
     Option{"batch_bytes", OptionType::bytes, "8MiB", "1KiB..1GiB",
            "How many bytes of events one delivery holds at most; a larger event goes alone."},
     Option{"batch_age", OptionType::duration, "", "0ms..1m",
-           "How long an event waits at most for others to fill its batch. Default: the kind's own (http 5ms, the "
+           "How long an event waits at most for others to fill its batch. Default: the kind's own (http 5ms, marketo "
+           "500ms, the "
            "others 0ms: an idle lane delivers at once, and batches form while it is busy)."},
     Option{"rate", OptionType::text_list, "", "",
            "How much may go to the endpoint in any span of time, such as 100 per 20s, 50/s or 1000 records per 1m; of "
