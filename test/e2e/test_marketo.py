@@ -15,7 +15,8 @@ def marketo():
 
 def stand(world, marketo, **more):
     endpoint = {"kind": "marketo", "subscribe": ["Frontend.Customer.*"], "url": marketo.url(), "client_id": "client-id",
-                "client_secret": "client-secret", "deletes": "skip", "batch_age": "100ms", "circuit_first": "100ms", "circuit_most": "200ms",
+                "client_secret": "client-secret", "deletes": "skip", "batch_age": "100ms",
+                "circuit_first": "100ms", "circuit_most": "200ms",
                 "fields": [{"to": "email", "lower": True}, {"to": "firstName", "from": "username"}], **more}
     return world.stand(endpoints={"marketo": endpoint}, consumer={"state": f"{world.folder}/state.sqlite"})
 

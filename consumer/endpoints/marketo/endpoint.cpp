@@ -68,6 +68,7 @@ class MarketoEndpoint : public Endpoint {
     for (size_t i = 0; i < batch.size(); ++i)
       if (auto lead = leads_.lead(*batch[i], outcomes[i])) records.push_back({std::move(*lead), &outcomes[i]});
     std::vector<const Record*> waiting;
+    waiting.reserve(records.size());
     for (const Record& record : records) waiting.push_back(&record);
     send_all(std::move(waiting));
     return outcomes;
