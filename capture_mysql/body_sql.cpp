@@ -173,8 +173,10 @@ BodySql body_sql(const Table& table, const std::vector<Member>& members, const s
   const auto columns = columns_of(members);
   const auto large = static_cast<size_t>(
       std::count_if(columns.begin(), columns.end(), [&](const Column* c) { return plain.can_omit(*c); }));
-  // A quarter is left to the names and to what is small.
-  const Writer writer(table, row, std::to_string(limit * 3 / 4 / std::max<size_t>(large, 1)), kept);
+  // A quarter is left to the names and to what is small. A server with a smaller packet has a smaller limit.
+  const std::string share = "LEAST(" + std::to_string(limit) + ", @@max_allowed_packet) * 3 DIV " +
+                            std::to_string(4 * std::max<size_t>(large, 1));
+  const Writer writer(table, row, share, kept);
   BodySql sql;
   sql.whole = writer.whole(members);
   sql.can_omit = large > 0;

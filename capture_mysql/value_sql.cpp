@@ -193,7 +193,10 @@ std::string fits_sql(const std::vector<const Column*>& columns, size_t names, co
           (lengths.empty() ? "" : " + ") + ("COALESCE(LENGTH(" + row + "." + quote_identifier(c->name)) + "), 0)";
   }
   if (rest >= surely_fits) return "FALSE";
-  return lengths.empty() ? "TRUE" : lengths + " <= " + std::to_string((surely_fits - rest) / grows_to);
+  // What CONCAT makes beyond the packet is NULL, and the outbox takes none.
+  const std::string packet = "@@max_allowed_packet >= " + std::to_string(surely_fits);
+  return lengths.empty() ? packet
+                         : packet + " AND " + lengths + " <= " + std::to_string((surely_fits - rest) / grows_to);
 }
 
 bool is_number(const Column& c) {

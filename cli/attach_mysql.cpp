@@ -127,9 +127,13 @@ void drop_trigger(mysql::Connection& db, const std::string& schema, const std::s
 }
 
 // Makes those that are not there. When the server refuses one, those made are dropped again.
+//
+// Triggers keep the sql_mode they were made under. What outgrows max_allowed_packet is NULL, which they look for;
+// strict mode would make it an error, and the application's write would fail.
 void make_triggers(mysql::Connection& db, const TableName& table, const Plan& plan) {
   const std::vector<std::string> there = triggers_there(db, table);
   std::vector<std::string> made;
+  run(db, "SET @muskrat_sql_mode = @@sql_mode, SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'");
   try {
     for (const capture_mysql::Trigger& trigger : plan.triggers) {
       if (contains(there, trigger.name)) continue;
@@ -140,6 +144,7 @@ void make_triggers(mysql::Connection& db, const TableName& table, const Plan& pl
     for (const std::string& name : made) drop_trigger(db, table.schema, name);
     throw;
   }
+  run(db, "SET SESSION sql_mode = @muskrat_sql_mode");
 }
 
 void store(mysql::Connection& db, const TableName& table, const Options& options, const Plan& plan) {

@@ -207,6 +207,41 @@ def test_mysql_large_body_loses_its_largest_columns(shop):
     assert rows[1] == ('{"id":2,"in":{"a":"small"}}', '{"omitted":["in.b","c","q\\""]}')
 
 
+def test_mysql_small_packet_leaves_out_columns_and_fails_no_write(shop):
+    """Each column fits into the packet; the body of both does not, and is below what goes in unmeasured."""
+    shop.sql("CREATE TABLE v (id int PRIMARY KEY, a longtext, b longtext)")
+    shop.attach("v")
+    packet = shop.sql("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    shop.sql(f"SET GLOBAL max_allowed_packet = {256 << 10}")
+    try:
+        with shop.server.connect(shop.db) as db, db.cursor() as cursor:
+            cursor.execute("INSERT INTO v VALUES (1, REPEAT('x', 80000), REPEAT('y', 80000))")
+            cursor.execute("INSERT INTO v VALUES (2, REPEAT('x', 140000), REPEAT('y', 140000))")
+            cursor.execute("INSERT INTO v VALUES (3, REPEAT('x', 140000), 'y')")
+            cursor.execute("UPDATE v SET b = 'z' WHERE id = 2")
+            cursor.execute("SELECT body, headers FROM muskrat.outbox ORDER BY id")
+            rows = cursor.fetchall()
+    finally:
+        shop.sql(f"SET GLOBAL max_allowed_packet = {packet}")
+    assert [len(body) > 140_000 for body, _ in rows] == [True, False, True, True]
+    assert rows[1] == ('{"id":2}', '{"omitted":["a","b"]}')
+    assert [headers for _, headers in rows if headers] == ['{"omitted":["a","b"]}']
+
+
+def test_mysql_value_whose_text_outgrows_the_packet_is_left_out_and_fails_no_write(shop):
+    """Base64 and escapes are longer than what they stand for: beyond the server's max_allowed_packet, 16 MB here."""
+    shop.sql("CREATE TABLE v (id int PRIMARY KEY, a longblob, b longtext)")
+    shop.attach("v")
+    with shop.server.connect(shop.db) as db, db.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        assert cursor.fetchall() == ((16 << 20,),)
+        cursor.execute("INSERT INTO v VALUES (1, REPEAT('b', 13000000), 'y')")
+        cursor.execute("INSERT INTO v VALUES (2, 'b', REPEAT(x'01', 7000000))")
+        cursor.execute("SELECT body, headers FROM muskrat.outbox ORDER BY id")
+        rows = cursor.fetchall()
+    assert rows == (('{"id":1,"b":"y"}', '{"omitted":["a"]}'), ('{"id":2,"a":"Yg=="}', '{"omitted":["b"]}'))
+
+
 def test_mysql_both_ways_through_the_trigger_write_the_same_body(shop):
     """Small bodies go in at once; large ones, and those with a trace context, are measured first."""
     shop.sql("CREATE TABLE v (id int PRIMARY KEY, a longtext, b longblob, d datetime(3), n decimal(8,2)) CHARACTER SET utf8mb4")

@@ -104,6 +104,7 @@ void test_body_members_nest_and_rename_in_order(void**) {
   assert_holds(sql.whole, "',\"x\":', IF(NEW.`a``b` IS NULL");
   assert_true(sql.can_omit);
   assert_holds(sql.omitted, "',\"in.x\"'");
+  assert_holds(sql.omitted, " > LEAST(1000, @@max_allowed_packet) * 3 DIV 4, TRUE)");
   assert_lacks(sql.omitted, "email");
 }
 
@@ -115,10 +116,11 @@ void test_value_sql_reads_no_session_setting(void**) {
   assert_holds(changed_sql(t.columns[1]), "CAST(OLD.`email` AS BINARY) <=> CAST(NEW.`email` AS BINARY)");
 }
 
-void test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_lengths_alone(void**) {
+void test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths(void**) {
   const Table t = table();
-  assert_text(fits_sql({&t.columns[0], &t.columns[1]}, 10, "NEW"), "TRUE");
-  assert_holds(fits_sql({&t.columns[0], &t.columns[2]}, 10, "NEW"), "COALESCE(LENGTH(NEW.`a``b`), 0) <= ");
+  assert_text(fits_sql({&t.columns[0], &t.columns[1]}, 10, "NEW"), "@@max_allowed_packet >= 1048576");
+  assert_holds(fits_sql({&t.columns[0], &t.columns[2]}, 10, "NEW"),
+               "@@max_allowed_packet >= 1048576 AND COALESCE(LENGTH(NEW.`a``b`), 0) <= ");
   assert_text(fits_sql({&t.columns[2]}, 200'000, "NEW"), "FALSE");
   Column members{"members", "enum", "enum('" + std::string(100'000, 'x') + "')", "utf8mb4", 0, false};
   assert_text(fits_sql({&t.columns[2], &members}, 10, "NEW"), "FALSE");
@@ -178,7 +180,7 @@ int main() {
       checked(test_plan_of_wrong_options_says_why),
       checked(test_body_members_nest_and_rename_in_order),
       checked(test_value_sql_reads_no_session_setting),
-      checked(test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_lengths_alone),
+      checked(test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths),
       checked(test_condition_qualifies_columns_alone),
       checked(test_condition_of_more_than_an_expression_is_refused),
       checked(test_options_survive_being_stored),
