@@ -228,6 +228,9 @@ Connection Connection::open(const Address& address, const std::string& name, Dea
   impl->watchdog = std::make_unique<Watchdog>(impl->fd());
   impl->login(address, name, deadline, stop);
   impl->read_server_properties();
+  // A broker may have asked for smaller frames than ours; 0: it sets no limit.
+  if (const int agreed = amqp_get_frame_max(impl->raw()); agreed > 0)
+    impl->outgoing.limit_frames(static_cast<size_t>(agreed));
   impl->heartbeat = std::chrono::seconds(amqp_get_heartbeat(impl->raw()));
   // From here on rabbitmq-c must neither send heartbeats nor count them (see Impl).
   amqp_tune_connection(impl->raw(), amqp_get_channel_max(impl->raw()), amqp_get_frame_max(impl->raw()), 0);

@@ -21,6 +21,9 @@ class SendBuffer {
  public:
   explicit SendBuffer(size_t frame_max) : frame_max_(frame_max) {}
 
+  // As agreed with the broker; while the buffer is empty.
+  void limit_frames(size_t frame_max) { frame_max_ = frame_max; }
+
   // Adds a message. Negative, and nothing is added: rabbitmq-c's status, for one whose headers are larger than a frame.
   int add(const Message& message, amqp_basic_properties_t_& properties);
 
@@ -40,7 +43,7 @@ class SendBuffer {
   int add_properties(const Message& message, amqp_basic_properties_t_& properties);
   void add_body(std::string_view body);
 
-  const size_t frame_max_;
+  size_t frame_max_;
   std::vector<char> bytes_;
   size_t begin_ = 0, end_ = 0;  // what is not written yet
   size_t frame_ = 0;            // where the frame at hand begins

@@ -94,7 +94,8 @@ void test_send_buffer_empty_body_has_no_body_frame(void**) {
 
 void test_send_buffer_body_is_cut_at_the_frames_limit(void**) {
   Pair pair;
-  SendBuffer buffer(1000);
+  SendBuffer buffer(131072);
+  buffer.limit_frames(1000);
   auto properties = with_id("m1");
   const std::string exact(992, 'a'), more(993, 'b');
   buffer.add(message_of(exact), properties);
