@@ -2,7 +2,8 @@
 #
 # The daemons are built here (objects and the program in build/); the extension by PGXS, out of tree, in
 # build/extension-<major>. Settings: PG_CONFIG (default: the newest installed), SANITIZE=address|undefined|thread,
-# BUG=<name> (a seeded bug for proving the torture tests; see test/torture/README.md), BUILD=<folder>, V=1 (show commands).
+# BUG=<name> (a seeded bug for proving the torture tests; see test/torture/README.md), BUILD=<folder>, V=1 (show commands),
+# OPT (default -O2), DEBUG (default -g1).
 
 VERSION   := 0.1.0
 BUILD     ?= build
@@ -12,13 +13,15 @@ PG_MAJOR   = $(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*
 PYTHON    := /usr/bin/python3
 PREFIX    ?= /usr/local
 
-PKGS      := libpq libmariadb librabbitmq libcurl sqlite3 jansson yaml-cpp spdlog fmt prometheus-cpp-core cpp-httplib openssl
+PKGS      := libpq libmariadb librabbitmq libcurl sqlite3 jansson yaml-cpp spdlog fmt prometheus-cpp-core cpp-httplib openssl expat
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror
 OPT       ?= -O2
 SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 BUG_FLAGS := $(if $(BUG),-DMUSKRAT_BUG_$(BUG))
 CPPFLAGS  += -I. -I$(BUILD)/gen -DMUSKRAT_VERSION='"$(VERSION)"' $(BUG_FLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
-CXXFLAGS  += -std=c++20 $(OPT) -g -pthread $(WARNINGS) $(SAN_FLAGS)
+# -g1: where in the source, which a backtrace needs, and a quarter less to compile; DEBUG=-g for a debugger.
+DEBUG     ?= -g1
+CXXFLAGS  += -std=c++20 $(OPT) $(DEBUG) -pthread $(WARNINGS) $(SAN_FLAGS)
 # libjq and date have no .pc file in Debian 12
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -ldate-tz -pthread
 # ccache where there is one: builds of the same source again cost nothing
@@ -38,6 +41,11 @@ INTEGRATION_BIN := $(INTEGRATION_SRC:test/integration/%.cpp=$(BUILD)/integration
 LIB       := $(BUILD)/libmuskrat.a
 PROGRAM   := $(BUILD)/muskrat
 STAGE     := $(BUILD)/stage-$(PG_MAJOR)
+
+# A job for each core where -j was not given. Only for what builds: `make demo check` still does one after the other.
+ifeq ($(filter-out all program extension unit-programs,$(or $(MAKECMDGOALS),all))$(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN)
+endif
 
 # One short line a file; V=1 shows the commands.
 Q         := $(if $(V),,@)
@@ -66,6 +74,9 @@ $(LIB): $(LIB_OBJ)
 	$(call say,archive,$@)
 	$(Q)ar rcs $@ $^
 
+# What only tests is run once or twice: quick to compile is what counts.
+$(BUILD)/obj/test/unit/%.o $(BUILD)/obj/test/integration/%.o: OPT := -O0
+
 $(BUILD)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,compile,$<)
@@ -76,7 +87,8 @@ $(BUILD)/gen/mysql_%.inc: sql/mysql/%.sql
 	@mkdir -p $(@D)
 	@{ printf 'R"sql('; cat $<; printf ')sql"\n'; } >$@
 
-GENERATED := $(BUILD)/gen/mysql_outbox.inc $(BUILD)/gen/mysql_capture.inc
+GENERATED := $(BUILD)/gen/mysql_outbox.inc $(BUILD)/gen/mysql_capture.inc $(BUILD)/gen/mysql_backfill.inc \
+             $(BUILD)/gen/mysql_version.inc
 
 $(BUILD)/obj/cli/install.o: $(GENERATED)
 
@@ -103,14 +115,14 @@ install: all ## Install the program, the extension and the systemd units (DESTDI
 	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
 	for u in packaging/*.service; do install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
 
-demo: ## The main job on private servers for half a minute; compares what arrived row by row (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
+demo: ## The main job on private servers for a minute; compares what arrived row by row (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
 	@packaging/deps.sh --quiet
 	@$(MAKE) -s all
 	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(SOURCE),--source $(SOURCE)) $(if $(KEEP),--keep)
 
 check: ## Build and run every test: unit, doubles, regress, isolation, end-to-end, short torture (15 to 25 minutes)
 	@packaging/deps.sh --quiet
-	@$(MAKE) all unit-programs
+	@$(MAKE) program extension unit-programs
 	@$(PYTHON) test/run.py --build $(BUILD) $(ONLY)
 
 unit-programs: $(UNIT_BIN) $(INTEGRATION_BIN)
@@ -122,10 +134,12 @@ torture: ## The long fault tests: whole sweeps, seeded bugs, 200,000 events unde
 
 bench: ## Measure, as ratios within one run (FULL=1 for the long sizes); writes build/bench.json
 	@packaging/deps.sh --quiet
-	@$(MAKE) -s all $(BUILD)/bench/mapping_rate
+	@$(MAKE) -s program extension
+	@$(MAKE) -s $(BUILD)/bench/mapping_rate
 	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
 
-golden: all unit-programs ## Write the golden files anew from what the program does now; read the diff before you commit
+golden: ## Write the golden files anew from what the program does now; read the diff before you commit
+	@$(MAKE) program extension unit-programs
 	@$(PYTHON) test/run.py --build $(BUILD) --bless
 
 SOURCES := $(shell git ls-files '*.cpp' '*.hpp' 2>/dev/null)

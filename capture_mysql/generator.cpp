@@ -65,6 +65,19 @@ class Generator {
     return plan;
   }
 
+  RowSql row(const std::string& row) const {
+    const BodySql body = body_sql(table_, members_, key_, row, max_body_bytes);
+    RowSql sql{key_sql(row), body.whole, "NULL", ""};
+    if (!options_.condition.empty()) sql.condition = qualified_condition(table_, options_.condition, row);
+    if (!body.can_omit) return sql;
+    const std::string fits = "IF(" + fits_sql(body_, options_.columns.size(), row) + ", ";
+    const std::string large =
+        "IF(COALESCE(LENGTH(" + body.whole + ") > " + std::to_string(max_body_bytes) + ", TRUE), ";
+    sql.body = fits + body.whole + ", " + large + body.without + ", " + body.whole + "))";
+    sql.omitted = fits + "NULL, " + large + body.omitted + ", NULL))";
+    return sql;
+  }
+
  private:
   // Indentation is for those who read SHOW CREATE TRIGGER.
   static std::string when(const std::string& condition, const std::string& statements) {
@@ -190,6 +203,10 @@ class Generator {
 };
 
 }  // namespace
+
+RowSql row_sql_of(const Table& table, const Options& options, const std::string& row) {
+  return Generator(table, options).row(row);
+}
 
 Plan plan_of(const Table& table, const Options& options) { return Generator(table, options).plan(); }
 

@@ -27,6 +27,14 @@ struct Plan {
   std::vector<std::string> columns_seen;
 };
 
+// One row told outside a trigger, as expressions over `row`.
+struct RowSql {
+  std::string ordering_key, body;
+  std::string omitted;    // the JSON array of what the body lacks, or SQL NULL
+  std::string condition;  // "" = every row
+};
+RowSql row_sql_of(const Table& table, const Options& options, const std::string& row);
+
 // Refused: what is wrong with the options, or with the table for them.
 Plan plan_of(const Table& table, const Options& options);
 

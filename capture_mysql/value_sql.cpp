@@ -166,6 +166,29 @@ std::string key_value_sql(const Column& c, const std::string& row, bool mariadb)
   return "IF(" + ref + " IS NULL, 'null', " + without_zeros("CONCAT(" + ref + (zerofill(c) ? " + 0" : "") + ")") + ")";
 }
 
+std::string literal_sql(const Column& c, const std::string& row) {
+  const std::string ref = row + "." + quote_identifier(c.name);
+  switch (family_of(c)) {
+    case Family::boolean:
+    case Family::number:
+    case Family::bits:
+      return "CONCAT(" + ref + " + 0)";
+    case Family::text:
+      if (c.data_type == "enum" || c.data_type == "set") return "CONCAT(" + ref + " + 0)";
+      return "CONCAT('_" + c.charset + " X''', HEX(" + ref + "), '''')";
+    case Family::binary:
+      return "CONCAT('X''', HEX(" + ref + "), '''')";
+    case Family::date:
+    case Family::datetime:
+    case Family::timestamp:
+    case Family::time:
+    case Family::plain:
+      return "CONCAT('''', " + ref + ", '''')";
+    default:
+      return "";
+  }
+}
+
 std::string changed_sql(const Column& c) {
   const std::string before = "OLD." + quote_identifier(c.name), after = "NEW." + quote_identifier(c.name);
   const Family family = family_of(c);

@@ -17,6 +17,9 @@ std::string column_problem(const Column& column);
 std::string value_sql(const Column& column, const std::string& row, bool mariadb);
 // As an ordering key has it: numbers without trailing zeros.
 std::string key_value_sql(const Column& column, const std::string& row, bool mariadb);
+// An SQL literal of the column's value, by which its row is found again and the next one sought; "" where the type has
+// none that is exact.
+std::string literal_sql(const Column& column, const std::string& row);
 // True when OLD and NEW differ in any byte.
 std::string changed_sql(const Column& column);
 

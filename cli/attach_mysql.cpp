@@ -9,7 +9,6 @@
 #include "cli/context.hpp"
 #include "cli/mysql_catalog.hpp"
 #include "cli/terminal.hpp"
-#include "common/json.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -24,20 +23,6 @@ constexpr int binlog_needs_super = 1419;
 constexpr std::array not_allowed{1044, 1142, 1227, 1370, 1410};
 
 void run(mysql::Connection& db, const std::string& sql) { db.exec(sql, Deadline::in(answer_time)); }
-
-std::vector<std::string> listed_names(const std::string& json_array) {
-  std::string why;
-  std::vector<std::string> names;
-  const auto document = json::Document::parse(json_array, why);
-  for (size_t i = 0; document && i < document->root().size(); ++i) names.emplace_back(document->root().at(i).string());
-  return names;
-}
-
-std::string names_json(const std::vector<std::string>& names) {
-  std::string out = "[";
-  for (const std::string& name : names) out += (out.size() > 1 ? "," : "") + json::quote(name);
-  return out + "]";
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -151,7 +136,7 @@ void store(mysql::Connection& db, const TableName& table, const Options& options
   std::vector<std::string> triggers;
   for (const auto& t : plan.triggers) triggers.push_back(t.name);
   const std::string name = options.attachment_name(), json = options.to_json(), seen = joined(plan.columns_seen, "\n"),
-                    names = names_json(triggers);
+                    names = json_of(triggers);
   const std::array<mysql::Param, 7> params{table.schema, table.name, name, options.object, json, seen, names};
   db.exec(
       "REPLACE INTO muskrat.attachments (table_schema, table_name, name, object, options, columns_seen, triggers) "
@@ -187,7 +172,7 @@ void attach(mysql::Connection& db, const TableName& name, const Options& given, 
   run(db, "GRANT SELECT, TRIGGER ON " + table.quoted() + " TO 'muskrat_capture'@'localhost'");
   Locked locked(db, name);
   make_triggers(db, name, plan);
-  for (const std::string& trigger : old != nullptr ? listed_names(old->triggers) : std::vector<std::string>()) {
+  for (const std::string& trigger : old != nullptr ? texts_of(old->triggers) : std::vector<std::string>()) {
     const bool kept =
         std::any_of(plan.triggers.begin(), plan.triggers.end(), [&](const auto& t) { return t.name == trigger; });
     if (!kept) drop_trigger(db, name.schema, trigger);
@@ -219,7 +204,7 @@ std::string problem_of(mysql::Connection& db, const Attachment& a) {
   if (const std::string drift = drift_problem(*table, a); !drift.empty()) parts.push_back(drift);
   const std::vector<std::string> there = triggers_there(db, name);
   std::vector<std::string> missing;
-  for (const std::string& trigger : listed_names(a.triggers)) {
+  for (const std::string& trigger : texts_of(a.triggers)) {
     if (!contains(there, trigger)) missing.push_back(trigger);
   }
   if (!missing.empty()) {
@@ -248,7 +233,7 @@ std::vector<std::string> mysql_detach(mysql::Connection& db, const std::string& 
   std::vector<std::string> gone;
   for (const Attachment& a : all) {
     if (!object.empty() && object != a.name && object != a.object) continue;
-    for (const std::string& trigger : listed_names(a.triggers)) drop_trigger(db, a.schema, trigger);
+    for (const std::string& trigger : texts_of(a.triggers)) drop_trigger(db, a.schema, trigger);
     const std::array<mysql::Param, 3> params{a.schema, a.table, a.name};
     db.exec("DELETE FROM muskrat.attachments WHERE table_schema = ? AND table_name = ? AND name = ?", params,
             Deadline::in(answer_time));
@@ -259,8 +244,8 @@ std::vector<std::string> mysql_detach(mysql::Connection& db, const std::string& 
   return gone;
 }
 
-std::vector<Attachment> mysql_attached(mysql::Connection& db) {
-  std::vector<Attachment> all = stored(db);
+std::vector<Attachment> mysql_attached(mysql::Connection& db, const std::optional<TableName>& table) {
+  std::vector<Attachment> all = table ? stored_of(db, *table) : stored(db);
   for (Attachment& a : all) a.problem = problem_of(db, a);
   return all;
 }

@@ -5,10 +5,12 @@
 // lays the ground. Thread rule: the main thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "capture_mysql/table.hpp"
+#include "cli/mysql_catalog.hpp"
 #include "common/mysql.hpp"
 
 namespace muskrat::cli {
@@ -29,6 +31,7 @@ std::string mysql_attach(mysql::Connection& db, const std::string& table, const 
                          Existing existing);
 // The names that are gone. `object` may be empty: every attachment of the table.
 std::vector<std::string> mysql_detach(mysql::Connection& db, const std::string& table, const std::string& object);
-std::vector<Attachment> mysql_attached(mysql::Connection& db);
+// All, or those of one table; each is compared with the table as it is now.
+std::vector<Attachment> mysql_attached(mysql::Connection& db, const std::optional<TableName>& table = std::nullopt);
 
 }  // namespace muskrat::cli

@@ -3,6 +3,7 @@
 // This file says what is asked for and shows the plan; backfill_run does it, backfill_source is the database. All state
 // is in the database: the same command again, or --resume, goes on where a run ended, however it ended.
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -18,6 +19,8 @@
 
 namespace muskrat::cli {
 namespace {
+
+constexpr std::array<std::string_view, 2> walked_kinds{"postgres", "mysql"};
 
 json::Object plan_json(const BackfillPlan& plan, const BackfillOrder& order, const std::vector<Reach>& reached) {
   std::vector<json::Object> parts, endpoints;
@@ -43,13 +46,14 @@ class Backfill : public Command {
  public:
   explicit Backfill(Arguments& arguments) {
     arguments.positionals("TABLE", tables_, "The table, as in SQL; SOURCE.TABLE names the source too.");
-    arguments.text("--source", "NAME", source_, "The source (default: the only one of kind postgres).");
+    arguments.text("--source", "NAME", source_, "The source (default: the only one of kind postgres or mysql).");
     arguments.text("--to", "ENDPOINT", order_.endpoint,
                    "Only to this endpoint's queue, whatever it subscribes to (default: to all that subscribe).");
     arguments.text("--where", "SQL", order_.condition, "Only rows for which this expression holds.");
     arguments.text("--attachment", "NAME", order_.attachment,
                    "Only as this attachment tells them (default: each attachment of the table).");
-    arguments.text("--rate", "N", rate_, "At most so many rows a second, such as 500/s (default: as fast as it goes).");
+    arguments.text("--rate", "N", rate_,
+                   "At most so many rows a second, such as 500/s, or max for as fast as it goes (default 1000/s).");
     arguments.number("--chunk", "N", options_.chunk, 1, 10'000, "Rows locked and told at a time (default 500).");
     arguments.number("--backlog", "N", options_.backlog, 100, 10'000'000,
                      "Pause while more events than this wait for the relay (default 10000).");
@@ -61,7 +65,7 @@ class Backfill : public Command {
     arguments.flag("--json", options_.json, "JSON objects, one a line: the plan, the progress, the end.");
     arguments.text("--dsn", "DSN", dsn_,
                    "Connect with this instead of the source's dsn, as the table's owner; the password belongs into "
-                   "PGPASSWORD or ~/.pgpass.");
+                   "PGPASSWORD, ~/.pgpass or MYSQL_PWD.");
   }
 
   int run(const Globals& globals) override {
@@ -91,7 +95,7 @@ class Backfill : public Command {
 
   const Component& source_of(const Config& config) {
     if (!tables_.empty()) order_.table = tables_.front();
-    return source_of_table(config, source_, order_.table);
+    return source_of_table(config, walked_kinds, source_, order_.table);
   }
 
   // ---- a table ----
@@ -146,8 +150,15 @@ class Backfill : public Command {
                 reach.takes ? Colour::plain : Colour::yellow);
     }
     if (!table.empty()) text += table.text("    ");
+    text += "  " + span_of(plan) + "\n";
     return text + "  the outbox keeps each event for the retention of source " + source.name +
            ": see that its disk has room\n";
+  }
+
+  std::string span_of(const BackfillPlan& plan) const {
+    if (options_.rate == 0) return "as fast as it goes: who else uses the database will feel it";
+    return fmt::format("at {} rows a second at most, which takes {} or more (--rate)", options_.rate,
+                       span_text(milliseconds(plan.rows * 1000 / options_.rate)));
   }
 
   int go_on(BackfillSource& db, const BackfillEntry& entry, bool again, const Stop& stop) {

@@ -16,7 +16,7 @@ class BackfillRun {
  public:
   struct Options {
     int64_t chunk = 500;
-    int64_t rate = 0;          // rows a second; 0 = as fast as it goes
+    int64_t rate = 1000;       // rows a second; 0 = as fast as it goes
     int64_t backlog = 10'000;  // pauses while more events than this wait for the relay
     bool json = false;
   };

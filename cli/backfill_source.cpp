@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/backfill_mysql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
 
@@ -163,9 +164,10 @@ class PgBackfillSource : public BackfillSource {
 }  // namespace
 
 std::unique_ptr<BackfillSource> open_backfill_source(const Component& source, const std::string& dsn) {
+  if (source.kind == "mysql") return open_mysql_backfill(source, dsn);
   if (source.kind != "postgres")
     throw UsageError("the source " + source.name + " is of kind " + source.kind +
-                     "; rows can be backfilled from sources of kind postgres only, so far");
+                     "; rows can be backfilled from sources of the kinds postgres and mysql");
   return std::make_unique<PgBackfillSource>(source, dsn);
 }
 

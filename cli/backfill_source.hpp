@@ -1,7 +1,7 @@
 // A source's database as `muskrat backfill` sees it: what a backfill would tell, and the next rows of one.
 //
-// Used by backfill.cpp and backfill_run.cpp. PostgreSQL implements it by the functions of sql/backfill.sql; another
-// kind of source would be another class here. Thread rule: the main thread.
+// Used by backfill.cpp and backfill_run.cpp. PostgreSQL implements it by the functions of sql/backfill.sql, MySQL in
+// backfill_mysql.cpp. Thread rule: the main thread.
 #pragma once
 
 #include <memory>

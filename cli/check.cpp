@@ -50,10 +50,10 @@ std::string endpoints_text(const Config& config) {
 class Check : public Command {
  public:
   explicit Check(Arguments& arguments) {
-    arguments.flag(
-        "--online", online_,
-        "Also ask the servers: broker login, exchanges and queues, each source's database and extension, "
-        "each endpoint. Changes nothing, but that an endpoint makes tables of its own where they are missing.");
+    arguments.flag("--online", online_,
+                   "Also ask the servers: broker login, exchanges and queues, each source's database and extension, "
+                   "each endpoint (and what its server says of the mapped fields). Changes nothing, but that an "
+                   "endpoint makes tables of its own where they are missing.");
   }
 
   int run(const Globals& globals) override {

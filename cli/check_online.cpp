@@ -10,6 +10,9 @@
 #include "cli/terminal.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/state/store.hpp"
+#include "relay/scheduled/reader.hpp"
+#include "relay/sources.hpp"
+#include "relay/sources/mysql_outbox_version.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -32,6 +35,7 @@ class Online {
 
  private:
   void good(const std::string& what) { print(coloured(Colour::green, "ok     ") + "  " + harmless(what) + "\n"); }
+  void doubtful(const std::string& what) { print(coloured(Colour::yellow, "warning") + "  " + harmless(what) + "\n"); }
   void bad(const std::string& what) {
     ++problems_;
     print(coloured(Colour::red, "PROBLEM") + "  " + harmless(what) + "\n");
@@ -87,7 +91,21 @@ class Online {
     return state->consumers;
   }
 
+  void scheduled(const Component& source, const SourceKind& kind) {
+    const auto problem = [&](const std::string& why) {
+      bad(describe({source.where, "source " + source.name + ": " + why}));
+    };
+    try {
+      for (const std::string& what : kind.reader(source)->probe(stop_)) good("source " + source.name + ": " + what);
+      const std::string path = scheduled_state_path(config_.relay);
+      if (const auto state = ScheduledState::find(path, source.name)) state->expect_shape(kind.reader(source)->shape());
+    } catch (const Failure& failure) {
+      problem(failure.what());
+    }
+  }
+
   void source(const Component& source) {
+    if (const SourceKind& kind = kind_of(source); kind.reader != nullptr) return scheduled(source, kind);
     if (source.kind == "mysql") return mysql_source(source);
     if (source.kind != "postgres") return;
     pg::Connection db = open_source(source, "");
@@ -118,6 +136,13 @@ class Online {
     if (hello.read_only) return bad(place + "this server is read-only, a replica; name the primary");
     db.try_privileges();
     good(place + "the relay may read and mark the outbox");
+    if (hello.version < mysql_outbox::schema_version)
+      bad(place + "Muskrat's tables are of version " + std::to_string(hello.version) +
+          ", and this program's of version " + std::to_string(mysql_outbox::schema_version) +
+          "; an administrator runs: muskrat install " + source.name);
+    if (hello.version > mysql_outbox::schema_version)
+      bad(place + "Muskrat's tables are of version " + std::to_string(hello.version) +
+          ", made by a newer Muskrat; bring this program up to date");
     if (!hello.durability.empty()) bad(place + hello.durability);
     if (!hello.warning.empty()) bad(place + hello.warning);
     mysql_attachments(db.connection(), place);
@@ -158,8 +183,9 @@ class Online {
     for (const EndpointKind& kind : endpoint_kinds()) {
       if (kind.name != component.kind) continue;
       try {
-        make_endpoint(kind, component, config_.consumer, nullptr)->connect(Deadline::in(connect_time));
+        make_endpoint(kind, component, config_.consumer, nullptr, nullptr)->connect(Deadline::in(connect_time));
         good("endpoint " + component.name + ": reached");
+        if (kind.describe != nullptr) mapping(component, kind.describe(component, Deadline::in(connect_time)));
       } catch (const InUse&) {
         if (!consumed_.contains(component.name)) throw;
         good("endpoint " + component.name + ": in use, and a host consumes its queue");
@@ -167,7 +193,25 @@ class Online {
     }
   }
 
+  // Against the fields that the endpoint's own server says there are.
+  void mapping(const Component& component, const std::vector<Problem>& problems) {
+    const std::string name = "endpoint " + component.name + ": ";
+    bool fits = true;
+    for (const Problem& problem : problems) {
+      const std::string text =
+          problem.where.file + ":" + std::to_string(problem.where.line) + ": " + name + problem.text;
+      fits = fits && !problem.error;
+      problem.error ? bad(text) : doubtful(text);
+    }
+    const size_t fields = component.settings.records("fields").size();
+    if (fields == 0)
+      good(name + "its mapping names no fields (no `fields`), so none was compared with what is there");
+    else if (fits)
+      good(name + counted(fields, "field") + " of its mapping, compared with what is there");
+  }
+
   const Config& config_;
+  const Stop stop_;  // never requested: Ctrl-C ends the verb
   size_t problems_ = 0;
   std::set<std::string> consumed_;  // endpoints whose queue a host consumes
 };

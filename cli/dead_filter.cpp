@@ -57,7 +57,7 @@ void LetterFilter::prepare() {
 
 bool LetterFilter::empty() const {
   return key_.empty() && reason_.empty() && cause_.empty() && routing_key_.empty() && older_.empty() &&
-         newer_.empty() && message_ids_.empty();
+         newer_.empty() && keys_.empty() && message_ids_.empty();
 }
 
 // A letter without a time of death (the broker's own doing) is neither older nor newer than anything.
@@ -66,6 +66,7 @@ bool LetterFilter::takes(const amqp::Delivery& delivery) const {
   const auto& ids = message_ids_;
   if (!ids.empty() && std::find(ids.begin(), ids.end(), delivery.message_id) == ids.end()) return false;
   const Letter letter(delivery);
+  if (!keys_.empty() && std::find(keys_.begin(), keys_.end(), letter.key) == keys_.end()) return false;
   return (key_.empty() || key_ == letter.key) && (cause_.empty() || cause_ == letter.cause) &&
          (reason_.empty() || letter.reason.find(reason_) != std::string::npos) &&
          (binding_.empty() || binding_matches(binding_, letter.routing_key)) &&

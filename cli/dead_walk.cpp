@@ -25,11 +25,11 @@ constexpr size_t most_recent = 256;
 // of bytes it takes no more (`full`): they go back, and come again in another lap.
 class Chosen : public amqp::Handler {
  public:
-  Chosen(const LetterFilter& filter, uint32_t most) : filter_(filter), most_(most) {}
+  Chosen(const LetterWalk::Wanted& wanted, uint32_t most) : wanted_(wanted), most_(most) {}
   void on_delivery(amqp::Delivery&& letter) override {
     if (seen == most_ || full) return;  // came after we began: for the next time
     ++seen;
-    if (!filter_.takes(letter)) return;
+    if (!wanted_(letter)) return;
     full = bytes_ > 0 && bytes_ + letter.body.size() > most_bytes;
     if (full) return;
     bytes_ += letter.body.size() + overhead;
@@ -47,7 +47,7 @@ class Chosen : public amqp::Handler {
 
  private:
   static constexpr size_t overhead = 2048;  // headers and properties, about
-  const LetterFilter& filter_;
+  const LetterWalk::Wanted& wanted_;
   const uint32_t most_;
   size_t bytes_ = 0;
 };
@@ -99,12 +99,13 @@ LetterWalk::LetterWalk(const Config& config, std::string queue, const std::strin
 
 void LetterWalk::each(const LetterFilter& filter, const Action& action) {
   const uint32_t most = std::min(total_, filter.empty() ? total_ : filtered_prefetch);
-  walk(filter, filter.empty() ? unfiltered_prefetch : most, most, action);
+  const Wanted taken = [&](const amqp::Delivery& letter) { return filter.takes(letter); };
+  walk({taken, filter.limit(), filter.empty() ? unfiltered_prefetch : most, most}, action);
 }
 
-void LetterWalk::some(const Action& action) {
+void LetterWalk::some(const Wanted& wanted, const Action& action) {
   const uint32_t most = std::min(total_, filtered_prefetch);
-  walk({}, most, most, action);
+  walk({wanted, 0, most, most}, action);
 }
 
 void LetterWalk::look(const LetterFilter& filter, const Look& action) {
@@ -121,11 +122,11 @@ void LetterWalk::look(const LetterFilter& filter, const Look& action) {
   progress_.end();
 }
 
-void LetterWalk::walk(const LetterFilter& filter, uint32_t window, uint32_t most, const Action& action) {
-  while (most > 0 && !limit_reached(filter)) {
+void LetterWalk::walk(Course course, const Action& action) {
+  while (course.most > 0 && !limit_reached(course.limit)) {
     const size_t before = taken_out_;
-    if (!lap(filter, std::min(window, most), most, action)) break;
-    most -= static_cast<uint32_t>(std::min<size_t>(most, taken_out_ - before));
+    if (!lap(course, action)) break;
+    course.most -= static_cast<uint32_t>(std::min<size_t>(course.most, taken_out_ - before));
     reader_.close_channel(Deadline::in(answer_time));
     reader_.open_channel(Deadline::in(answer_time));
   }
@@ -133,13 +134,19 @@ void LetterWalk::walk(const LetterFilter& filter, uint32_t window, uint32_t most
 }
 
 // True when letters were left for want of room, and another lap is due.
-bool LetterWalk::lap(const LetterFilter& filter, uint32_t window, uint32_t most, const Action& action) {
-  reader_.qos(static_cast<uint16_t>(window), Deadline::in(answer_time));
+bool LetterWalk::lap(Course& course, const Action& action) {
+  reader_.qos(static_cast<uint16_t>(std::min(course.window, course.most)), Deadline::in(answer_time));
   reader_.consume(queue_, Deadline::in(answer_time));
-  Chosen chosen(filter, most);
+  Chosen chosen(course.wanted, course.most);
   const size_t before = taken_out_;
-  while (!limit_reached(filter)) {
-    if (chosen.letters.empty() && (chosen.full || chosen.seen >= most)) break;
+  uint32_t kept = 0;
+  while (!limit_reached(course.limit)) {
+    // What the action leaves stays in the window: full of it, nothing more would come.
+    if (kept > course.window / 2 && course.window < filtered_prefetch) {
+      course.window = std::min(course.window * 8, filtered_prefetch);
+      return true;
+    }
+    if (chosen.letters.empty() && (chosen.full || chosen.seen >= course.most)) break;
     if (chosen.letters.empty() && !heard(chosen)) break;
     if (chosen.letters.empty()) continue;
     const amqp::Delivery letter = chosen.next();
@@ -149,6 +156,8 @@ bool LetterWalk::lap(const LetterFilter& filter, uint32_t window, uint32_t most,
       reader_.ack(letter.tag, false, Deadline::in(answer_time));  // the first word of it was lost with its channel
     } else if (action(letter)) {
       take_out(letter, chosen);
+    } else {
+      ++kept;
     }
   }
   looked_at_ = std::max(looked_at_, chosen.seen);
@@ -166,9 +175,7 @@ bool LetterWalk::heard(amqp::Handler& handler) {
                                   std::to_string(taken_out_) + " were dealt with, the others stay where they are");
 }
 
-bool LetterWalk::limit_reached(const LetterFilter& filter) const {
-  return filter.limit() > 0 && taken_out_ >= static_cast<size_t>(filter.limit());
-}
+bool LetterWalk::limit_reached(int64_t limit) const { return limit > 0 && taken_out_ >= static_cast<size_t>(limit); }
 
 bool LetterWalk::is_gone_already(const amqp::Delivery& letter) const {
   if (letter.message_id.empty() || letter.headers.number(dead::header_at) == 0) return false;

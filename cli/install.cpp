@@ -6,6 +6,7 @@
 #include "cli/mysql_catalog.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
+#include "relay/sources/mysql_outbox_version.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -15,6 +16,10 @@ constexpr std::string_view scripts[] = {
 #include "mysql_outbox.inc"
     ,
 #include "mysql_capture.inc"
+    ,
+#include "mysql_backfill.inc"
+    ,
+#include "mysql_version.inc"
 };
 
 // Statements as the server takes them: cut where the client's DELIMITER says, without whole-line comments.
@@ -57,18 +62,34 @@ class Install : public Command {
     const Config config = load(globals);
     mysql::Connection db = open_mysql_server(find_component(config.sources, source_, "source"), dsn_);
     require_server(db);
-    const bool there = tables(db) > 0;
+    const int64_t before = version(db);
+    if (before > mysql_outbox::schema_version)
+      throw Failure(Remedy::stop, "Muskrat's tables on " + db.place() + " are of version " + std::to_string(before) +
+                                      ", made by a newer Muskrat; this one knows version " +
+                                      std::to_string(mysql_outbox::schema_version) + ": use the newer program");
     for (std::string_view script : scripts) {
       for (const std::string& statement : statements_of(script)) db.exec(statement, Deadline::in(answer_time));
     }
-    print((there ? "Brought up to date: " : "Installed: ") + std::string("Muskrat's ") +
-          counted(static_cast<size_t>(tables(db)), "table") + ", in database muskrat, " + db.place() + ".\n");
-    if (!there)
+    print((before > 0 ? "Brought up to date: " : "Installed: ") + std::string("Muskrat's ") +
+          counted(static_cast<size_t>(tables(db)), "table") + " of version " + std::to_string(version(db)) +
+          (before > 0 && before != version(db) ? " (they were of version " + std::to_string(before) + ")" : "") +
+          ", in database muskrat, " + db.place() + ".\n");
+    if (before == 0)
       print("Next: let the relay's user in (docs/mysql.md, \"Users\"), then muskrat attach " + source_ + " …\n");
     return exit_ok;
   }
 
  private:
+  // 0: they are not there.
+  static int64_t version(mysql::Connection& db) {
+    const mysql::Result there = db.exec(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muskrat' AND table_name = 'relay'",
+        Deadline::in(answer_time));
+    if (there.int64(0, 0) == 0) return 0;
+    const mysql::Result row = db.exec("SELECT COALESCE(MAX(version), 1) FROM muskrat.relay", Deadline::in(answer_time));
+    return row.int64(0, 0);
+  }
+
   static int64_t tables(mysql::Connection& db) {
     return db
         .exec("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muskrat'",

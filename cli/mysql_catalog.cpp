@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "cli/context.hpp"
+#include "common/json.hpp"
+#include "common/mysql_json.hpp"
 #include "common/suggest.hpp"
 
 namespace muskrat::cli {
@@ -18,23 +21,7 @@ mysql::Result ask(mysql::Connection& db, const std::string& sql, const TableName
   return db.exec(sql, params, Deadline::in(answer_time));
 }
 
-// MariaDB keeps JSON as text with a CHECK that it made.
-std::vector<std::string> json_columns(mysql::Connection& db, const TableName& name) {
-  std::vector<std::string> columns;
-  if (!db.mariadb()) return columns;
-  const mysql::Result rows = ask(db,
-                                 "SELECT constraint_name, check_clause FROM information_schema.check_constraints "
-                                 "WHERE constraint_schema = ? AND table_name = ? AND level = 'Column'",
-                                 name);
-  for (int i = 0; i < rows.rows(); ++i) {
-    const std::string column(rows.text(i, 0));
-    if (rows.text(i, 1) == "json_valid(" + capture_mysql::quote_identifier(column) + ")") columns.push_back(column);
-  }
-  return columns;
-}
-
 std::vector<Column> read_columns(mysql::Connection& db, const TableName& name) {
-  const std::vector<std::string> json = json_columns(db, name);
   const mysql::Result rows =
       ask(db,
           "SELECT column_name, LOWER(data_type), LOWER(column_type), COALESCE(character_set_name, ''), "
@@ -43,12 +30,17 @@ std::vector<Column> read_columns(mysql::Connection& db, const TableName& name) {
           "ORDER BY ordinal_position",
           name);
   std::vector<Column> columns;
+  columns.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) {
-    Column c{std::string(rows.text(i, 0)), std::string(rows.text(i, 1)),       std::string(rows.text(i, 2)),
-             std::string(rows.text(i, 3)), static_cast<int>(rows.int64(i, 4)), rows.boolean(i, 5)};
-    if (std::find(json.begin(), json.end(), c.name) != json.end()) c.data_type = "json";
-    columns.push_back(std::move(c));
+    columns.push_back({std::string(rows.text(i, 0)), std::string(rows.text(i, 1)), std::string(rows.text(i, 2)),
+                       std::string(rows.text(i, 3)), static_cast<int>(rows.int64(i, 4)), rows.boolean(i, 5)});
   }
+  if (columns.empty()) return columns;
+  const std::string table =
+      capture_mysql::quote_identifier(name.schema) + "." + capture_mysql::quote_identifier(name.name);
+  const std::set<std::string> json = mysql::json_checked_columns(db, table, Deadline::in(answer_time));
+  for (Column& c : columns)
+    if (json.contains(c.name)) c.data_type = "json";
   return columns;
 }
 
@@ -190,6 +182,20 @@ std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& 
   names.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) names.emplace_back(rows.text(i, 0));
   return names;
+}
+
+std::vector<std::string> texts_of(std::string_view json_array) {
+  std::string why;
+  std::vector<std::string> texts;
+  const auto document = json::Document::parse(json_array, why);
+  for (size_t i = 0; document && i < document->root().size(); ++i) texts.emplace_back(document->root().at(i).string());
+  return texts;
+}
+
+std::string json_of(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) out += (out.size() > 1 ? "," : "") + json::quote(text);
+  return out + "]";
 }
 
 }  // namespace muskrat::cli

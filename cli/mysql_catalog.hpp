@@ -1,11 +1,12 @@
 // What attaching reads of a MySQL or MariaDB server: the table, and what there would be in the way.
 //
-// Used by attach_mysql.cpp and check_online.cpp. Neighbour: capture_mysql/, which makes SQL of it and asks no server.
-// Thread rule: the main thread.
+// Used by attach_mysql.cpp, backfill_mysql*.cpp and check_online.cpp. Neighbour: capture_mysql/, which makes SQL of it
+// and asks no server. Thread rule: the main thread.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "capture_mysql/table.hpp"
@@ -37,5 +38,9 @@ std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& 
 
 // The triggers that the table has.
 std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& name);
+
+// Lists of texts as Muskrat's tables there keep them: JSON arrays.
+std::vector<std::string> texts_of(std::string_view json_array);
+std::string json_of(const std::vector<std::string>& texts);
 
 }  // namespace muskrat::cli

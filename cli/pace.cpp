@@ -16,11 +16,12 @@ void Pace::done(int64_t count) {
 }
 
 int64_t rate_of(const std::string& text, const std::string& things) {
+  if (text == "max") return 0;
   std::string digits = text;
   if (digits.ends_with("/s")) digits.resize(digits.size() - 2);
   const bool number = !digits.empty() && digits.size() <= 9 && digits.find_first_not_of("0123456789") == digits.npos;
   if (const int64_t rate = number ? std::stoll(digits) : 0; rate > 0) return rate;
-  throw UsageError("--rate " + text + " is no number of " + things + " a second; for example 500/s");
+  throw UsageError("--rate " + text + " is no number of " + things + " a second, such as 500/s, nor max");
 }
 
 }  // namespace muskrat::cli

@@ -26,7 +26,7 @@ class Pace {
   SteadyTime due_ = std::chrono::steady_clock::now();
 };
 
-// "500/s" or "500"; UsageError for what is no rate of `things`.
+// "500/s" or "500"; 0 for "max", which is as fast as it goes. UsageError for what is no rate of `things`.
 int64_t rate_of(const std::string& text, const std::string& things);
 
 }  // namespace muskrat::cli

@@ -31,7 +31,7 @@ class Replay : public Command {
     arguments.texts("--message-id", "ID", o.message_ids, "This event.");
     arguments.number("--after", "SEQ", o.after, 1, INT64_MAX, "Behind this x-muskrat-seq: to go on where one stopped.");
     arguments.text("--rate", "N", rate_,
-                   "At most so many events a second, such as 500/s (default: as fast as it goes).");
+                   "At most so many events a second, such as 500/s (default max: as fast as it goes).");
     arguments.flag("--all", o.all, "All that the outbox still has.");
     arguments.flag("--unrouted", o.unrouted,
                    "In the place of all that: what lies in the unrouted queue, to where it is bound now.");
@@ -39,7 +39,8 @@ class Replay : public Command {
     arguments.flag("-y,--yes", o.yes, "Do not ask.");
     arguments.flag("--json", o.json, "JSON objects, one a line: the plan, the progress, the end.");
     arguments.text("--dsn", "DSN", o.dsn,
-                   "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass.");
+                   "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD, ~/.pgpass or "
+                   "MYSQL_PWD.");
   }
 
   int run(const Globals& globals) override {

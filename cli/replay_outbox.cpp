@@ -15,44 +15,12 @@
 #include "cli/exit.hpp"
 #include "cli/pace.hpp"
 #include "cli/progress.hpp"
-#include "cli/replay.hpp"
+#include "cli/replay_source.hpp"
 #include "cli/terminal.hpp"
 #include "common/wire.hpp"
-#include "relay/sources/postgres_outbox_history.hpp"
 
 namespace muskrat::cli {
 namespace {
-
-using postgres_outbox::History;
-using postgres_outbox::HistoryCount;
-using postgres_outbox::HistoryFilter;
-
-// "2h" as the server reads an interval; nullopt for what is none of ours.
-std::optional<std::string> ago(const std::string& text) {
-  if (text.size() < 2 || text.find_first_not_of("0123456789") != text.size() - 1) return std::nullopt;
-  static const std::string units = "smhd";
-  static const char* const words[] = {"seconds", "minutes", "hours", "days"};
-  const size_t unit = units.find(text.back());
-  if (unit == std::string::npos) return std::nullopt;
-  return text.substr(0, text.size() - 1) + " " + words[unit];
-}
-
-// The instant that a person wrote, as the server understands it.
-std::optional<std::string> instant(pg::Connection& db, const std::string& option, const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  const auto span = ago(text);
-  const std::string value = span.value_or(text);
-  const pg::Param param = value;
-  try {
-    const pg::Result row =
-        db.exec(span ? "SELECT pg_catalog.now() - $1::pg_catalog.interval" : "SELECT $1::pg_catalog.timestamptz",
-                std::span<const pg::Param>(&param, 1), Deadline::in(answer_time));
-    return std::string(row.text(0, 0));
-  } catch (const pg::SqlError& error) {
-    if (!error.sqlstate().starts_with("22")) throw;
-    throw UsageError(option + " " + text + " is no time; for example 2h, 3d or 2026-11-25T10:00");
-  }
-}
 
 class OutboxReplay {
  public:
@@ -60,8 +28,8 @@ class OutboxReplay {
       : config_(config),
         order_(order),
         stop_(stop),
-        db_(open(source, order, stop)),
-        history_(start()),
+        source_(open_replay_source(source, order, stop)),
+        history_(source_->history()),
         queue_(order.to_all ? "" : config.topology.queue(order.endpoint)),
         exchange_(config.topology.exchange()),
         pace_(order.rate, stop),
@@ -84,30 +52,10 @@ class OutboxReplay {
   }
 
  private:
-  static pg::Connection open(const Component& source, const ReplayOrder& order, const Stop& stop) {
-    if (source.kind != "postgres")
-      throw UsageError("the source " + source.name + " is of kind " + source.kind +
-                       ": its outbox deletes what is confirmed (with a retention it is kept, but no verb reads it "
-                       "yet). Events can be replayed from sources of kind postgres");
-    pg::Connection db = open_source(source, order.dsn, &stop);
-    db.exec("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'", Deadline::in(answer_time));
-    return db;
-  }
-
-  History start() {
-    try {
-      return History(db_, order_.source);
-    } catch (const pg::SqlError& error) {
-      if (error.sqlstate() != "42501" && error.sqlstate() != "3F000" && error.sqlstate() != "42P01") throw;
-      throw Failure(Remedy::stop, "the outbox of " + db_.place() + " cannot be read (" + error.what() +
-                                      "): it takes the role muskrat_relay, and the extension muskrat in that database");
-    }
-  }
-
   HistoryFilter asked() {
     HistoryFilter filter;
-    filter.since = instant(db_, "--since", order_.since);
-    filter.until = instant(db_, "--until", order_.until);
+    if (!order_.since.empty()) filter.since = source_->instant("--since", order_.since);
+    if (!order_.until.empty()) filter.until = source_->instant("--until", order_.until);
     filter.keys = order_.keys;
     filter.message_ids = order_.message_ids;
     filter.after = order_.after;
@@ -148,18 +96,14 @@ class OutboxReplay {
   void show_plan(const HistoryFilter& filter, const std::vector<HistoryCount>& counts) {
     const std::string oldest = total_.events > 0 ? "" : oldest_kept();
     if (order_.json) return print(plan_json(filter, counts).text() + "\n");
-    if (total_.events == 0) {
-      return print("Nothing that was published from " + order_.source + " is meant" +
-                   (oldest.empty() ? "; the outbox has no published events any more.\n"
-                                   : "; the outbox goes back to " + oldest + ".\n"));
-    }
+    if (total_.events == 0) return print(nothing_meant(oldest));
     Table table({"ROUTING KEY", "EVENTS", "BYTES", "FROM", "TO"});
     for (const HistoryCount& count : counts) {
       table.add({harmless(count.routing_key) + (count.addressee.empty() ? "" : " (for " + count.addressee + " alone)"),
                  std::to_string(count.events), bytes_text(count.bytes), iso_time(count.oldest_us),
                  iso_time(count.newest_us)});
     }
-    print(fmt::format("Replay from {} ({}) to {}: {}, {}\n", order_.source, db_.place(), whom(),
+    print(fmt::format("Replay from {} ({}) to {}: {}, {}\n", order_.source, source_->place(), whom(),
                       counted(static_cast<size_t>(total_.events), "event"), bytes_text(total_.bytes)));
     if (filter.since) print("  captured since " + *filter.since + "\n");
     if (filter.until) print("  captured before " + *filter.until + "\n");
@@ -167,6 +111,13 @@ class OutboxReplay {
     if (strangers_ > 0)
       print("  left out: " + counted(static_cast<size_t>(strangers_), "event") +
             " for endpoints that the configuration does not have\n");
+  }
+
+  std::string nothing_meant(const std::string& oldest) const {
+    const std::string text = "Nothing that was published from " + order_.source + " is meant";
+    if (!oldest.empty()) return text + "; the outbox goes back to " + oldest + ".\n";
+    const std::string why = source_->why_none();
+    return text + "; the outbox has no published events" + (why.empty() ? " any more.\n" : ": " + why + ".\n");
   }
 
   std::string whom() const {
@@ -287,8 +238,8 @@ class OutboxReplay {
   const Config& config_;
   const ReplayOrder& order_;
   const Stop& stop_;
-  pg::Connection db_;
-  History history_;
+  const std::unique_ptr<ReplaySource> source_;
+  OutboxHistory& history_;
   const std::string queue_, exchange_;
   HistoryCount total_;
   int64_t strangers_ = 0;  // for endpoints of another configuration

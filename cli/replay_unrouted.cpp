@@ -156,8 +156,9 @@ class UnroutedReplay {
     LetterWalk walk = open();
     const std::string exchange = config_.topology.exchange();
     ConfirmedPublisher publisher(open_broker(config_, "replay unrouted (publishing)"), "the exchange " + exchange);
-    walk.some([&](const amqp::Delivery& message) {
-      if (stop_.requested() || !takes(message)) return false;
+    const auto wanted = [&](const amqp::Delivery& message) { return takes(message); };
+    walk.some(wanted, [&](const amqp::Delivery& message) {
+      if (stop_.requested()) return false;
       const std::string to = message.headers.text(wire::header_to);
       const std::string way = to.empty() ? routing_key_of(message) : config_.topology.queue(to);
       publisher.send(amqp::message_again(message, to.empty() ? exchange : "", way, is_about_the_way));

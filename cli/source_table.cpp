@@ -1,6 +1,6 @@
 #include "cli/source_table.hpp"
 
-#include <string_view>
+#include <algorithm>
 #include <vector>
 
 #include "cli/context.hpp"
@@ -22,10 +22,10 @@ const Component* named_before(const Config& config, std::string& table) {
   return nullptr;
 }
 
-const Component* only_one(const Config& config) {
+const Component* only_one(const Config& config, std::span<const std::string_view> kinds) {
   const Component* only = nullptr;
   for (const Component& source : config.sources) {
-    if (source.kind != "postgres") continue;
+    if (std::find(kinds.begin(), kinds.end(), source.kind) == kinds.end()) continue;
     if (only != nullptr) return nullptr;
     only = &source;
   }
@@ -34,10 +34,11 @@ const Component* only_one(const Config& config) {
 
 }  // namespace
 
-const Component& source_of_table(const Config& config, const std::string& source, std::string& table) {
+const Component& source_of_table(const Config& config, std::span<const std::string_view> kinds,
+                                 const std::string& source, std::string& table) {
   if (!source.empty()) return find_component(config.sources, source, "source");
   if (const Component* named = named_before(config, table)) return *named;
-  if (const Component* only = only_one(config)) return *only;
+  if (const Component* only = only_one(config, kinds)) return *only;
   std::vector<std::string_view> names;
   for (const Component& known : config.sources) names.emplace_back(known.name);
   throw UsageError("which source? Give SOURCE.TABLE or --source; there are " + listed(names));

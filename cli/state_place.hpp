@@ -1,6 +1,6 @@
-// Where the host's state database is, for the verbs that read or write it beside a host.
+// Where a daemon's state database is, for the verbs that read or write it beside the daemon.
 //
-// Used by pause, resume and superseded. Thread rule: free functions.
+// Used by pause, resume, superseded, produce and held. Thread rule: free functions.
 #pragma once
 
 #include <string>
@@ -14,5 +14,7 @@ namespace muskrat::cli {
 std::string state_place(const Settings& consumer);
 // Says on standard error that a host elsewhere may mean another file, where that can be.
 void warn_of_relative_state(const Settings& consumer);
+// The same of the file that scheduled sources share with the relay.
+void warn_of_relative_relay_state(const Settings& relay);
 
 }  // namespace muskrat::cli

@@ -7,6 +7,7 @@
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/json.hpp"
+#include "common/utc_text.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -56,6 +57,16 @@ std::string broker_text(const Status& status) {
   return coloured(Colour::bold, "broker") + " (" + harmless(status.broker) + ")\n" + table.text("  ");
 }
 
+// What is under way at endpoints' servers; "" where nothing is.
+std::string jobs_text(const Status& status) {
+  Table table({"ENDPOINT", "JOB", "RECORDS", "STATE", "SINCE"});
+  for (const QueueStatus& queue : status.queues)
+    for (const Job& job : queue.jobs)
+      table.add({queue.endpoint, harmless(job.what + " " + job.id), std::to_string(job.records), harmless(job.state),
+                 utc_text(job.since_us)});
+  return table.empty() ? "" : coloured(Colour::bold, "jobs under way") + "\n" + table.text("  ");
+}
+
 std::string status_text(const Status& status) {
   std::string out;
   for (const SourceStatus& source : status.sources) out += source_text(source) + "\n";
@@ -64,6 +75,7 @@ std::string status_text(const Status& status) {
     out += "  " +
            coloured(Colour::red, "! which endpoints are paused is not known: " + harmless(status.state_problem)) + "\n";
   out += "\n";
+  if (const std::string jobs = jobs_text(status); !jobs.empty()) out += jobs + "\n";
   const size_t problems = status.problems();
   return out +
          (problems == 0 ? coloured(Colour::green, "All is well.")
@@ -108,6 +120,21 @@ void add_parked(json::Object& object, const std::optional<state::Parked>& parked
   object.add("parked", facts);
 }
 
+void add_jobs(json::Object& object, const std::vector<Job>& jobs) {
+  std::vector<json::Object> list;
+  for (const Job& job : jobs) {
+    json::Object facts;
+    facts.add("id", job.id)
+        .add("what", job.what)
+        .add("records", static_cast<int64_t>(job.records))
+        .add("since", iso_time(job.since_us))
+        .add("state", job.state)
+        .add("heard", iso_time(job.heard_us));
+    list.push_back(std::move(facts));
+  }
+  object.add("jobs", list);
+}
+
 json::Object queue_json(const QueueStatus& queue) {
   json::Object object;
   object.add("endpoint", queue.endpoint).add("queue", queue.queue);
@@ -116,6 +143,7 @@ json::Object queue_json(const QueueStatus& queue) {
   add_figure(object, "dead", queue.dead);
   add_pause(object, queue.paused);
   add_parked(object, queue.parked);
+  add_jobs(object, queue.jobs);
   add_problem(object, queue.problem);
   return object;
 }

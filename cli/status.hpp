@@ -1,5 +1,5 @@
 // What `muskrat status` finds out: sources as their databases tell, queues as the broker does, pauses and parked
-// endpoints as the host's state database does.
+// endpoints as the host's state database does, and jobs too.
 //
 // Used by status.cpp, which shows it. collect() asks each server once, within
 // its deadlines; one that does not answer is a problem and not an exception.
@@ -12,6 +12,7 @@
 
 #include "common/config.hpp"
 #include "common/stop.hpp"
+#include "consumer/jobs.hpp"
 #include "consumer/state/store.hpp"
 
 namespace muskrat::cli {
@@ -31,6 +32,7 @@ struct QueueStatus {
   std::optional<uint32_t> messages, consumers, dead;  // nullopt: there is no such queue
   std::optional<state::Pause> paused;                 // by an operator: no problem
   std::optional<state::Parked> parked;                // by its host, for now
+  std::vector<Job> jobs;                              // under way at the endpoint's server
   std::string problem;
 };
 

@@ -2,42 +2,55 @@
 #include <map>
 
 #include "cli/context.hpp"
+#include "cli/progress.hpp"
 #include "cli/status.hpp"
+#include "cli/status_mysql.hpp"
+#include "common/utc_text.hpp"
+#include "relay/scheduled/run_times.hpp"
+#include "relay/scheduled/state.hpp"
+#include "relay/sources.hpp"
 
 namespace muskrat::cli {
 namespace {
 
-void ask_mysql(const Component& source, const Stop& stop, SourceStatus& status) {
-  mysql_outbox::Db db = open_mysql_source(source, "", &stop);
-  status.place = db.connection().place();
-  const mysql_outbox::Hello hello = db.hello();
-  const std::string& holder = hello.lease.holder;
-  // Counting all of a large backlog would take long; what matters is whether it is one.
-  const mysql::Result waiting = db.ask("SELECT COUNT(*) FROM (SELECT id FROM muskrat.outbox LIMIT 100001) AS some");
-  const mysql::Result age =
-      db.ask("SELECT TIMESTAMPDIFF(SECOND, captured_at, UTC_TIMESTAMP(6)) FROM muskrat.outbox ORDER BY id LIMIT 1");
-  const int64_t count = waiting.int64(0, 0);
-  status.items.push_back({"epoch", std::to_string(hello.epoch), ""});
-  status.items.push_back({"history", hello.server, hello.history_problem});
-  status.items.push_back({"leader", holder.empty() ? "none" : holder.substr(0, holder.find(' ')),
-                          holder.empty() ? "no relay leads: start muskrat relay" : ""});
-  status.items.push_back({"waiting", count > 100'000 ? "more than 100000" : std::to_string(count), ""});
-  if (age.rows() > 0) status.items.push_back({"oldest", std::string(age.text(0, 0)) + " s", ""});
-  status.items.push_back({"held", std::to_string(hello.held.size()),
-                          hello.held.empty() ? "" : "events that the broker would not take: see the relay's log"});
-  if (hello.read_only) status.items.push_back({"role", "read-only", "this server is a replica; name the primary"});
-  if (!hello.durability.empty()) status.items.push_back({"durability", "weak", hello.durability});
-  if (!hello.warning.empty()) status.items.push_back({"writers", "several", hello.warning});
+// What the state file of this machine says: relays keep no other.
+void ask_scheduled(const Component& source, const Config& config, SourceStatus& status) {
+  const std::string path = scheduled_state_path(config.relay);
+  status.place = path;
+  const auto state = ScheduledState::find(path, source.name);
+  if (!state) {
+    status.items.push_back({"runs", "none that this machine knows of", ""});
+    return;
+  }
+  const RunHistory& history = state->history();
+  const int64_t now = wall_clock_us();
+  const int64_t next = RunTimes(source.settings, source.name).next(history.begun_us, state->born_us(), now);
+  status.items.push_back(
+      {"last success", history.success_us ? utc_text(*history.success_us) : "never", history.trouble});
+  status.items.push_back({"next run", utc_text(next), ""});
+  if (const int64_t held = state->held().count(); held > 0)
+    status.items.push_back(
+        {"held", std::to_string(held), "no event can be made of them: see muskrat held list " + source.name});
+  if (next < now) status.items.push_back({"late", span_text(milliseconds((now - next) / 1000)), ""});
 }
 
-SourceStatus ask_source(const Component& source, const Stop& stop) {
+SourceStatus ask_source(const Component& source, const Config& config, const Stop& stop) {
   SourceStatus status;
   status.name = source.name;
   status.kind = source.kind;
+  if (kind_of(source).reader != nullptr) {
+    try {
+      ask_scheduled(source, config, status);
+    } catch (const Failure& failure) {
+      status.problem = failure.what();
+    }
+    return status;
+  }
+  if (source.kind == "braintree-webhooks") status.place = source.settings.text("listen") + source.settings.text("path");
   if (source.kind != "postgres" && source.kind != "mysql") return status;
   try {
     if (source.kind == "mysql") {
-      ask_mysql(source, stop, status);
+      ask_mysql_status(source, stop, status);
       return status;
     }
     pg::Connection db = open_source(source, "", &stop);
@@ -68,6 +81,7 @@ constexpr int64_t believed_us = 60 * int64_t{1'000'000};
 struct StateFacts {
   std::map<std::string, state::Pause> pauses;
   std::map<std::string, state::Parked> parked;
+  std::map<std::string, std::vector<Job>> jobs;
 };
 
 // Where no state database can be asked, nobody counts as paused or parked.
@@ -82,6 +96,7 @@ StateFacts ask_state(const Config& config, Status& status) {
     const int64_t now_us = wall_clock_us();
     for (state::Parked& parked : store->parked(deadline))
       if (parked.seen_us > now_us - believed_us) facts.parked[parked.endpoint] = std::move(parked);
+    facts.jobs = read_jobs(*store, deadline);
   } catch (const Failure& failure) {
     status.state_problem = failure.what();
   }
@@ -102,6 +117,7 @@ QueueStatus ask_queue(amqp::Connection& broker, const Topology& names, const std
   status.queue = names.queue(endpoint);
   status.paused = fact_of(facts.pauses, endpoint);
   status.parked = fact_of(facts.parked, endpoint);
+  status.jobs = fact_of(facts.jobs, endpoint).value_or(std::vector<Job>{});
   if (const auto state = broker.queue_state(status.queue, deadline)) {
     status.messages = state->messages;
     status.consumers = state->consumers;
@@ -143,7 +159,7 @@ size_t Status::problems() const {
 Status collect_status(const Config& config, const Stop& stop) {
   Status status;
   for (const Component& source : config.sources) {
-    if (!stop.requested()) status.sources.push_back(ask_source(source, stop));
+    if (!stop.requested()) status.sources.push_back(ask_source(source, config, stop));
   }
   try {
     if (!stop.requested()) ask_broker(config, ask_state(config, status), stop, status);

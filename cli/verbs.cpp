@@ -70,6 +70,15 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat consume\n"
      "  muskrat consume --only analytics",
      make_consume},
+    {"Run", "produce", "Run a scheduled source once, now.",
+     "As the relay does at its time: from where the last run ended, under the same lock, with the same ids; at the "
+     "end\n"
+     "it says what it read, sent and skipped, and why. It uses the relay's state file (relay.state), so run it on the\n"
+     "relay's machine and as its user; the relay may go on. Exit code 1 when the run failed, 3 when it was stopped.",
+     "  muskrat produce billing --dry-run\n"
+     "  muskrat produce billing\n"
+     "  muskrat produce billing --since 3d",
+     make_produce},
     {"Run", "backfill", "Tell the rows that were there before, as events.",
      "For a table that had rows when it was attached, or an endpoint that came later. The rows travel as\n"
      "<Source>.<Object>.Backfill through the outbox, so they keep their place among live changes: newer state is "
@@ -153,6 +162,13 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat superseded analytics\n"
      "  muskrat superseded crm --key 'Frontend.Customer:[48239]' --json",
      make_superseded},
+    {"Look", "held list", "List the records of which a scheduled source can make no event, and why.",
+     "Each run of the source begins with them: what can be mapped by then is sent, with its old place among the\n"
+     "changes of its row. Records are customers' data and are shown only with --body. They are in the relay's state\n"
+     "file (relay.state), so run it on the relay's machine and as its user.",
+     "  muskrat held list\n"
+     "  muskrat held list billing --body",
+     make_held_list},
     {"Look", "docs options", "Print the reference of all configuration options.",
      "Markdown; docs/configuration.md holds it.", "  muskrat docs options", make_docs_options},
     {"Mend", "dead retry", "Send dead letters to their endpoint's queue again.",
@@ -171,6 +187,12 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat dead drop analytics --reason 'constraint plan_check'\n"
      "  muskrat dead drop analytics --all --yes",
      make_dead_drop},
+    {"Mend", "held drop", "Give up records that a scheduled source holds, for good.",
+     "They will never be sent; it asks before that. The source itself is not touched. Exit code 3 when the source\n"
+     "does not hold all that were named.",
+     "  muskrat held drop billing 48239 48240\n"
+     "  muskrat held drop billing --all --yes",
+     make_held_drop},
     {"Mend", "pause", "Let an endpoint take nothing for now; its events wait in the queue.",
      "The word is kept in the host's state database: a running host obeys it within about a second, and one that is\n"
      "started later consumes nothing for that endpoint. Other endpoints go on. It works while no host runs. Pausing "
@@ -195,6 +217,19 @@ constexpr auto list = std::to_array<Verb>({
      "  muskrat replay frontend --since 1d --to-all --rate 500/s\n"
      "  muskrat replay frontend --unrouted",
      make_replay},
+    {"Mend", "forget", "Erase one customer's events for good.",
+     "Everything of these ordering keys: published events in each source's outbox (in MySQL its history), what was\n"
+     "unrouted, and every endpoint's dead letters. First it prints how many there are in each place; last, what it\n"
+     "cannot reach, such as events on their way and the endpoints' own data. What the relay has yet to publish stays,\n"
+     "so that no endpoint misses a deletion: run it again later. It may be killed and run again at any time. Exit "
+     "code\n"
+     "3 when nothing was found, or something is still there. The database user must be the extension's owner, or be\n"
+     "granted EXECUTE on muskrat.forget; see --dsn.",
+     "  muskrat forget --key 'Frontend.Customer:[48239]' --dry-run\n"
+     "  muskrat forget --key 'Frontend.Customer:[48239]' --key 'Frontend.Order:[\"EU\",17]' --source frontend \\\n"
+     "      --dsn 'host=db.example.com dbname=frontend user=owner'\n"
+     "  muskrat forget --key-file keys.txt --yes --json",
+     make_forget},
     {"Mend", "accept", "Let a source publish again after a failover or a restore.",
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"

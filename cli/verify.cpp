@@ -3,6 +3,7 @@
 // This file says what is compared and what is not; verify_run compares. The source's side is verify_source, the
 // endpoint's the kind's own Mirror.
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,7 @@ namespace {
 
 // As diff and cmp have it, so that a script can tell a difference from a failure.
 constexpr int exit_equal = 0, exit_different = 1, exit_trouble = 2, exit_undecided = 3;
+constexpr std::array<std::string_view, 2> walked_kinds{"postgres", "mysql"};
 
 std::unique_ptr<Mirror> mirror_of(const Component& endpoint) {
   std::vector<std::string_view> able;
@@ -37,7 +39,7 @@ class Verify : public Command {
   explicit Verify(Arguments& arguments) {
     arguments.positional("TABLE", table_, "The table, as in SQL; SOURCE.TABLE names the source too.");
     arguments.positional("ENDPOINT", endpoint_, "The endpoint whose table is compared with it.");
-    arguments.text("--source", "NAME", source_, "The source (default: the only one of kind postgres).");
+    arguments.text("--source", "NAME", source_, "The source (default: the only one of kind postgres or mysql).");
     arguments.text("--attachment", "NAME", attachment_,
                    "Only as this attachment tells the rows (default: each attachment of the table).");
     arguments.flag("--repair", options_.repair,
@@ -47,7 +49,7 @@ class Verify : public Command {
                    "Compare every row by itself, also where both databases could compare digests of many.");
     arguments.flag("--values", options_.values, "Show what was expected and found; that is customers' data.");
     arguments.text("--rate", "N", rate_,
-                   "At most so many rows a second, such as 5000/s (default: as fast as it goes).");
+                   "At most so many rows a second, such as 5000/s (default max: as fast as it goes).");
     arguments.number("--chunk", "N", options_.chunk, 1, 100'000, "Rows that one statement reads (default 1000).");
     arguments.number("--list", "N", list_, 0, INT32_MAX, "List at most so many rows, count the others (default 1000).");
     arguments.number("--grace", "MS", grace_, 0, 600'000,
@@ -55,18 +57,16 @@ class Verify : public Command {
     arguments.number("--patience", "SECONDS", patience_, 1, 86'400,
                      "How long a row that keeps changing is looked at again (default 60).");
     arguments.flag("--json", options_.json, "JSON objects, one a line: the rows, the progress, the end.");
-    arguments.text("--dsn", "DSN", dsn_,
-                   "Connect to the source with this instead of its dsn; the password belongs into PGPASSWORD or "
-                   "~/.pgpass.");
+    arguments.text(
+        "--dsn", "DSN", dsn_,
+        "Connect to the source with this instead of its dsn; the password belongs into PGPASSWORD, ~/.pgpass "
+        "or MYSQL_PWD.");
   }
 
   int run(const Globals& globals) override {
     check_usage();
     const Config config = load(globals);
-    const Component& source = source_of_table(config, source_, table_);
-    if (source.kind != "postgres")
-      throw UsageError("the source " + source.name + " is of kind " + source.kind +
-                       "; tables of sources of kind postgres only can be verified, so far");
+    const Component& source = source_of_table(config, walked_kinds, source_, table_);
     const Component& endpoint = find_component(config.endpoints, endpoint_, "endpoint");
     const std::unique_ptr<Mirror> mirror = mirror_of(endpoint);
     Stop stop;
@@ -90,7 +90,8 @@ class Verify : public Command {
   }
 
   int verify(const Config& config, const Component& source, Mirror& mirror, const Stop& stop) {
-    VerifySource db(source, dsn_, table_, attachment_);
+    const std::unique_ptr<VerifySource> opened = open_verify_source(source, dsn_, table_, attachment_);
+    VerifySource& db = *opened;
     std::vector<Event> told;
     for (const VerifyPlan::Part& part : db.plan().parts) told.push_back(event_of(part, source.name));
     mirror.connect(told, Deadline::in(connect_time));
@@ -192,7 +193,7 @@ class Verify : public Command {
       columns.push_back(column_of(path));
       types.push_back(type);
     }
-    if (columns.empty() || walked != db.plan().key || !db.key_has_one_order()) return std::nullopt;
+    if (columns.empty() || walked != db.plan().key) return std::nullopt;
     return db.digestible(columns, types);
   }
 

@@ -164,7 +164,7 @@ VerifyRun::Suspects VerifyRun::differences(const std::vector<SourceRow>& rows, b
     Suspect suspect;
     suspect.finding = {kind_of(difference.kind),
                        mirror_.tables()[difference.table].table,
-                       difference.key.empty() ? json_array(rows[row].key) : difference.key,
+                       difference.key.empty() ? rows[row].shown : difference.key,
                        std::move(difference.columns),
                        difference.why,
                        std::move(difference.values)};
@@ -237,6 +237,7 @@ void VerifyRun::look_at_rows(Suspects& rows, bool settled, Suspects& left) {
     const bool same =
         suspect.version == found->second.version && version != versions.end() && version->second == suspect.version;
     found->second.told = suspect.told;
+    found->second.looks = suspect.looks;
     decide(std::move(found->second), settled && same, left);
   }
 }
@@ -271,8 +272,9 @@ void VerifyRun::resolved(const Suspect& suspect) {
   if (suspect.told) report_.repaired(suspect.finding);
 }
 
-void VerifyRun::decide(Suspect&& suspect, bool certain, Suspects& left) {
-  if (!certain) return left.push_back(std::move(suspect));
+void VerifyRun::decide(Suspect&& suspect, bool same, Suspects& left) {
+  suspect.looks = same ? suspect.looks + 1 : 0;
+  if (suspect.looks < std::max(source_.looks(), mirror_.looks())) return left.push_back(std::move(suspect));
   if (suspect.told) return report_.not_repaired(suspect.finding, "it still differs");
   report_.found(suspect.finding);
   if (options_.repair) to_repair_.push_back(std::move(suspect));
@@ -314,7 +316,10 @@ void VerifyRun::repair(Suspects suspects) {
     if (!waiting.empty()) stop_.wait(backoff.next());
   }
   for (const Suspect& suspect : waiting) report_.not_repaired(suspect.finding, "somebody holds the row's lock");
-  for (Suspect& suspect : told) suspect.version.clear();  // so that it takes two looks
+  for (Suspect& suspect : told) {  // so that they are looked at as if for the first time
+    suspect.version.clear();
+    suspect.looks = 0;
+  }
   examine(std::move(told));
 }
 

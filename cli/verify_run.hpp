@@ -44,6 +44,7 @@ class VerifyRun {
     KeyTexts source_key;  // of an extra row: none
     KeyTexts target_key;  // of an extra row
     std::string version;  // of the source's row, of an extra one the endpoint's, when it was last looked at
+    int looks = 0;        // how often it was found as it was
     bool told = false;    // a repair was sent
   };
   using Suspects = std::vector<Suspect>;
@@ -63,7 +64,7 @@ class VerifyRun {
   Suspects look_again(Suspects suspects, bool settled);
   void look_at_rows(Suspects& rows, bool settled, Suspects& left);
   void look_at_extra(Suspects& rows, bool settled, Suspects& left);
-  void decide(Suspect&& suspect, bool certain, Suspects& left);
+  void decide(Suspect&& suspect, bool same, Suspects& left);
   void resolved(const Suspect& suspect);
   void repair(Suspects suspects);
 

@@ -1,7 +1,7 @@
 // A source's database as `muskrat verify` sees it: rows as the events that they would be, without telling them.
 //
-// Used by verify.cpp and verify_run.cpp. PostgreSQL implements it, by muskrat.row_as_event and the functions of
-// sql/verify.sql. Every read is a statement of its own over a bounded number of rows: no transaction stays open,
+// Used by verify.cpp, verify_run.cpp and verify_delivery.cpp. PostgreSQL implements it in verify_postgres.cpp, MySQL in
+// verify_mysql.cpp. Every read is a statement of its own over a bounded number of rows: no transaction stays open,
 // nothing is locked. Thread rule: the main thread.
 #pragma once
 
@@ -15,7 +15,6 @@
 
 #include "common/config.hpp"
 #include "common/event.hpp"
-#include "common/pg.hpp"
 #include "consumer/mirror.hpp"
 
 namespace muskrat::cli {
@@ -26,10 +25,9 @@ struct VerifyPlan {
     bool conditional = false;
     std::map<std::string, std::string> columns;  // path in the body → column
   };
-  std::string oid, table;
-  bool partitioned = false;
-  int64_t rows = 0;  // by the server's estimate
-  std::vector<std::string> key;
+  std::string table;
+  int64_t rows = 0;              // by the server's estimate
+  std::vector<std::string> key;  // by which the rows are walked
   std::vector<Part> parts;
 };
 
@@ -41,7 +39,8 @@ struct SourceRow {
   struct Body {
     std::string text, omitted;
   };
-  KeyTexts key;         // the walking key's columns
+  KeyTexts key;         // the walking key's columns, as the source knows them again
+  std::string shown;    // the same for people: a JSON array
   std::string version;  // changes when the row does
   std::vector<std::optional<Body>> bodies;
 };
@@ -59,60 +58,46 @@ struct Passed {
 
 class VerifySource {
  public:
-  VerifySource(const Component& source, const std::string& dsn, const std::string& table,
-               const std::string& attachment);
+  virtual ~VerifySource() = default;
 
-  const VerifyPlan& plan() const { return plan_; }
+  virtual const VerifyPlan& plan() const = 0;
   // Goes on with these attachments of the plan alone.
-  void keep(const std::function<bool(const VerifyPlan::Part&)>& meant);
-  const std::string& place() const { return place_; }
+  virtual void keep(const std::function<bool(const VerifyPlan::Part&)>& meant) = 0;
 
   // The first rows of the range, at most so many, in the order of the key; how many there were.
-  int64_t walk(const KeyRange& range, int64_t most, const std::function<void(SourceRow&&)>& row);
-  // The key of the row that is so many behind `after`; empty when there are not so many.
-  KeyTexts range_end(const KeyTexts& after, int64_t rows);
-  // Over these columns, each cast to its entry of `as`.
-  RangeDigest digest(const Finder& columns, const KeyRange& range);
+  virtual int64_t walk(const KeyRange& range, int64_t most, const std::function<void(SourceRow&&)>& row) = 0;
   // Those of these rows that are there, in no order.
-  std::vector<SourceRow> again(std::span<const KeyTexts> keys);
+  virtual std::vector<SourceRow> again(std::span<const KeyTexts> keys) = 0;
+  // How often a row must be found as it was before it counts as one that did not change: more than once where a version
+  // may come again.
+  virtual int looks() const { return 1; }
+
   // Whether rows can be found by these columns through an index, and how a value of the endpoint's type becomes one of
   // theirs. nullopt + why.
-  std::optional<Finder> finder(const std::vector<std::string>& columns, const std::vector<std::string>& endpoint_types,
-                               std::string& why);
-  // As which types both databases can hash these columns and find equal what a delivery makes equal; nullopt where one
-  // is of no such type.
-  std::optional<Finder> digestible(const std::vector<std::string>& columns,
-                                   const std::vector<std::string>& endpoint_types);
-  // Whether the key has the same order in every database.
-  bool key_has_one_order();
+  virtual std::optional<Finder> finder(const std::vector<std::string>& columns,
+                                       const std::vector<std::string>& endpoint_types, std::string& why) = 0;
   // For which of these no row is there that an attachment means.
-  std::vector<bool> absent(const Finder& finder, std::span<const KeyTexts> values);
+  virtual std::vector<bool> absent(const Finder& finder, std::span<const KeyTexts> values) = 0;
+
+  // As which types both databases can hash these columns and find equal what a delivery makes equal; nullopt where one
+  // is of no such type, or the key has not the same order in every database.
+  virtual std::optional<Finder> digestible(const std::vector<std::string>& columns,
+                                           const std::vector<std::string>& endpoint_types) = 0;
+  // The key of the row that is so many behind `after`; empty when there are not so many.
+  virtual KeyTexts range_end(const KeyTexts& after, int64_t rows) = 0;
+  // Over these columns, each cast to its type.
+  virtual RangeDigest digest(const Finder& columns, const KeyRange& range) = 0;
 
   // What has been committed by now, to be asked about later.
-  std::string position();
-  Passed passed(const std::string& position);
+  virtual std::string position() = 0;
+  virtual Passed passed(const std::string& position) = 0;
   // Tells the rows to one endpoint, each locked first. Per row: 't' told, 'l' locked by somebody, 'g' gone, 'n' not
   // meant.
-  std::string repair(const std::string& endpoint, std::span<const KeyTexts> keys);
-
- private:
-  void read_plan(const std::string& table, const std::string& attachment);
-  std::string type_of(const std::string& column);
-  // The parameters view the range's texts.
-  std::string in_range(const KeyRange& range, std::vector<pg::Param>& params) const;
-  std::string key_list(const char* cast) const;
-  std::string again_sql() const;
-  std::string row_sql(const std::string& rows) const;
-  std::string relation() const { return (plan_.partitioned ? "" : "ONLY ") + plan_.table; }
-  std::string means(const std::string& alias) const;
-  SourceRow read(const pg::Result& rows, int i) const;
-  pg::Result ask(const std::string& sql, std::span<const pg::Param> params);
-
-  const Component& source_;
-  pg::Connection db_;
-  const std::string place_;
-  VerifyPlan plan_;
-  std::vector<std::string> key_types_;  // quoted, for casts
+  virtual std::string repair(const std::string& endpoint, std::span<const KeyTexts> keys) = 0;
 };
+
+// UsageError for a kind of source whose tables cannot be verified.
+std::unique_ptr<VerifySource> open_verify_source(const Component& source, const std::string& dsn,
+                                                 const std::string& table, const std::string& attachment);
 
 }  // namespace muskrat::cli

@@ -119,6 +119,9 @@ struct Message {
   std::vector<Header> headers;
 };
 
+// How large the frame with the message's properties and headers is.
+size_t properties_frame_bytes(const Message& message);
+
 struct Delivery {
   uint64_t tag = 0;
   bool redelivered = false;
@@ -190,6 +193,9 @@ class Connection {
   // others, with the next pump() or request at the latest.
   Sent publish(const Message& message, Deadline deadline);
   uint64_t last_tag() const;
+  // How large a frame may be, as agreed with the broker; a message's properties and headers stand in one
+  // (properties_frame_bytes), its body in as many as it takes.
+  size_t frame_most() const;
 
   // ---- consuming ----
   void qos(uint16_t prefetch, Deadline deadline);

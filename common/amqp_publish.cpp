@@ -60,6 +60,22 @@ void expect_sendable(const Message& message) {
 
 }  // namespace
 
+size_t properties_frame_bytes(const Message& message) {
+  size_t bytes = 8 + 12 + 2 + 1;  // the frame's own; class, weight and the body's size; flags; delivery mode
+  for (const std::string_view text :
+       {message.message_id, message.content_type, message.type, message.app_id, message.correlation_id})
+    bytes += text.empty() ? 0 : 1 + text.size();
+  if (message.timestamp_s != 0) bytes += 8;
+  if (!message.headers.empty()) bytes += 4;
+  for (const auto& header : message.headers) {
+    const auto* text = std::get_if<std::string_view>(&header.value);
+    bytes += 1 + header.name.size() + 1 + (text != nullptr ? 4 + text->size() : 8);
+  }
+  return bytes;
+}
+
+size_t Connection::frame_most() const { return impl_->outgoing.frame_max(); }
+
 void Connection::confirm_select(Deadline deadline) {
   impl_->expect_channel();
   amqp_confirm_select_t select{};

@@ -23,6 +23,7 @@ class SendBuffer {
 
   // As agreed with the broker; while the buffer is empty.
   void limit_frames(size_t frame_max) { frame_max_ = frame_max; }
+  size_t frame_max() const { return frame_max_; }
 
   // Adds a message. Negative, and nothing is added: rabbitmq-c's status, for one whose headers are larger than a frame.
   int add(const Message& message, amqp_basic_properties_t_& properties);

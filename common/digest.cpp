@@ -3,6 +3,7 @@
 #include <array>
 #include <stdexcept>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -12,23 +13,32 @@ namespace {
 const unsigned char* bytes_of(std::string_view data) { return reinterpret_cast<const unsigned char*>(data.data()); }
 unsigned char* bytes_of(std::string& data) { return reinterpret_cast<unsigned char*>(data.data()); }
 
-}  // namespace
-
-std::string sha256(std::string_view data) {
-  std::string out(32, '\0');
+std::string digest(const EVP_MD* kind, size_t bytes, std::string_view data) {
+  std::string out(bytes, '\0');
   unsigned size = 0;
-  if (EVP_Digest(data.data(), data.size(), bytes_of(out), &size, EVP_sha256(), nullptr) != 1)
-    throw std::runtime_error("OpenSSL computes no SHA-256");
+  if (EVP_Digest(data.data(), data.size(), bytes_of(out), &size, kind, nullptr) != 1)
+    throw std::runtime_error("OpenSSL computes no digest");
   return out;
 }
 
-std::string hmac_sha256(std::string_view key, std::string_view data) {
-  std::string out(32, '\0');
+std::string hmac(const EVP_MD* kind, size_t bytes, std::string_view key, std::string_view data) {
+  std::string out(bytes, '\0');
   unsigned size = 0;
-  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(), bytes_of(out), &size) ==
+  if (HMAC(kind, key.data(), static_cast<int>(key.size()), bytes_of(data), data.size(), bytes_of(out), &size) ==
       nullptr)
     throw std::runtime_error("OpenSSL computes no HMAC");
   return out;
+}
+
+}  // namespace
+
+std::string sha256(std::string_view data) { return digest(EVP_sha256(), 32, data); }
+std::string hmac_sha256(std::string_view key, std::string_view data) { return hmac(EVP_sha256(), 32, key, data); }
+std::string sha1(std::string_view data) { return digest(EVP_sha1(), 20, data); }
+std::string hmac_sha1(std::string_view key, std::string_view data) { return hmac(EVP_sha1(), 20, key, data); }
+
+bool same_secret(std::string_view given, std::string_view expected) {
+  return given.size() == expected.size() && CRYPTO_memcmp(given.data(), expected.data(), given.size()) == 0;
 }
 
 std::string hex(std::string_view bytes) {

@@ -118,8 +118,13 @@ Mapped Mapping::apply(const Event& event, const json::Value& body) const {
   const auto wanted = when_.holds(source, why);
   if (!wanted) return {Mapped::State::failed, "when: " + why};
   if (!*wanted) return {Mapped::State::skipped, "by the endpoint's `when`"};
+  return document(source);
+}
+
+Mapped Mapping::document(const FieldSource& source) const {
+  std::string why;
   if (jq_.given()) return computed(source);
-  if (as_it_is_) return {Mapped::State::document, event.body};
+  if (as_it_is_) return {Mapped::State::document, source.event.body};
   const auto record = fields_.apply(source, why);
   if (!record) return {Mapped::State::failed, why};
   std::string document;

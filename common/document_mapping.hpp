@@ -31,6 +31,10 @@ class Mapping {
 
   Mapped apply(const Event& event) const;
   Mapped apply(const Event& event, const json::Value& body) const;
+  // Whether or not `when` holds.
+  Mapped document(const Event& event, const json::Value& body) const { return document(FieldSource(event, body)); }
+  // The members that `fields` makes, dotted; none where the document is not made by it.
+  const std::vector<std::string>& targets() const { return fields_.names(); }
 
  private:
   void lay_out(const Settings& settings, std::vector<Problem>& problems);
@@ -42,6 +46,7 @@ class Mapping {
   };
   static bool write(const Node& node, const MappedRecord& record, std::string& out);
 
+  Mapped document(const FieldSource& source) const;
   Mapped computed(const FieldSource& source) const;
 
   Condition when_;

@@ -5,9 +5,9 @@
 #include <thread>
 
 #include <httplib.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "common/digest.hpp"
 #include "common/failure.hpp"
 #include "common/health_page.hpp"
 #include "common/log.hpp"
@@ -75,10 +75,6 @@ Listen parse_listen(const std::string& text) {
 }
 
 bool loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
-
-bool same_secret(std::string_view given, std::string_view expected) {
-  return given.size() == expected.size() && CRYPTO_memcmp(given.data(), expected.data(), given.size()) == 0;
-}
 
 // "user:token" out of a Basic header: what a browser sends when it has asked its user.
 std::string basic_password(std::string_view encoded) {

@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t header_bytes = size_t{256} << 10;
 constexpr milliseconds longest_wait{1000};
+constexpr std::chrono::seconds idle_most{20};  // servers close what was idle for longer, often just when it is used
 
 bool same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
@@ -87,6 +88,15 @@ size_t on_body(char* data, size_t, size_t size, void* context) {
   return 0;
 }
 
+// The rest of a body, as much as there is room for.
+size_t on_read(char* room, size_t, size_t size, void* context) {
+  auto& left = *static_cast<std::string_view*>(context);
+  const size_t part = std::min(size, left.size());
+  std::memcpy(room, left.data(), part);
+  left.remove_prefix(part);
+  return part;
+}
+
 std::string_view trimmed(std::string_view text) {
   const auto space = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   while (!text.empty() && space(text.front())) text.remove_prefix(1);
@@ -113,19 +123,29 @@ curl_socket_t on_open_socket(void* context, curlsocktype, curl_sockaddr* address
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-// Scheme, host and port alone: a path or a query may hold a secret.
+// A URL that curl has taken apart.
+class Url {
+ public:
+  explicit Url(const std::string& text) : parts_(curl_url(), curl_url_cleanup) { good_ = set(text); }
+  bool good() const { return good_; }
+  // Relative to what it is now.
+  bool set(const std::string& text) { return curl_url_set(parts_.get(), CURLUPART_URL, text.c_str(), 0) == CURLUE_OK; }
+  std::string part(CURLUPart what, unsigned flags = CURLU_DEFAULT_PORT) const {
+    char* text = nullptr;
+    if (curl_url_get(parts_.get(), what, &text, flags) != CURLUE_OK) return "";
+    const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
+    return text;
+  }
+
+ private:
+  std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parts_;
+  bool good_ = false;
+};
+
+// Host and port alone: a path or a query may hold a secret.
 std::string place_of(const std::string& url) {
-  std::string place = "the URL";
-  CURLU* parts = curl_url();
-  char *host = nullptr, *port = nullptr;
-  if (curl_url_set(parts, CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
-      curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-      curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
-    place = std::string(host) + ":" + port;
-  curl_free(host);
-  curl_free(port);
-  curl_url_cleanup(parts);
-  return place;
+  const Url parts(url);
+  return parts.good() ? parts.part(CURLUPART_HOST) + ":" + parts.part(CURLUPART_PORT) : "the URL";
 }
 
 }  // namespace
@@ -136,7 +156,8 @@ struct Client::Impl {
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   std::array<char, CURL_ERROR_SIZE> error{};
-  std::string shape;  // method and whether there is a body: what `easy` is set up for
+  std::string_view left_to_send;  // of a body that goes once
+  std::string shape;              // method and whether there is a body: what `easy` is set up for
 
   Impl(Options o, const Stop* s) : options(std::move(o)), stop(s) {
     start_curl();
@@ -164,13 +185,24 @@ struct Client::Impl {
     set(CURLOPT_URL, request.url.c_str());
     if (with_body) {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-      set(CURLOPT_POSTFIELDS, request.body.c_str());
+      if (options.once)
+        offer(request.body);
+      else
+        set(CURLOPT_POSTFIELDS, request.body.c_str());
     }
     set(CURLOPT_HTTPHEADER, headers);
     const int left = std::max(1, deadline.poll_timeout());
     set(CURLOPT_TIMEOUT_MS, long{left});
     set(CURLOPT_CONNECTTIMEOUT_MS, std::min(long{left}, static_cast<long>(options.connect_timeout.count())));
     watch(exchange);
+  }
+
+  // As something that can be read once: libcurl cannot begin anew.
+  void offer(std::string_view body) {
+    left_to_send = body;
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_READFUNCTION, on_read);
+    set(CURLOPT_READDATA, static_cast<void*>(&left_to_send));
   }
 
   void begin_shape(const Request& request) {
@@ -193,6 +225,7 @@ struct Client::Impl {
     set(CURLOPT_HEADERFUNCTION, on_header);
     set(CURLOPT_ERRORBUFFER, error.data());
     if (options.refuse_private) set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    if (options.once) set(CURLOPT_MAXAGE_CONN, long{idle_most.count()});
   }
 
   void watch(Exchange& exchange) {
@@ -204,10 +237,11 @@ struct Client::Impl {
   }
 
   // nullopt: stop was requested.
-  std::optional<CURLcode> perform(Deadline deadline) {
-    while (true) {
+  std::optional<CURLcode> perform(Deadline deadline, const std::function<void()>& meanwhile) {
+    for (bool first = true;; first = false) {
       int running = 0, left = 0;
       curl_multi_perform(multi, &running);
+      if (first && meanwhile) meanwhile();
       if (const CURLMsg* message = curl_multi_info_read(multi, &left); message != nullptr) return message->data.result;
       if (stop != nullptr && stop->requested()) return std::nullopt;
       curl_waitfd extra{stop != nullptr ? stop->fd() : -1, CURL_WAIT_POLLIN, 0};
@@ -223,6 +257,8 @@ struct Client::Impl {
     // these texts hold addresses and certificates' names; others might quote what was sent
     const bool telling = certificate || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
                          code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SSL_CONNECT_ERROR;
+    if (code == CURLE_SEND_FAIL_REWIND)
+      throw Failure(Remedy::reconnect, place + ": the connection ended without an answer");
     const std::string why = telling && error[0] != '\0' ? error.data() : curl_easy_strerror(code);
     const std::string what =
         place + ": " + why + (certificate ? "; name its authority with ca_file if it is a private one" : "");
@@ -238,7 +274,7 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
-Response Client::send(const Request& request, Deadline deadline) {
+Response Client::send(const Request& request, Deadline deadline, const std::function<void()>& meanwhile) {
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr, curl_slist_free_all);
   const auto add = [&](const std::string& line) { headers.reset(curl_slist_append(headers.release(), line.c_str())); };
   add("Expect:");  // a wait for 100 Continue costs a second where the server knows it not
@@ -250,7 +286,7 @@ Response Client::send(const Request& request, Deadline deadline) {
   Exchange exchange;
   impl_->prepare(request, headers.get(), exchange, deadline);
   curl_multi_add_handle(impl_->multi, impl_->easy);
-  const auto code = impl_->perform(deadline);
+  const auto code = impl_->perform(deadline, meanwhile);
   curl_multi_remove_handle(impl_->multi, impl_->easy);
   if (!code || *code != CURLE_OK) impl_->shape.clear();  // after a failure it is all told anew
   if (!code) throw Failure(Remedy::reconnect, place_of(request.url) + ": stopped while waiting for the answer");
@@ -294,13 +330,30 @@ std::string percent_encode(std::string_view text) {
   return out;
 }
 
+std::string resolve(const std::string& base, const std::string& reference) {
+  Url url(base);
+  return url.good() && url.set(reference) ? url.part(CURLUPART_URL, 0) : "";
+}
+
+std::string origin_of(const std::string& url) {
+  const Url parts(url);
+  const std::string scheme = parts.part(CURLUPART_SCHEME);
+  if (!parts.good() || (scheme != "http" && scheme != "https")) return "";
+  return scheme + "://" + parts.part(CURLUPART_HOST) + ":" + parts.part(CURLUPART_PORT);
+}
+
+std::optional<int64_t> date_of(std::string_view value) {
+  const std::time_t then = curl_getdate(std::string(value).c_str(), nullptr);
+  return then == -1 ? std::nullopt : std::optional(static_cast<int64_t>(then));
+}
+
 std::optional<milliseconds> retry_after(std::string_view value, int64_t now_s) {
   int64_t seconds = 0;
   const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), seconds);
   if (fault != std::errc() || end != value.data() + value.size() || value.empty()) {
-    const std::time_t then = curl_getdate(std::string(value).c_str(), nullptr);
-    if (then == -1) return std::nullopt;
-    seconds = static_cast<int64_t>(then) - now_s;
+    const auto then = date_of(value);
+    if (!then) return std::nullopt;
+    seconds = *then - now_s;
   }
   constexpr int64_t most = int64_t{7} * 86400;
   return std::chrono::seconds(std::clamp<int64_t>(seconds, 0, most));

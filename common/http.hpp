@@ -9,6 +9,7 @@
 // that it has not. What it does not do: retries, cookies, streaming.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,9 @@ struct Options {
   std::string ca_file;                  // "" = the system's authorities
   bool refuse_private = false;          // addresses that are not public, looked at when connecting
   bool proxy_from_environment = false;  // http_proxy, https_proxy, no_proxy
+  // A request with a body that may have got there is not made again by itself, as it is else where a connection that
+  // was kept alive ends without an answer.
+  bool once = false;
 };
 
 // The request surely did not get there: no connection came about.
@@ -59,7 +63,8 @@ class Client {
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   ~Client();
-  Response send(const Request& request, Deadline deadline);
+  // `meanwhile` is called once, while the answer is on its way; it does not throw, and does not use this Client.
+  Response send(const Request& request, Deadline deadline, const std::function<void()>& meanwhile = nullptr);
 
  private:
   struct Impl;
@@ -70,6 +75,12 @@ class Client {
 bool good_header(std::string_view name, std::string_view value);
 // Everything but A-Z a-z 0-9 - . _ ~ as %XX.
 std::string percent_encode(std::string_view text);
+// The absolute URL that a reference found at `base` means (RFC 3986); "" when it is none.
+std::string resolve(const std::string& base, const std::string& reference);
+// "https://stats.example.com:443", for comparing; "" when it is no http or https URL.
+std::string origin_of(const std::string& url);
+// An HTTP date as seconds since 1970.
+std::optional<int64_t> date_of(std::string_view value);
 // Retry-After: seconds, or an HTTP date against `now_s` (seconds since 1970); nullopt for what is neither.
 std::optional<milliseconds> retry_after(std::string_view value, int64_t now_s);
 // Loopback, private, link-local, shared, multicast, unspecified, and such wrapped in IPv6; `address` as text.

@@ -103,7 +103,7 @@ int64_t Result::int64(int row, int column) const {
   int64_t value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error == std::errc() && end == digits.data() + digits.size() && !digits.empty()) return value;
-  throw Failure(Remedy::stop, "column " + names_.at(static_cast<size_t>(column)) + " holds no integer");
+  throw Failure(Remedy::stop, "column " + head_.at(static_cast<size_t>(column)).name + " holds no integer");
 }
 
 bool Result::boolean(int row, int column) const { return !text(row, column).empty() && text(row, column) != "0"; }
@@ -112,8 +112,11 @@ bool Result::boolean(int row, int column) const { return !text(row, column).empt
 
 Connection::Impl::~Impl() {
   if (handle == nullptr) return;
-  // mysql_close says goodbye, which must not wait for a server that is gone or for a statement under way.
-  if (spoiled && mysql_get_socket(handle) >= 0) ::shutdown(static_cast<int>(mysql_get_socket(handle)), SHUT_RDWR);
+  // mysql_close says goodbye, and a stream reads itself to its end: neither must wait for a server that is gone or for
+  // a statement under way.
+  if ((spoiled || streaming != nullptr) && mysql_get_socket(handle) >= 0)
+    ::shutdown(static_cast<int>(mysql_get_socket(handle)), SHUT_RDWR);
+  if (streaming != nullptr) mysql_free_result(streaming);
   mysql_close(handle);
 }
 
@@ -121,6 +124,11 @@ Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
+
+void Connection::attend(const Stop& stop, std::function<void()> beat) {
+  impl_->attended = &stop;
+  impl_->beat = std::move(beat);
+}
 
 int Connection::socket() const { return static_cast<int>(mysql_get_socket(impl_->handle)); }
 uint64_t Connection::session_id() const { return mysql_thread_id(impl_->handle); }

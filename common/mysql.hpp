@@ -1,6 +1,6 @@
 // MySQL and MariaDB: the thin wrapper around libmariadb. mysql.h is included in mysql*.cpp alone.
 //
-// Used by the relay's mysql source, the mysql endpoint and the CLI. Neighbour and
+// Used by the relay's sources, the mysql endpoint and the CLI. Neighbour and
 // model: common/pg.hpp. A connection and all it made is one world on one thread.
 // Every call takes a deadline; libmariadb runs in its non-blocking mode and the waits
 // are poll()s of ours (docs/adr/0070). A lost connection or a passed deadline is a
@@ -90,11 +90,35 @@ class Param {
   int64_t number_ = 0;
 };
 
+// What a column of a result holds; the texts are those of the server, in UTC and utf8mb4.
+struct Column {
+  enum class Kind {
+    integer,
+    boolean,
+    decimal,
+    single,
+    real,
+    bits,
+    date,
+    datetime,
+    timestamp,
+    time,
+    json,
+    text,
+    bytes,
+    geometry
+  };
+  std::string name;
+  Kind kind = Kind::text;  // boolean: TINYINT(1)
+  unsigned long bits = 0;  // of a BIT column
+};
+
 class Result {
  public:
   Result() = default;
   int rows() const;
   int columns() const;
+  const Column& column(int column) const { return head_.at(static_cast<size_t>(column)); }
   bool null(int row, int column) const;
   std::string_view text(int row, int column) const;  // view into the result; "" for NULL
   int64_t int64(int row, int column) const;          // throws Failure{stop} when it is no integer
@@ -104,8 +128,8 @@ class Result {
 
  private:
   friend class Connection;
-  std::shared_ptr<void> handle_;  // a MYSQL_RES, read whole
-  std::vector<std::string> names_;
+  std::shared_ptr<void> handle_;  // a MYSQL_RES, read whole; or the texts of streamed rows
+  std::vector<Column> head_;
   struct Cell {
     const char* data;
     unsigned long size;
@@ -133,6 +157,14 @@ class Connection {
   Result exec(std::string_view sql, Deadline deadline) { return exec(sql, {}, deadline); }
   // As above, with the result of every statement.
   std::vector<Result> exec_all(std::string_view sql, std::span<const Param> params, Deadline deadline);
+  // One statement, whose rows are then read by next_rows() as the server makes them. Until the last is read nothing
+  // else can be asked; a connection that goes before that drops the statement.
+  void stream(std::string_view sql, std::span<const Param> params, Deadline deadline);
+  // The next rows, at most so many; fewer: there are no more.
+  Result next_rows(int most, Deadline deadline);
+  // From now on no wait outlasts a request to stop (Failure; the connection is spoiled), and `beat` is called every
+  // second of one. For statements that may run for minutes.
+  void attend(const Stop& stop, std::function<void()> beat);
   // The text with its parameters in place, as exec() would send it.
   std::string render(std::string_view sql, std::span<const Param> params) const;
 

@@ -65,9 +65,18 @@ int Connection::Impl::wait(int events, Deadline deadline, const Stop* stop, cons
   if ((events & MYSQL_WAIT_READ) != 0) wanted |= POLLIN;
   if ((events & MYSQL_WAIT_WRITE) != 0) wanted |= POLLOUT;
   if ((events & MYSQL_WAIT_EXCEPT) != 0) wanted |= POLLPRI;
-  for (;;) {
+  if (stop == nullptr) stop = attended;
+  // What beat() throws leaves libmariadb in the middle of something.
+  const auto pulse = [this] {
+    if (!beat) return;
+    spoiled = true;
+    beat();
+    spoiled = false;
+  };
+  for (;; pulse()) {
+    const Deadline wake = beat ? deadline.sooner(Deadline::in(milliseconds(1000))) : deadline;
     pollfd entries[2] = {{mysql_get_socket(handle), wanted, 0}, {stop == nullptr ? -1 : stop->fd(), POLLIN, 0}};
-    int ready = ::poll(entries, 2, deadline.poll_timeout());
+    int ready = ::poll(entries, 2, wake.poll_timeout());
     if (entries[1].revents != 0) {
       spoiled = true;
       throw Failure(Remedy::reconnect, "gave up " + std::string(doing) + " " + place + ": asked to stop");

@@ -5,8 +5,10 @@
 // includes this (or mysql.h).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <mysql.h>
 
@@ -21,6 +23,9 @@ struct Connection::Impl {
   std::string place, secret;
   int64_t max_packet = 0;
   bool spoiled = false;
+  MYSQL_RES* streaming = nullptr;  // of stream(), until its last row is read
+  const Stop* attended = nullptr;  // see attend()
+  std::function<void()> beat;
 
   void expect_usable() const;
   // Marks the connection as spoiled and throws Failure{reconnect}.
@@ -38,7 +43,12 @@ struct Connection::Impl {
   // Of the statement under way; sets what the result says.
   MYSQL_RES* store(Deadline deadline);
   bool next(Deadline deadline);
+  // The next row of the stream; null at its end, which frees it.
+  MYSQL_ROW fetch(Deadline deadline);
+  void end_stream(Deadline deadline);
 };
+
+std::vector<Column> columns_of(MYSQL_RES* rows);
 
 // The server's error as an exception, without the values it quotes.
 SqlError sql_error(int code, const std::string& sqlstate, const std::string& message);

@@ -126,8 +126,7 @@ std::vector<Result> Connection::exec_all(std::string_view sql, std::span<const P
     if (rows != nullptr) {
       result.handle_ = std::shared_ptr<void>(rows, [](void* p) { mysql_free_result(static_cast<MYSQL_RES*>(p)); });
       result.columns_ = static_cast<int>(mysql_num_fields(rows));
-      auto* fields = mysql_fetch_fields(rows);
-      for (int i = 0; i < result.columns_; ++i) result.names_.emplace_back(fields[i].name);
+      result.head_ = columns_of(rows);
       result.cells_.reserve(mysql_num_rows(rows) * static_cast<size_t>(result.columns_));
       while (MYSQL_ROW row = mysql_fetch_row(rows)) {  // all of it is here: nothing waits
         auto* sizes = mysql_fetch_lengths(rows);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "common/pg_array.hpp"
 #include "common/pg_impl.hpp"
 
 namespace muskrat::pg {
@@ -60,6 +61,8 @@ const PGresult* rows_of(const std::shared_ptr<void>& handle) { return static_cas
 }  // namespace
 
 int Result::rows() const { return handle_ ? PQntuples(rows_of(handle_)) : 0; }
+std::string Result::name(int column) const { return PQfname(rows_of(handle_), column); }
+
 int Result::columns() const { return handle_ ? PQnfields(rows_of(handle_)) : 0; }
 bool Result::null(int row, int column) const { return PQgetisnull(rows_of(handle_), row, column) != 0; }
 
@@ -93,6 +96,11 @@ Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
+
+void Connection::attend(const Stop& stop, std::function<void()> beat) {
+  impl_->stop = &stop;
+  impl_->beat = std::move(beat);
+}
 
 int Connection::socket() const { return PQsocket(impl_->raw()); }
 int Connection::backend_pid() const { return PQbackendPID(impl_->raw()); }
@@ -132,6 +140,12 @@ std::string Connection::quote_identifier(std::string_view name) const {
 
 std::string Connection::quote_literal(std::string_view text) const {
   return taken(PQescapeLiteral(impl_->raw(), text.data(), text.size()), "a text");
+}
+
+std::string text_array(const std::vector<std::string>& items) {
+  ArrayText array;
+  for (const std::string& item : items) array.add(item);
+  return array.text();
 }
 
 }  // namespace muskrat::pg

@@ -47,11 +47,15 @@ struct Address {
 // A text parameter; nullopt is NULL. The viewed text must outlive the call.
 using Param = std::optional<std::string_view>;
 
+// The texts as one parameter of type text[].
+std::string text_array(const std::vector<std::string>& items);
+
 class Result {
  public:
   Result() = default;
   int rows() const;
   int columns() const;
+  std::string name(int column) const;
   bool null(int row, int column) const;
   std::string_view text(int row, int column) const;  // view into the result; "" for NULL
   int64_t int64(int row, int column) const;          // throws Failure{stop} when it is no integer
@@ -95,11 +99,18 @@ class Connection {
   struct Statement {
     std::string sql;
     std::vector<Param> params;
+    // It will come again: the server keeps it parsed (so long as it has not many), under a name kept by this object.
+    // SqlError 26000 where a pooler has given us another session: names are forgotten, so the next try works.
+    bool repeated = false;
   };
   std::vector<Result> pipeline(std::span<const Statement> statements, Deadline deadline);
 
   // COPY … FROM STDIN: `data` is sent whole. Returns rows copied.
   int64_t copy_in(const std::string& copy_sql, std::string_view data, Deadline deadline);
+
+  // From now on no wait outlasts a request to stop (the statement is cancelled: Failure), and `beat` is called every
+  // second of one. For statements that may run for minutes.
+  void attend(const Stop& stop, std::function<void()> beat);
 
   int socket() const;
   // Reads what has arrived without waiting (call when socket() is readable); throws when the connection is gone.

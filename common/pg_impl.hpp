@@ -34,6 +34,8 @@ struct Connection::Impl {
   int prepared_count = 0;
   int warnings = 0;
   bool spoiled = false;
+  const Stop* stop = nullptr;  // see attend()
+  std::function<void()> beat;
 
   PGconn* raw() const { return conn.get(); }
   void expect_usable() const;
@@ -41,6 +43,7 @@ struct Connection::Impl {
   [[noreturn]] void lost(const std::string& what);
   // As lost(), and asks the server to drop the statement that nobody waits for any more.
   [[noreturn]] void timed_out(const char* doing);
+  [[noreturn]] void gave_up(const std::string& why);
 
   void check_sent(int ok, const char* doing);
   void wait(short events, Deadline deadline, const char* doing);
@@ -52,6 +55,8 @@ struct Connection::Impl {
   std::shared_ptr<PGresult> finish(Deadline deadline);
   const std::string& prepare(const std::string& sql, Deadline deadline);
 
+  // In a pipeline. True when it is prepared for that, under a name that is in `fresh` then: one answer more.
+  bool send_in_pipeline(const Connection::Statement& statement, std::map<std::string, std::string>& fresh);
   std::vector<std::shared_ptr<PGresult>> pipeline_results(size_t count, Deadline deadline);
   void send_copy(std::string_view data, Deadline deadline);
   // Reads the command to its end and throws what `result` (may be empty) says.

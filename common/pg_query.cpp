@@ -74,11 +74,15 @@ void Connection::Impl::lost(const std::string& what) {
   throw Failure(Remedy::reconnect, "lost the connection to " + place + (what.empty() ? "" : ": " + what));
 }
 
-void Connection::Impl::timed_out(const char* doing) {
+void Connection::Impl::gave_up(const std::string& why) {
   spoiled = true;
   cancel_in_background(raw());
-  throw Failure(Remedy::reconnect, std::string("no answer in time from ") + place + " while " + doing +
-                                       "; the server is overloaded, waits for a lock, or is out of reach");
+  throw Failure(Remedy::reconnect, why);
+}
+
+void Connection::Impl::timed_out(const char* doing) {
+  gave_up("no answer in time from " + place + " while " + doing +
+          "; the server is overloaded, waits for a lock, or is out of reach");
 }
 
 void Connection::Impl::check_sent(int ok, const char* doing) {
@@ -87,7 +91,12 @@ void Connection::Impl::check_sent(int ok, const char* doing) {
 
 void Connection::Impl::wait(short events, Deadline deadline, const char* doing) {
   if (PQsocket(raw()) < 0) lost(tidy(PQerrorMessage(raw()), secret));
-  if (!wait_socket(PQsocket(raw()), events, deadline)) timed_out(doing);
+  for (Deadline wake = deadline;; beat()) {
+    if (beat) wake = deadline.sooner(Deadline::in(milliseconds(1000)));
+    if (wait_socket(PQsocket(raw()), events, wake, stop)) return;
+    if (stop != nullptr && stop->requested()) gave_up("asked to stop while " + std::string(doing));
+    if (!beat || deadline.passed()) timed_out(doing);
+  }
 }
 
 void Connection::Impl::flush(Deadline deadline) {
@@ -202,27 +211,58 @@ int64_t Connection::stream(const std::string& sql, std::span<const Param> params
 
 // ---- pipeline ----
 
+bool Connection::Impl::send_in_pipeline(const Connection::Statement& statement,
+                                        std::map<std::string, std::string>& fresh) {
+  constexpr size_t most_prepared = 200;  // the server keeps each in memory
+  Values values(statement.params);
+  const auto known = prepared.find(statement.sql);
+  const bool named = known != prepared.end() || fresh.contains(statement.sql);
+  const bool prepares = !named && statement.repeated && prepared.size() + fresh.size() < most_prepared;
+  if (!named && !prepares) {
+    check_sent(
+        PQsendQueryParams(raw(), statement.sql.c_str(), values.count(), nullptr, values.data(), nullptr, nullptr, 0),
+        "sending a statement");
+    return false;
+  }
+  if (prepares) fresh[statement.sql] = "muskrat_" + std::to_string(++prepared_count);
+  const std::string& name = known != prepared.end() ? known->second : fresh[statement.sql];
+  if (prepares)
+    check_sent(PQsendPrepare(raw(), name.c_str(), statement.sql.c_str(), 0, nullptr), "preparing a statement");
+  check_sent(PQsendQueryPrepared(raw(), name.c_str(), values.count(), values.data(), nullptr, nullptr, 0),
+             "sending a statement");
+  return prepares;
+}
+
 std::vector<Result> Connection::pipeline(std::span<const Statement> statements, Deadline deadline) {
   impl_->expect_usable();
   for (const auto& statement : statements) refuse_nul(statement.params);
   auto* conn = impl_->raw();
   impl_->check_sent(PQenterPipelineMode(conn), "starting a pipeline");
   impl_->spoiled = true;  // until the pipeline is left: an exception in between leaves answers on their way
-  for (const auto& statement : statements) {
-    Values values(statement.params);
-    impl_->check_sent(
-        PQsendQueryParams(conn, statement.sql.c_str(), values.count(), nullptr, values.data(), nullptr, nullptr, 0),
-        "sending a statement");
-  }
+  std::map<std::string, std::string> fresh;
+  std::vector<bool> prepares;
+  for (const auto& statement : statements) prepares.push_back(impl_->send_in_pipeline(statement, fresh));
   impl_->check_sent(PQpipelineSync(conn), "sending a pipeline");
   impl_->flush(deadline);
-  auto results = impl_->pipeline_results(statements.size(), deadline);
+  const auto results = impl_->pipeline_results(statements.size() + fresh.size(), deadline);
   impl_->check_sent(PQexitPipelineMode(conn), "leaving a pipeline");
   impl_->spoiled = false;
-  std::vector<Result> answer(results.size());
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (refused(results[i].get())) throw sql_error(results[i].get());
-    answer[i].handle_ = std::move(results[i]);
+  std::vector<Result> answer(statements.size());
+  auto next = results.begin();
+  const auto take = [&] {
+    if (next == results.end()) impl_->lost("a pipeline has fewer answers than statements");
+    if (refused(next->get())) {
+      if (sql_error(next->get()).sqlstate() == "26000") impl_->prepared.clear();
+      throw sql_error(next->get());
+    }
+    return *next++;
+  };
+  for (size_t i = 0; i < statements.size(); ++i) {
+    if (prepares[i]) {  // kept whatever becomes of the transaction: prepared statements are the session's
+      take();
+      impl_->prepared[statements[i].sql] = fresh[statements[i].sql];
+    }
+    answer[i].handle_ = take();
   }
   return answer;
 }

@@ -2,26 +2,16 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/state_path.hpp"
 
 namespace muskrat::sqlite {
 namespace {
-
-// Root, who writes into the folder of a daemon's user, makes the file for that user, who could not open it otherwise.
-void leave_to_owner_of_folder(int fd, const std::string& path) {
-  const std::string folder = std::filesystem::absolute(path).parent_path();
-  struct stat info {};
-  if (::geteuid() != 0 || ::stat(folder.c_str(), &info) != 0) return;
-  if (info.st_uid != 0 && ::fchown(fd, info.st_uid, info.st_gid) != 0)
-    throw Failure(Remedy::reconnect, "cannot give the file " + path + " to the owner of its folder: " +
-                                         std::strerror(errno) + "; run this as the folder's owner");
-}
 
 // One that makes a file makes it for itself alone: it may hold keys of customers.
 void make_private(const std::string& path) {

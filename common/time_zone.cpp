@@ -27,4 +27,18 @@ int64_t TimeZone::day(int64_t us, int later) const {
   return std::chrono::duration_cast<std::chrono::microseconds>(begin.time_since_epoch()).count();
 }
 
+int64_t TimeZone::wall(int64_t us) const {
+  const auto& zone = *static_cast<const date::time_zone*>(zone_);
+  const date::sys_time<std::chrono::microseconds> instant{std::chrono::microseconds(us)};
+  return zone.to_local(instant).time_since_epoch().count();
+}
+
+TimeZone::Instants TimeZone::instants(int64_t wall) const {
+  const auto& zone = *static_cast<const date::time_zone*>(zone_);
+  const date::local_time<std::chrono::microseconds> local{std::chrono::microseconds(wall)};
+  return {zone.to_sys(local, date::choose::earliest).time_since_epoch().count(),
+          zone.to_sys(local, date::choose::latest).time_since_epoch().count(),
+          zone.get_info(local).result != date::local_info::nonexistent};
+}
+
 }  // namespace muskrat

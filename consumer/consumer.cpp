@@ -9,6 +9,7 @@
 #include "common/log.hpp"
 #include "common/threads.hpp"
 #include "consumer/host.hpp"
+#include "consumer/jobs.hpp"
 #include "consumer/pause_watch.hpp"
 #include "consumer/state/store.hpp"
 #include "consumer/superseded_log.hpp"
@@ -24,9 +25,9 @@ const EndpointKind& kind_of(const Component& component) {
 
 // True after a clean stop. One endpoint that cannot go on leaves the others alone.
 bool host_endpoint(const Component& component, const Config& config, const PauseWatch& pauses,
-                   SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop) {
+                   SupersededLog& superseded, ParkNotes& notes, Jobs& jobs, StatusBoard& board, const Stop& stop) {
   try {
-    Host(kind_of(component), component, config, pauses, superseded, notes, board, stop).run();
+    Host(kind_of(component), component, config, pauses, superseded, notes, jobs, board, stop).run();
     return true;
   } catch (const std::exception& error) {
     log::error("consumer", "endpoint stopped", {{"endpoint", component.name}, {"why", error.what()}});
@@ -46,12 +47,13 @@ int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
   const PauseWatch pauses(config.consumer);
   SupersededLog superseded(config.consumer);
   ParkNotes notes(config.consumer);
+  Jobs jobs(config.consumer);
   std::atomic<bool> clean = true;
   std::vector<std::thread> threads;
   for (const Component& component : config.endpoints)
     threads.emplace_back([&, endpoint = &component] {
       name_this_thread("host " + endpoint->name);
-      if (!host_endpoint(*endpoint, config, pauses, superseded, notes, board, stop)) clean = false;
+      if (!host_endpoint(*endpoint, config, pauses, superseded, notes, jobs, board, stop)) clean = false;
     });
   for (std::thread& thread : threads) thread.join();
   return clean ? 0 : 1;

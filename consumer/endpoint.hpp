@@ -32,22 +32,26 @@ struct Outcome {
     park,        // not before `until`: quota or outage of the endpoint, uses no attempt
     dead,        // can never work: dead letter
     skipped,     // the endpoint's mapping does not want it: passed over, counted
+    wait,        // not before `until`, and it alone: what it needs is in use; uses no attempt
   };
   Fate fate = Fate::done;
   std::string
-      reason;  // for retry, park, dead: class and cause without payload, e.g. "23514 check constraint plan_check"
-  milliseconds until{0};  // park: how long from now
+      reason;  // for retry, park, dead, wait: class and cause without payload, e.g. "23514 check constraint plan_check"
+  milliseconds until{0};  // park, wait: how long from now
 
   static Outcome done() { return {}; }
   static Outcome skipped(std::string why) { return {Fate::skipped, std::move(why), milliseconds(0)}; }
   static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }
   static Outcome retry(std::string why) { return {Fate::retry, std::move(why), milliseconds(0)}; }
   static Outcome park(std::string why, milliseconds until) { return {Fate::park, std::move(why), until}; }
+  static Outcome wait(std::string why, milliseconds until) { return {Fate::wait, std::move(why), until}; }
   // It was not the event's turn: it goes again as soon as it can.
   static Outcome untried(std::string why) { return {Fate::park, std::move(why), milliseconds(0)}; }
 };
 
 class CallGate;  // limits/call_gate.hpp
+class Jobs;      // jobs.hpp
+class Settings;  // common/options.hpp
 
 class Endpoint {
  public:
@@ -59,12 +63,20 @@ class Endpoint {
 
   // The host's, before connect(). Tools make endpoints without one.
   void use(CallGate& gate) { gate_ = &gate; }
+  // The section `consumer`, which says where the host's state database is; before connect(), and outlives the endpoint.
+  void keep_notes_in(const Settings& consumer) { consumer_ = &consumer; }
+  // Where long work that it hands to its server as a job is listed; outlives the endpoint.
+  void list_jobs_in(Jobs& jobs) { jobs_ = &jobs; }
 
  protected:
   CallGate* gate() const { return gate_; }
+  const Settings* consumer() const { return consumer_; }
+  Jobs* jobs() const { return jobs_; }
 
  private:
   CallGate* gate_ = nullptr;
+  const Settings* consumer_ = nullptr;
+  Jobs* jobs_ = nullptr;
 };
 
 }  // namespace muskrat

@@ -32,14 +32,23 @@ struct EndpointKind : Kind {
   // It makes several calls for one delivery, or may, and enters the gate before each by itself. Null: a delivery is one
   // call. Else: whether each event is a call of its own.
   bool (*enters_gate)(const Settings& settings) = nullptr;
+  // For kinds whose server says which fields there are: what of the mapping does not fit them, all at once
+  // (described.hpp). `muskrat check --online`; Failure where the server does not answer.
+  std::vector<Problem> (*describe)(const Component& component, Deadline deadline) = nullptr;
 };
 
 std::span<const EndpointKind> endpoint_kinds();
 
+// How long an event waits at most for others to fill its batch.
+milliseconds batch_age(const EndpointKind& kind, const Settings& settings);
+bool each_event_is_a_call(const EndpointKind& kind, const Settings& settings);
+// Batches are gathered, and each is a call.
+bool calls_are_dear(const EndpointKind& kind, const Settings& settings);
+
 // An instance as the host uses it, behind the gate, and guarded where the kind asks for that. `consumer` is the section
-// of that name; it and the gate outlive the endpoint. Without a gate it is for looking only.
+// of that name; it, the gate and the list of jobs outlive the endpoint. Without a gate it is for looking only.
 std::unique_ptr<Endpoint> make_endpoint(const EndpointKind& kind, const Component& component, const Settings& consumer,
-                                        CallGate* gate);
+                                        CallGate* gate, Jobs* jobs);
 
 // Whether the host has to keep state for one of these.
 bool needs_state(const std::vector<Component>& endpoints);

@@ -8,7 +8,7 @@ namespace muskrat {
 namespace {
 
 constexpr milliseconds quiet_span{2'000};
-constexpr std::array fate_names{"done", "repeated", "superseded", "retry", "park", "dead", "skipped"};
+constexpr std::array fate_names{"done", "repeated", "superseded", "retry", "park", "dead", "skipped", "wait"};
 
 metrics::Labels of(const std::string& endpoint) { return {{"endpoint", endpoint}}; }
 
@@ -40,6 +40,7 @@ Figures::Figures(const std::string& endpoint)
       circuit_open_(level("circuit_open", "1 while the circuit breaker is open.", endpoint)),
       lag_(
           level("lag_seconds", "Capture to effect, of the newest event settled; 0 when nothing is in hand.", endpoint)),
+      jobs_(level("jobs", "Jobs (bulk imports) that are under way at the endpoint's server.", endpoint)),
       batch_seconds_(spread("batch_seconds", "How long a batch took.", endpoint)) {
   for (size_t i = 0; i < parked_.size(); ++i)
     parked_[i] = &metrics::gauge("muskrat_endpoint_parked", "1 while the endpoint takes nothing for this reason.",

@@ -26,16 +26,17 @@ class Figures {
   void parked(ParkReason reason, int64_t until_us);
   void not_parked();
   void paused(bool yes) { paused_.set(yes ? 1 : 0); }
+  void jobs(size_t count) { jobs_.set(static_cast<double>(count)); }
   // Refreshes the gauges; call about once a second.
   void refresh(const Schedule& schedule, SteadyTime now);
   std::vector<std::pair<std::string, std::string>> rows(const Schedule& schedule) const;
 
  private:
-  static constexpr size_t fates = 7;
+  static constexpr size_t fates = 8;
   std::array<metrics::Counter*, fates> delivered_{};
   metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
   std::array<metrics::Gauge*, park_reasons.size()> parked_{};
-  metrics::Gauge &in_flight_, &held_back_, &parked_until_, &paused_, &circuit_open_, &lag_;
+  metrics::Gauge &in_flight_, &held_back_, &parked_until_, &paused_, &circuit_open_, &lag_, &jobs_;
   metrics::Histogram& batch_seconds_;
   uint64_t done_ = 0, retried_ = 0, died_ = 0, superseded_count_ = 0, repeated_count_ = 0;
   double lag_seconds_ = 0, rate_ = 0;

@@ -20,7 +20,7 @@ constexpr uint16_t probing_prefetch = 16;
 }  // namespace
 
 Host::Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-           SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop)
+           SupersededLog& superseded, ParkNotes& notes, Jobs& jobs, StatusBoard& board, const Stop& stop)
     : kind_(kind),
       component_(component),
       config_(config),
@@ -29,6 +29,7 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       pauses_(pauses),
       superseded_(superseded),
       notes_(notes),
+      jobs_(jobs),
       board_(board),
       stop_(stop),
       schedule_({options_.lanes, options_.batch_size, options_.batch_age, options_.batch_bytes}),
@@ -43,7 +44,8 @@ Host::Host(const EndpointKind& kind, const Component& component, const Config& c
       retrier_([&config] { return config.broker_now(); }, config.topology, component.name, options_.dead_retry) {
   board_.set(row_, false, "connecting", "");
   for (unsigned i = 0; i < options_.lanes; ++i)
-    lanes_[i].lane = std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, gate_, mailbox_);
+    lanes_[i].lane =
+        std::make_unique<Lane>(i, kind_, component_, config.consumer, options_.timeout, gate_, jobs_, mailbox_);
 }
 
 void Host::run() {
@@ -241,6 +243,9 @@ void Host::tend(SteadyTime now) {
   figures_.refresh(schedule_, now);
   auto rows = figures_.rows(schedule_);
   if (std::string quota = gate_.quota_text(); !quota.empty()) rows.emplace_back("quota", std::move(quota));
+  const auto jobs = jobs_.of(component_.name);
+  figures_.jobs(jobs.size());
+  for (const Job& job : jobs) rows.emplace_back(job.what + " " + job.id, describe(job));
   board_.set_figures(row_, std::move(rows));
   publish_state();
   const auto stuck = [&](const LaneSlot& slot) {

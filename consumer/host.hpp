@@ -6,6 +6,7 @@
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
 //   dead_letters, dead_retry, held_keys                                          figures   metrics
 //   superseded_log lists what was passed over for newer state
+//   jobs       long work at the endpoint's server
 //   call_gate  keeps the endpoint's rates and quota     pause_watch  says whether an operator has paused it
 //
 // One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
@@ -28,6 +29,7 @@
 #include "consumer/dead_retry.hpp"
 #include "consumer/figures.hpp"
 #include "consumer/held_keys.hpp"
+#include "consumer/jobs.hpp"
 #include "consumer/lane.hpp"
 #include "consumer/limits/call_gate.hpp"
 #include "consumer/mailbox.hpp"
@@ -45,7 +47,7 @@ namespace muskrat {
 class Host {
  public:
   Host(const EndpointKind& kind, const Component& component, const Config& config, const PauseWatch& pauses,
-       SupersededLog& superseded, ParkNotes& notes, StatusBoard& board, const Stop& stop);
+       SupersededLog& superseded, ParkNotes& notes, Jobs& jobs, StatusBoard& board, const Stop& stop);
 
   // Until stop is requested. Throws Failure{stop} when only a person can help.
   void run();
@@ -119,6 +121,7 @@ class Host {
   const PauseWatch& pauses_;
   SupersededLog& superseded_;
   ParkNotes& notes_;
+  Jobs& jobs_;
   StatusBoard& board_;
   const Stop& stop_;
 

@@ -14,7 +14,7 @@ using std::chrono::steady_clock;
 using Fate = Outcome::Fate;
 
 bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
-bool parked(const Outcome& outcome) { return outcome.fate == Fate::park; }
+bool untried(const Outcome& outcome) { return outcome.fate == Fate::park || outcome.fate == Fate::wait; }
 
 HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event.epoch, event.seq}; }
 
@@ -52,7 +52,10 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
 
 void Host::hand_out(bool ending) {
   const SteadyTime now = steady_clock::now();
-  const bool eager = ending || schedule_.in_hand() >= session_->prefetch();
+  // The prefetch bounds what can come, and nothing is under way whose end would bring more.
+  const bool no_more_comes = schedule_.in_hand() >= session_->prefetch() && schedule_.under_way() == 0;
+  const bool eager = ending || (no_more_comes && !schedule_.a_batch_is_full());
+  schedule_.gather_for(gate_.calls_are_scarce(now) ? options_.scarce_batch_age : options_.batch_age);
   first_lane_ = (first_lane_ + 1) % options_.lanes;
   for (unsigned i = 0; i < options_.lanes && !all_lanes_allowed_are_busy() && !no_calls(now); ++i) {
     const unsigned index = (first_lane_ + i) % options_.lanes;
@@ -126,7 +129,7 @@ void Host::on_outcomes(LaneSlot& slot, const Report& report) {
 
 // Is it the events, or the endpoint?
 void Host::judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes) {
-  if (std::all_of(outcomes.begin(), outcomes.end(), parked)) return;  // it says nothing of either
+  if (std::all_of(outcomes.begin(), outcomes.end(), untried)) return;  // it says nothing of either
   if (!std::all_of(outcomes.begin(), outcomes.end(), failed)) return circuit_.succeeded();
   circuit_.failed(batch.front()->event.message_id);
 }
@@ -171,6 +174,9 @@ void Host::settle(Item& item, const Outcome& outcome) {
       last_why_ = outcome.reason;
       if (outcome.until.count() > 0) ask_for_rest(outcome);
       return schedule_.put_back(item);
+    case Fate::wait:
+      last_why_ = outcome.reason;
+      return schedule_.wait_until(item, steady_clock::now() + outcome.until);
     case Fate::dead:
       ++item.attempts;
       return bury(item, outcome.reason, dead::permanent);

@@ -18,13 +18,14 @@ milliseconds since(SteadyTime start) {
 }  // namespace
 
 Lane::Lane(unsigned index, const EndpointKind& kind, const Component& component, const Settings& consumer,
-           milliseconds timeout, CallGate& gate, Mailbox& mailbox)
+           milliseconds timeout, CallGate& gate, Jobs& jobs, Mailbox& mailbox)
     : index_(index),
       kind_(kind),
       component_(component),
       consumer_(consumer),
       timeout_(timeout),
       gate_(gate),
+      jobs_(jobs),
       mailbox_(mailbox) {
   thread_ = std::thread([this] { run(); });
 }
@@ -69,7 +70,7 @@ void Lane::run() {
 }
 
 void Lane::ensure_connected(Deadline deadline) {
-  if (!endpoint_) endpoint_ = make_endpoint(kind_, component_, consumer_, &gate_);
+  if (!endpoint_) endpoint_ = make_endpoint(kind_, component_, consumer_, &gate_, &jobs_);
   if (!connected_) endpoint_->connect(deadline);
   connected_ = true;
 }

@@ -23,7 +23,7 @@ namespace muskrat {
 class Lane {
  public:
   Lane(unsigned index, const EndpointKind& kind, const Component& component, const Settings& consumer,
-       milliseconds timeout, CallGate& gate, Mailbox& mailbox);
+       milliseconds timeout, CallGate& gate, Jobs& jobs, Mailbox& mailbox);
   ~Lane();  // waits for what is under way, then says goodbye to the endpoint
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -49,6 +49,7 @@ class Lane {
   const Settings& consumer_;
   const milliseconds timeout_;
   CallGate& gate_;
+  Jobs& jobs_;
   Mailbox& mailbox_;
   std::unique_ptr<Endpoint> endpoint_;
   bool connected_ = false, rested_ = true;

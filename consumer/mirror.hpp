@@ -76,6 +76,9 @@ class Mirror {
   // Of each row a text that changes when the row is written; nullopt: it is not there.
   virtual std::vector<std::optional<std::string>> versions(size_t table, std::span<const KeyTexts> keys,
                                                            Deadline deadline) = 0;
+  // How often a row must be found as it was before it counts as one that did not change: more than once where a version
+  // may come again.
+  virtual int looks() const { return 1; }
 };
 
 }  // namespace muskrat

@@ -38,8 +38,8 @@ constexpr std::array endpoint_table{
     Option{
         "lanes", OptionType::integer, "", "1..64",
         "How many deliveries run at once; an ordering key always keeps to one lane. Default: the kind's own (postgres "
-        "4, http 4, exec 1, marketo 5, file 1, null 1); file takes no more than 1."},
-    Option{"prefetch", OptionType::integer, "4000", "1..65535",
+        "4, http 4, exec 1, marketo 5, salesforce 2, file 1, null 1); file takes no more than 1."},
+    Option{"prefetch", OptionType::integer, "3000", "1..65535",
            "How many events the broker hands over before it waits for acknowledgements."},
     Option{"in_hand_bytes", OptionType::bytes, "64MiB", "1MiB..16GiB",
            "How many bytes of events may be in hand; when large events pass it, the prefetch is lowered by itself."},
@@ -47,10 +47,13 @@ constexpr std::array endpoint_table{
            "How many events one delivery holds at most; it never holds two of one ordering key."},
     Option{"batch_bytes", OptionType::bytes, "8MiB", "1KiB..1GiB",
            "How many bytes of events one delivery holds at most; a larger event goes alone."},
-    Option{"batch_age", OptionType::duration, "", "0ms..1m",
-           "How long an event waits at most for others to fill its batch. Default: the kind's own (http 5ms, marketo "
-           "500ms, the "
-           "others 0ms: an idle lane delivers at once, and batches form while it is busy)."},
+    Option{
+        "batch_age", OptionType::duration, "", "0ms..1m",
+        "How long an event waits at most for others to fill its batch; where it is longer than 0 and more than half of "
+        "a "
+        "rate in calls is used, so long that what is not full cannot use up the rate (lanes x time / calls). Default: "
+        "the kind's own (http 5ms, marketo and salesforce 500ms, the others 0ms: an idle lane delivers at once, and "
+        "batches form while it is busy)."},
     Option{"rate", OptionType::text_list, "", "",
            "How much may go to the endpoint in any span of time, such as 100 per 20s, 50/s or 1000 records per 1m; of "
            "several rates each is kept. A call is one request (http) or one delivery (the other kinds), a record is "
@@ -99,12 +102,10 @@ constexpr std::array endpoint_table{
     Option{"circuit_most", OptionType::duration, "1m", "10ms..6h", "The longest time the circuit stays open at once."},
 };
 
+constexpr milliseconds batch_age_most{60'000};
+
 unsigned lanes_of(const EndpointKind& kind, const Settings& settings) {
   return settings.has("lanes") ? static_cast<unsigned>(settings.integer("lanes")) : kind.default_lanes;
-}
-
-milliseconds batch_age_of(const EndpointKind& kind, const Settings& settings) {
-  return settings.has("batch_age") ? settings.duration("batch_age") : kind.default_batch_age;
 }
 
 unsigned concurrency_of(const EndpointKind& kind, const Settings& settings) {
@@ -112,22 +113,26 @@ unsigned concurrency_of(const EndpointKind& kind, const Settings& settings) {
                                      : lanes_of(kind, settings);
 }
 
-bool each_is_a_call(const EndpointKind& kind, const Settings& settings) {
-  return kind.enters_gate != nullptr && kind.enters_gate(settings);
-}
-
 // One call carries no more than the limits let through at once; and where each event is a call, no more events wait in
 // a lane than it can send in its time.
 size_t batch_size_of(const EndpointKind& kind, const Settings& settings) {
   const size_t most = std::min(static_cast<size_t>(settings.integer("batch_size")), records_most(settings));
-  if (!each_is_a_call(kind, settings)) return most;
+  if (!each_event_is_a_call(kind, settings)) return most;
   const size_t within = events_within(settings, settings.duration("timeout") / 2, 1);
   return std::min(most, std::max<size_t>(1, within / concurrency_of(kind, settings)));
 }
 
+// Batches that are not full go no more often, over all lanes, than the rate bears: else they use up what full ones need
+// later. A kind that never waits does not wait then either.
+milliseconds scarce_batch_age_of(const EndpointKind& kind, const Settings& settings) {
+  const milliseconds usual = batch_age(kind, settings);
+  if (!calls_are_dear(kind, settings)) return usual;
+  return std::clamp(call_interval(settings) * lanes_of(kind, settings), usual, std::max(usual, batch_age_most));
+}
+
 // No more is taken than can go before it would be given back.
 uint16_t prefetch_of(const EndpointKind& kind, const Settings& settings) {
-  const size_t per_call = each_is_a_call(kind, settings) ? 1 : batch_size_of(kind, settings);
+  const size_t per_call = each_event_is_a_call(kind, settings) ? 1 : batch_size_of(kind, settings);
   const size_t within = events_within(settings, settings.duration("give_back_after") / 2, per_call);
   return static_cast<uint16_t>(std::min(static_cast<size_t>(settings.integer("prefetch")), within));
 }
@@ -189,7 +194,8 @@ HostOptions host_options(const EndpointKind& kind, const Component& component, c
   options.concurrency = concurrency_of(kind, settings);
   options.hold_for = settings.duration("hold_for");
   options.held_bytes = held_bytes_of(settings);
-  options.batch_age = batch_age_of(kind, settings);
+  options.batch_age = batch_age(kind, settings);
+  options.scarce_batch_age = scarce_batch_age_of(kind, settings);
   options.timeout = settings.duration("timeout");
   options.held_most = static_cast<size_t>(settings.integer("held_most"));
   options.on_dead = settings.text("on_dead") == "hold" ? OnDead::hold : OnDead::go_on;

@@ -22,8 +22,8 @@ struct HostOptions {
   uint16_t prefetch = 1;
   size_t in_hand_bytes = 0;
   size_t batch_size = 1, batch_bytes = 0;
-  milliseconds batch_age{0};
-  unsigned concurrency = 1;  // deliveries under way at once; a lane makes one call at a time
+  milliseconds batch_age{0}, scarce_batch_age{0};  // the latter while calls are scarce
+  unsigned concurrency = 1;                        // deliveries under way at once; a lane makes one call at a time
   milliseconds hold_for{0};
   milliseconds timeout{0};
   unsigned retry_attempts = 1;

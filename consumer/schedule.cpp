@@ -54,10 +54,11 @@ void Schedule::place(std::unique_ptr<Item> item) {
 void Schedule::make_ready(ScheduledKey& key) {
   Lane& lane = lanes_[key.lane];
   key.state = ScheduledKey::State::ready;
-  if (key.items.front().tag > last_) return;
+  Item& item = key.items.front();
+  if (item.tag > last_) return;
   lane.ready.push_back(&key);
-  lane.ready_bytes += key.items.front().bytes;
-  lane.oldest_ready = std::min(lane.oldest_ready, key.items.front().taken_at);
+  lane.ready_bytes += item.bytes;
+  lane.oldest_ready = std::min(lane.oldest_ready, std::max(item.taken_at, now_));
 }
 
 // The barrier goes when nothing is in hand but itself and what stands behind it.
@@ -72,6 +73,7 @@ void Schedule::pass_barrier() {
 }
 
 void Schedule::wake(SteadyTime now) {
+  now_ = now;
   while (!timers_.empty() && timers_.begin()->first <= now) {
     ScheduledKey& key = *timers_.begin()->second;
     stop_waiting(key);
@@ -79,12 +81,19 @@ void Schedule::wake(SteadyTime now) {
   }
 }
 
+bool Schedule::is_full(const Lane& lane) const {
+  return lane.ready.size() >= limits_.batch_size || lane.ready_bytes >= limits_.batch_bytes;
+}
+
+bool Schedule::a_batch_is_full() const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) { return is_full(lane); });
+}
+
 std::vector<Item*> Schedule::next_batch(unsigned index, SteadyTime now, bool eager) {
   wake(now);
   Lane& lane = lanes_[index];
   if (lane.ready.empty()) return {};
-  const bool full = lane.ready.size() >= limits_.batch_size || lane.ready_bytes >= limits_.batch_bytes;
-  if (!full && !eager && now < lane.oldest_ready + limits_.batch_age) return {};
+  if (!is_full(lane) && !eager && now < lane.oldest_ready + limits_.batch_age) return {};
   return cut_batch(lane);
 }
 
@@ -103,7 +112,7 @@ std::vector<Item*> Schedule::cut_batch(Lane& lane) {
   }
   lane.ready_bytes -= bytes;
   under_way_ += batch.size();
-  lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : lane.ready.front()->items.front().taken_at;
+  lane.oldest_ready = lane.ready.empty() ? SteadyTime::max() : now_;  // what is left waits for others anew
   return batch;
 }
 

@@ -93,7 +93,8 @@ class Schedule {
 
   void add(std::unique_ptr<Item> item, bool barrier);
 
-  // The next batch of an idle lane; empty while it should wait for more. `eager`: no more will come, do not wait.
+  // The next batch of an idle lane; empty while it should wait for more, up to batch_age from when its first event
+  // could go, or was left over by the batch before. `eager`: no more will come, do not wait.
   std::vector<Item*> next_batch(unsigned lane, SteadyTime now, bool eager);
   // The event is settled for good. Destroys the item.
   void finish(Item& item);
@@ -104,6 +105,8 @@ class Schedule {
   // It waits for a call of finish() or wait_until().
   void wait(Item& item);
 
+  // From now on Limits::batch_age is this.
+  void gather_for(milliseconds age) { limits_.batch_age = age; }
   // From now on nothing goes whose tag is above `last`: the way to an end without gaps. clear() lifts it.
   void stop_after(uint64_t last);
 
@@ -113,6 +116,7 @@ class Schedule {
   size_t in_hand() const { return in_hand_; }
   size_t bytes() const { return bytes_; }
   size_t under_way() const { return under_way_; }
+  bool a_batch_is_full() const;          // in some lane
   size_t ready() const;                  // keys whose next event may go
   size_t held() const { return held_; }  // waiting ones and those behind them
   size_t held_bytes() const { return held_bytes_; }
@@ -128,6 +132,7 @@ class Schedule {
     std::unique_ptr<Item> item;
     bool barrier;
   };
+  bool is_full(const Lane& lane) const;
   void place(std::unique_ptr<Item> item);
   void make_ready(ScheduledKey& key);
   void wake(SteadyTime now);
@@ -143,6 +148,7 @@ class Schedule {
   std::multimap<SteadyTime, ScheduledKey*> timers_;
   std::deque<Behind> behind_;  // everything from the first barrier on that is not yet due
   bool barrier_placed_ = false;
+  SteadyTime now_{};  // as it was handed in last
   uint64_t last_ = UINT64_MAX;
   size_t in_hand_ = 0, bytes_ = 0, under_way_ = 0, held_ = 0, held_bytes_ = 0;
 };

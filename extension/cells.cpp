@@ -124,27 +124,28 @@ int64 cell_read_again(Relation sequence, Buffer* hint) {
   return value;
 }
 
-int64 id_draw(Relation sequence) {
+int64 id_draw(Relation sequence, int count) {
   static Buffer hint = InvalidBuffer;
   SequencePage locked = lock_page(sequence, BUFFER_LOCK_EXCLUSIVE, &hint);
   Form_pg_sequence_data data = locked.data;
-  int64 next = data->is_called ? data->last_value + 1 : data->last_value;
+  int64 first = data->is_called ? data->last_value + 1 : data->last_value;
+  int64 last = first + count - 1;
   // After a checkpoint replay starts behind the last record, which must therefore be written again.
-  bool log = !data->is_called || data->log_cnt < 1 || PageGetLSN(locked.page) <= GetRedoRecPtr();
-  int64 still_logged = log ? ids_logged_ahead : data->log_cnt - 1;
+  bool log = !data->is_called || data->log_cnt < count || PageGetLSN(locked.page) <= GetRedoRecPtr();
+  int64 still_logged = log ? ids_logged_ahead : data->log_cnt - count;
 
   START_CRIT_SECTION();
   MarkBufferDirty(locked.buffer);
   data->is_called = true;
   if (log && RelationNeedsWAL(sequence)) {
-    data->last_value = next + ids_logged_ahead;
+    data->last_value = last + ids_logged_ahead;
     data->log_cnt = 0;
     log_page(locked);
   }
-  data->last_value = next;
+  data->last_value = last;
   data->log_cnt = still_logged;
   END_CRIT_SECTION();
 
   UnlockReleaseBuffer(locked.buffer);
-  return next;
+  return first;
 }

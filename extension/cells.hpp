@@ -36,6 +36,6 @@ bool cell_read(Oid sequence, int64* value);
 // The same for a transaction that holds the sequence's lock; `hint` is where the caller found its page last time.
 int64 cell_read_again(Relation sequence, Buffer* hint);
 
-// The next id, logged as nextval logs it: 32 ahead, so that a crash skips ids and never repeats one. The transaction
-// must have its xid and the sequence's lock.
-int64 id_draw(Relation sequence);
+// The next id (the first of `count` in a row), logged as nextval logs it: 32 ahead, so that a crash skips ids and never
+// repeats one. The transaction must have its xid and the sequence's lock.
+int64 id_draw(Relation sequence, int count = 1);

@@ -4,14 +4,14 @@
 
 #include "extension/cells.hpp"
 #include "extension/doorbell.hpp"
+#include "extension/gathered.hpp"
+#include "extension/insertion.hpp"
 #include "extension/message_id.hpp"
 #include "extension/segment.hpp"
 
 extern "C" {
-#include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -56,7 +56,7 @@ void fill(const OutboxEvent& event, int64 id, pg_uuid_t* message_id, FieldValues
   if (headers != nullptr) row->value[FIELD_HEADERS] = text_datum(headers, static_cast<int>(strlen(headers)));
 }
 
-HeapTuple form_row(Relation table, const Segment& segment, const FieldValues& row) {
+HeapTuple form_row(const Segment& segment, const FieldValues& row) {
   Datum values[MaxHeapAttributeNumber];
   bool nulls[MaxHeapAttributeNumber];
   for (int i = 0; i < segment.column_count; i++) {
@@ -64,29 +64,7 @@ HeapTuple form_row(Relation table, const Segment& segment, const FieldValues& ro
     nulls[i] = field < 0 || row.null[field];
     values[i] = nulls[i] ? Datum(0) : row.value[field];
   }
-  return heap_form_tuple(RelationGetDescr(table), values, nulls);
-}
-
-void insert_into_index(Relation table, Oid index_oid, HeapTuple tuple) {
-  Relation index = index_open(index_oid, NoLock);
-  const FormData_pg_index* form = index->rd_index;
-  if (form->indisready) {
-    Datum values[INDEX_MAX_KEYS];
-    bool nulls[INDEX_MAX_KEYS];
-    for (int i = 0; i < form->indnatts; i++)
-      values[i] = heap_getattr(tuple, form->indkey.values[i], RelationGetDescr(table), &nulls[i]);
-    index_insert(index, values, nulls, &tuple->t_self, table, form->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-                 false, nullptr);
-  }
-  index_close(index, NoLock);
-}
-
-void insert_row(const Segment& segment, const FieldValues& row) {
-  Relation table = table_open(segment.table, NoLock);
-  HeapTuple tuple = form_row(table, segment, row);
-  heap_insert(table, tuple, GetCurrentCommandId(true), 0, nullptr);
-  for (int i = 0; i < segment.index_count; i++) insert_into_index(table, segment.indexes[i], tuple);
-  table_close(table, NoLock);
+  return heap_form_tuple(segment.descriptor, values, nulls);
 }
 
 int64 draw_id(const Segment& segment) {
@@ -94,6 +72,15 @@ int64 draw_id(const Segment& segment) {
   int64 id = id_draw(ids);
   relation_close(ids, NoLock);
   return id;
+}
+
+// What a trigger tells of a row that its statement has changed. For others the moment of the call is what counts.
+bool of_a_locked_row(const OutboxEvent& event) { return event.op == 'i' || event.op == 'u' || event.op == 'd'; }
+
+RowPlace place_at_once(MemoryContext memory) {
+  gathered_passed();
+  const Segment& segment = segment_held();
+  return RowPlace{&segment, draw_id(segment), memory};
 }
 
 // Reset at the start, so that what an ERROR left behind goes with the next event.
@@ -110,6 +97,7 @@ MemoryContext clean_context() {
 void outbox_init() {
   cells_init();
   segment_init();
+  gathered_init();
   doorbell_init();
 }
 
@@ -119,11 +107,18 @@ void outbox_write(const OutboxEvent& event) {
   MemoryContext caller = MemoryContextSwitchTo(context);
 
   GetTopFullTransactionId();
-  const Segment& segment = segment_held();
+  RowPlace place;
+  const bool waits = of_a_locked_row(event) && gathered_place(&place);
+  if (!waits) place = place_at_once(context);
   pg_uuid_t message_id;
   FieldValues row;
-  fill(event, draw_id(segment), &message_id, &row);
-  insert_row(segment, row);
+  fill(event, place.id, &message_id, &row);
+  MemoryContextSwitchTo(place.memory);
+  HeapTuple tuple = form_row(*place.segment, row);
+  if (waits)
+    gather(tuple);
+  else
+    insert_rows(*place.segment, &tuple, 1);
 
   MemoryContextSwitchTo(caller);
   MemoryContextReset(context);

@@ -14,6 +14,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 }
 
@@ -111,6 +112,14 @@ int field_of(const FormData_pg_attribute* attribute) {
   return -1;
 }
 
+void keep_descriptor(TupleDesc descriptor, Segment* out) {
+  if (out->descriptor != nullptr) FreeTupleDesc(out->descriptor);
+  out->descriptor = nullptr;
+  MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+  out->descriptor = CreateTupleDescCopy(descriptor);
+  MemoryContextSwitchTo(caller);
+}
+
 // By name: the table may be of an older or newer version than this library.
 void examine_columns(Relation segment, Segment* out) {
   TupleDesc descriptor = RelationGetDescr(segment);
@@ -120,6 +129,7 @@ void examine_columns(Relation segment, Segment* out) {
     if (out->field_of[i] >= 0) found++;
   }
   out->column_count = descriptor->natts;
+  keep_descriptor(descriptor, out);
   if (found != FIELD_COUNT || segment->rd_rel->relam != HEAP_TABLE_AM_OID)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("the table muskrat.%s was altered: the extension cannot write to it",
@@ -204,4 +214,18 @@ const Segment& segment_held() {
     AcceptInvalidationMessages();
   }
   report_not_installed();
+}
+
+bool segment_is_there(const Segment& segment, Oid table) {
+  const OutboxRelations* found = outbox_relations();
+  Examined* known = &examined[segment.number - 1];
+  if (found != nullptr && known->generation == found->generation && segment.table == table) return true;
+  Relation relation = try_table_open(table, NoLock);
+  if (relation == nullptr) return false;
+  // It is there, and no longer the outbox's: an ERROR, for to drop the rows would lose events.
+  if (found == nullptr || found->segments[segment.number - 1] != table) report_not_installed();
+  OutboxRelations relations = *found;
+  examine(relation, relations, known);
+  table_close(relation, NoLock);
+  return true;
 }

@@ -4,10 +4,10 @@
 // Used by outbox.cpp for each event. cells.cpp says where the outbox's relations are; docs/outbox-protocol.md says why
 // a segment under ROW EXCLUSIVE cannot be truncated, and ADR 8 why it need not be looked at again for each event.
 //
-// What is remembered is OIDs and numbers, never an open relation: nothing can dangle when a savepoint is rolled back,
-// the extension dropped or the table altered. That the lock is held is forgotten at the end of the transaction and when
-// any savepoint is rolled back (which may have released it); what was found out, when the relcache says that one of the
-// outbox's relations changed.
+// What is remembered is OIDs, numbers and a copy of the columns' description, never an open relation: nothing can
+// dangle when a savepoint is rolled back, the extension dropped or the table altered. That the lock is held is
+// forgotten at the end of the transaction and when any savepoint is rolled back (which may have released it); what was
+// found out, when the relcache says that one of the outbox's relations changed.
 //
 // Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
 #pragma once
@@ -41,6 +41,7 @@ struct Segment {
   Oid ids;  // the sequence muskrat.outbox_id
   Oid indexes[most_segment_indexes];
   int index_count;
+  TupleDesc descriptor;  // a copy, kept as long as what was found out
   int column_count;
   int16 field_of[MaxHeapAttributeNumber];  // OutboxField by column; -1: not one of ours, gets NULL
 };
@@ -52,3 +53,8 @@ void segment_init();
 // savepoint). Valid until the next call. ERROR when the extension is not installed, or its table or index was altered
 // beyond use.
 const Segment& segment_held();
+
+// For rows that waited, under its lock, to be written to `segment` (as it was returned by segment_held, then of
+// `table`): looks at it again if something about it has changed. False when this transaction has dropped it meanwhile;
+// ERROR when it is there and the outbox's no more.
+bool segment_is_there(const Segment& segment, Oid table);

@@ -29,7 +29,7 @@ packages="g++ make pkg-config ccache
  rabbitmq-server librabbitmq-dev mariadb-server-core mariadb-client-core libmariadb-dev
  libcurl4-openssl-dev libsqlite3-dev libjq-dev
  libjansson-dev rapidjson-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libhowardhinnant-date-dev tzdata libssl-dev openssl
- libcmocka-dev python3 python3-pika python3-psycopg2 python3-pyflakes python3-pymysql python3-pytest python3-yaml strace
+ libexpat1-dev libcmocka-dev python3 python3-pika python3-psycopg2 python3-pyflakes python3-pymysql python3-pytest python3-yaml strace
  clang-format clang-tidy git"
 [ -z "$bench" ] || packages="$packages postgresql-$major-pgq3 postgresql-$major-tablelog"
 

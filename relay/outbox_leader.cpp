@@ -234,9 +234,10 @@ Deadline OutboxLeader::wake_up(SteadyTime at) {
 }
 
 void OutboxLeader::wait(const Stop* stop) {
+  hear(false);
   publisher_.wait(wake_up(now()), stop, socket());
   settle_accounts();
-  if (readable(socket())) heard();
+  if (readable(socket())) hear(true);
 }
 
 // ---- the end ----

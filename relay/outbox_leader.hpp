@@ -59,9 +59,11 @@ class OutboxLeader {
   virtual void settled(int64_t /*id*/) {}
   // Once a second: what the database needs to stay tidy.
   virtual void tend() = 0;
-  // The database's socket, to be watched while waiting, and what to do when it is readable.
+  // The database's socket, to be watched while waiting.
   virtual int socket() const = 0;
-  virtual void heard() {}
+  // Whether a writer has rung: asked before each wait too, for a ring that came with a statement's answer is in no
+  // socket any more.
+  virtual void hear(bool /*readable*/) {}
   virtual size_t listed() const { return 0; }
   virtual void add_figures(Figures& figures) const = 0;
 

@@ -1,5 +1,6 @@
 #include "relay/publisher.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <poll.h>
@@ -11,14 +12,7 @@ namespace muskrat {
 namespace {
 
 constexpr int64_t pump_after_bytes = 65536;
-// AMQP has a message's properties and headers in one frame; ours hold 131,072 bytes. The rest is for what is short.
-constexpr size_t most_header_bytes = 120'000;
-
-// Those that can be long: the ordering key stands in two places.
-size_t header_bytes(const Event& event) {
-  return event.omitted.size() + event.traceparent.size() + 2 * event.key.size();
-}
-
+constexpr milliseconds longest_confirm_patience{30'000};
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 // Sleeps on the source's descriptor and `stop` when there is no broker to listen to.
@@ -42,7 +36,8 @@ Publisher::Publisher(const Config& config, Settings settings, Window& window, Me
       exchange_(config.topology.exchange()),
       window_(window),
       meters_(meters),
-      backoff_(milliseconds(100), milliseconds(10'000)) {}
+      backoff_(milliseconds(100), milliseconds(10'000)),
+      confirm_patience_(settings_.confirm_limit) {}
 
 Publisher::~Publisher() = default;
 
@@ -108,16 +103,17 @@ bool Publisher::send_next(const Outgoing& out) {
     window_.refuse("its body of " + std::to_string(body_bytes) + " bytes is larger than max_body", now());
     return true;
   }
-  if (const size_t bytes = header_bytes(out.event); bytes > most_header_bytes) {
-    window_.refuse("its headers of " + std::to_string(bytes) +
-                       " bytes do not fit into a frame (most of it names the "
-                       "columns that muskrat.max_body left out)",
-                   now());
-    return true;
-  }
   const std::string queue = queue_for(out);
   amqp::Message message = queue.empty() ? wire::message_of(out.event, exchange_) : wire::message_to(out.event, queue);
   if (out.astray) message.headers.push_back({wire::header_to, out.event.to});
+  if (const size_t bytes = amqp::properties_frame_bytes(message); bytes > connection_->frame_most()) {
+    window_.refuse(
+        "its headers of " + std::to_string(bytes) + " bytes do not fit into a frame of " +
+            std::to_string(connection_->frame_most()) +
+            ", as the broker has it (frame_max); most of it names the columns that muskrat.max_body left out",
+        now());
+    return true;
+  }
 #ifdef MUSKRAT_BUG_no_mandatory
   message.mandatory = false;
 #endif
@@ -140,6 +136,21 @@ void Publisher::pump_now() {
 void Publisher::wait(Deadline deadline, const Stop* stop, int fd) {
   if (!connection_) return wait_without_broker(deadline, stop, fd);
   guarded([&] { connection_->pump(*this, deadline, stop, fd); });
+  give_up_on_silence();
+}
+
+// Under an alarm the broker may well be silent.
+void Publisher::give_up_on_silence() {
+  const auto oldest = connection_ && !blocked() ? window_.oldest_tag() : std::nullopt;
+  if (oldest != awaited_ || !oldest) {
+    awaited_ = oldest;
+    awaited_since_ = now();
+  } else if (now() - awaited_since_ > confirm_patience_) {
+    lost("the broker has not confirmed an event for " + std::to_string(confirm_patience_.count() / 1000) +
+         " s; what is unconfirmed is sent again over a new connection");
+    // A broker that is only slow would otherwise never have the time that it needs.
+    confirm_patience_ = std::min(confirm_patience_ * 2, std::max(settings_.confirm_limit, longest_confirm_patience));
+  }
 }
 
 void Publisher::close(Deadline deadline) {
@@ -151,6 +162,7 @@ void Publisher::close(Deadline deadline) {
 void Publisher::on_confirm(uint64_t tag, bool multiple, bool acked) {
   window_.confirm(tag, multiple, acked, now());
   backoff_.reset();
+  confirm_patience_ = settings_.confirm_limit;
 }
 
 void Publisher::on_return(amqp::Returned&& returned) {
@@ -172,6 +184,7 @@ void Publisher::on_unblocked() {
 
 void Publisher::lost(const std::string& why) {
   connection_.reset();
+  awaited_.reset();  // tags begin anew
   full_ = false;
   window_.connection_lost(now());
   meters_.blocked->set(0);

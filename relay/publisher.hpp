@@ -3,6 +3,10 @@
 //
 // Every publish is persistent, mandatory and confirmed. A lost connection is made
 // again for ever with jittered backoff; what was in flight goes back to the window.
+// So is one over which an event has waited for its confirm for half a minute (or for
+// less, where somebody waits; twice as long each time, until one comes): a quorum queue
+// that has no leader yet, as after a broker's restart, may forget a message without a
+// word, and a confirm that never comes would hold up its key, and in the end all.
 // *Blocked* (the broker's memory or disk alarm) is a state, logged once and shown.
 // A channel that the broker closes over something we sent makes the window send one
 // at a time until the guilty event is found and held; a missing exchange or a
@@ -33,6 +37,7 @@ class Publisher : private amqp::Handler {
     int64_t max_body;            // larger bodies are held without being sent
     milliseconds connect_limit;  // well below the lease time
     milliseconds publish_limit;
+    milliseconds confirm_limit{30'000};  // longer without one, and the connection is made anew
   };
   Publisher(const Config& config, Settings settings, Window& window, Meters& meters);
   ~Publisher() override;
@@ -66,6 +71,7 @@ class Publisher : private amqp::Handler {
   bool send_next(const Outgoing& out);
   void pump_now();
   void lost(const std::string& why);
+  void give_up_on_silence();
   void channel_failed(const amqp::ChannelError& error);
   template <typename Act>
   void guarded(Act act);
@@ -81,6 +87,9 @@ class Publisher : private amqp::Handler {
   std::string trouble_;
   int64_t unpumped_bytes_ = 0;
   bool full_ = false;
+  std::optional<uint64_t> awaited_;  // the oldest tag in flight, and since when it is that
+  SteadyTime awaited_since_{};
+  milliseconds confirm_patience_;
 };
 
 }  // namespace muskrat

@@ -7,6 +7,7 @@
 
 #include "common/log.hpp"
 #include "common/threads.hpp"
+#include "relay/scheduled/source.hpp"
 #include "relay/sources.hpp"
 
 namespace muskrat {
@@ -16,13 +17,16 @@ constexpr Option options[] = {
     {"listen", OptionType::text, "127.0.0.1:9464", "",
      "Address of /metrics, /healthz, /readyz and the status page; empty = none."},
     {"token", OptionType::secret, "", "", "Asked for as a bearer token; needed when listen is not loopback."},
+    {"state", OptionType::text, "muskrat-relay.sqlite", "",
+     "The SQLite file where scheduled sources keep their cursors; under $STATE_DIRECTORY when it is relative and there "
+     "is one. Made when there is a scheduled source."},
 };
 
 std::unique_ptr<Source> make_source(const Component& component, const Config& config, StatusBoard& board) {
-  for (const SourceKind& kind : source_kinds()) {
-    if (kind.name == component.kind) return kind.make({component, config, board});
-  }
-  throw Failure(Remedy::stop, "source " + component.name + ": there is no kind " + component.kind);
+  const SourceKind& kind = kind_of(component);
+  const SourceContext context{component, config, board};
+  if (kind.reader == nullptr) return kind.make(context);
+  return std::make_unique<ScheduledSource>(context, kind.reader(component));
 }
 
 // False when the source cannot go on. The other sources do.

@@ -28,10 +28,16 @@ struct SourceContext {
   StatusBoard& board;
 };
 
+class RecordReader;  // relay/scheduled/reader.hpp
+
+// One of the two: a kind that runs by itself, or one that wakes on a schedule and says how it reads its records.
 struct SourceKind : Kind {
-  std::unique_ptr<Source> (*make)(const SourceContext& context);
+  std::unique_ptr<Source> (*make)(const SourceContext& context) = nullptr;
+  std::unique_ptr<RecordReader> (*reader)(const Component& component) = nullptr;
 };
 
 std::span<const SourceKind> source_kinds();
+// Failure{stop} for a kind that is none.
+const SourceKind& kind_of(const Component& source);
 
 }  // namespace muskrat

@@ -100,6 +100,10 @@ class Window {
   // ---- looking ----
   Position position() const { return position_; }
   size_t in_flight() const { return tags_.size(); }
+  // The tag of the event that has been in flight longest.
+  std::optional<uint64_t> oldest_tag() const {
+    return tags_.empty() ? std::nullopt : std::optional(tags_.begin()->first);
+  }
   size_t waiting() const { return unsettled_ - in_flight_items_; }
   int64_t bytes() const { return bytes_; }
   bool sending_alone() const { return alone_ > 0; }

@@ -6,10 +6,13 @@
     make golden                                  writes the golden files anew from what the program does now
 
 Sections: unit (build/unit/*), integration (build/integration/*, against private servers), regress (pg_regress),
-isolation (pg_isolation_regress), doubles, e2e and torture (pytest). Output goes to build/check/<section>.log. The last line is
+isolation (pg_isolation_regress), doubles, e2e and torture (pytest). e2e and torture wait more than they compute and share nothing,
+so they run side by side, and e2e's files in two processes, each with servers of its own (harness/shared_files.py). Output goes to
+build/check/<section>.log. A pytest that says nothing for long is ended, with a trace of what it hung on. The last line is
 `N passed, N failed` (and `, N skipped`); the exit code is 0 when none failed and some ran.
 """
 import argparse
+import functools
 import glob
 import os
 import re
@@ -17,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -30,6 +34,10 @@ from harness.processes import Child  # noqa: E402
 from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 
 SECTIONS = ["unit", "doubles", "integration", "regress", "isolation", "e2e", "torture"]
+BESIDE = ["e2e", "torture"]
+PROCESSES = {"e2e": 2}
+# seconds without a word; the longest single test takes a minute in check, and half an hour in torture
+SILENCE, SILENCE_TORTURE = 600, 3 * 3600
 
 
 class Tally:
@@ -113,13 +121,7 @@ class Run:
         return self._pg_regress("isolation", "pg_isolation_regress", "specs", "spec")
 
     def doubles(self):
-        return self._pytest("doubles")
-
-    def e2e(self):
-        return self._pytest("e2e")
-
-    def torture(self):
-        return self._pytest("torture")
+        return self.follow("doubles", *self.begin("doubles"))
 
     # ---- how ----
 
@@ -185,44 +187,88 @@ class Run:
                     os.rename(diffs, f"{out}/{name}.diffs")
         return tally
 
-    def _pytest(self, section):
-        self.stop_servers()
-        tally = Tally()
-        files = glob.glob(os.path.join(TEST, section, "test_*.py"))
-        if not files:
-            return tally
-        report = os.path.join(self.out, f"{section}.xml")
+    def begin(self, section):
+        """Starts pytest over a section, as Children, so that they and their servers end with us. [(name, Child)]."""
+        if section not in PROCESSES or self.args.k or self.args.bless:
+            return [(section, self._pytest(section, section, {}))]
+        claims = os.path.join(self.out, f"{section}-files")
+        shutil.rmtree(claims, ignore_errors=True)
+        os.makedirs(claims)
+        names = [f"{section}-{number}" for number in range(1, PROCESSES[section] + 1)]
+        return [(name, self._pytest(section, name, {"MUSKRAT_SHARE": f"{claims}:{name[-1]}"})) for name in names]
+
+    def _pytest(self, section, name, env):
+        report = self._report(name)
         argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-rsP" if self.args.torture else "-rs",
                 "--durations=12", "--color=no", f"--junitxml={report}", f"--rootdir={TEST}", os.path.join(TEST, section)]
         chosen = self.args.k or ("golden" if self.args.bless else None)  # other tests have nothing to bless
         if chosen:
             argv += ["-k", chosen]
-        env = dict(os.environ, MUSKRAT_BUILD=self.build, PYTHONDONTWRITEBYTECODE="1")
+        env = dict(os.environ, MUSKRAT_BUILD=self.build, PYTHONDONTWRITEBYTECODE="1", **env)
         if self.args.torture:
             env["MUSKRAT_TORTURE"] = "1"
         if self.args.bless:
             env["MUSKRAT_BLESS"] = "1"
         if os.path.exists(report):
             os.unlink(report)
-        with open(os.path.join(self.out, f"{section}.log"), "w", encoding="utf-8") as log:
-            # As a Child, so that pytest and its servers end with us.
-            child = Child(argv, log.name, env=env, cwd=where.TOP, stdout=subprocess.PIPE, death_signal=signal.SIGTERM)
+        with open(self._log(name), "w", encoding="utf-8"):
+            pass
+        return Child(argv, self._log(name), env=env, cwd=where.TOP, stdout=subprocess.PIPE, death_signal=signal.SIGTERM)
+
+    def follow(self, section, *children):
+        """Prints what they say until they end; their tally."""
+        tallies = [Tally() for _ in children]
+        threads = [threading.Thread(target=self._follow_one, args=(*child, tally), daemon=True)
+                   for child, tally in zip(children, tallies)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        tally = Tally()
+        for one in tallies:
+            tally.add(one)
+        return tally
+
+    def _follow_one(self, name, child, tally):
+        heard = [time.monotonic()]
+        threading.Thread(target=self._end_the_silent, args=(name, child, heard), daemon=True).start()
+        with open(self._log(name), "a", encoding="utf-8") as log:
             for raw in child.process.stdout:
+                heard[0] = time.monotonic()
                 out_line = raw.decode(errors="replace")
                 log.write(out_line)
                 log.flush()
-                print("  " + out_line.rstrip(), flush=True)
+                print(f"  {name}: {out_line.rstrip()}", flush=True)
             child.wait()
+        report = self._report(name)
         if not os.path.exists(report):
             tally.failed = 1
-            return tally
+            self.reasons.append(f"{name} ended with {child.process.returncode} and no report; {self._log(name)} ends:\n{child.log(60)}")
+            return
         suite = ElementTree.parse(report).getroot().find("testsuite")
-        self.reasons += reasons_of(suite)
-        count = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
+        reasons = reasons_of(suite)
+        print("".join(f"  {name}: FAILED {reason}\n" for reason in reasons), end="", flush=True)  # here, too: a run may be cut short
+        self.reasons += reasons
+        count = {what: int(suite.get(what)) for what in ("tests", "failures", "errors", "skipped")}
         tally.failed = count["failures"] + count["errors"]
         tally.skipped = count["skipped"]
         tally.passed = count["tests"] - tally.failed - tally.skipped
-        return tally
+
+    def _end_the_silent(self, name, child, heard):
+        """A test that hangs is not waited for until somebody ends us all: SIGABRT, at which pytest shows where it is."""
+        limit = SILENCE_TORTURE if self.args.torture else SILENCE
+        while child.running():
+            if time.monotonic() - heard[0] > limit:
+                print(f"  {name}: nothing said for {limit} s, ended", flush=True)
+                child.send(signal.SIGABRT)
+                return
+            time.sleep(1)
+
+    def _report(self, name):
+        return os.path.join(self.out, f"{name}.xml")
+
+    def _log(self, name):
+        return os.path.join(self.out, f"{name}.log")
 
 
 def creates_extension(path):
@@ -292,27 +338,40 @@ def main():
 
     run = Run(args)
     total = Tally()
-    summary = []
+    summary = {}
     began = time.monotonic()
+
+    def do(section, act):
+        print(f"== {section}", flush=True)
+        section_began = time.monotonic()
+        try:
+            tally = act()
+        except Exception as e:  # a server that does not start is a failed test, not the end of the run
+            print(f"  {section}: {type(e).__name__}: {e}", flush=True)
+            tally = Tally()
+            tally.failed = 1
+        summary[section] = tally, time.monotonic() - section_began
+
+    beside = [s for s in wanted if s in BESIDE]
     try:
         for section in wanted:
-            print(f"== {section}", flush=True)
-            section_began = time.monotonic()
-            try:
-                tally = getattr(run, section)()
-            except Exception as e:  # a server that does not start is a failed test, not the end of the run
-                print(f"  {section}: {type(e).__name__}: {e}", flush=True)
-                tally = Tally()
-                tally.failed = 1
-            summary.append((section, tally, time.monotonic() - section_began))
-            total.add(tally)
+            if section not in beside:
+                do(section, getattr(run, section))
     finally:
         run.stop_servers()
+    # Started by this thread, with which they end; daemons, so that nobody waits for the others when it does.
+    started = [(section, functools.partial(run.follow, section, *run.begin(section))) for section in beside]
+    threads = [threading.Thread(target=do, args=job, daemon=True) for job in started]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     for reason in run.reasons:
         print(f"FAILED {reason}")
     print(f"\n{'section':<12} {'result':<40} time")
-    for section, tally, seconds in summary:
+    for section, (tally, seconds) in summary.items():
+        total.add(tally)
         print(f"{section:<12} {tally!s:<40} {seconds:.0f} s")
     print(f"logs: {run.out}; {time.monotonic() - began:.0f} s in all")
     print(total, flush=True)

@@ -122,6 +122,12 @@ std::optional<Park> CallGate::shut(SteadyTime now) {
   return rate_shut(1, now);
 }
 
+bool CallGate::calls_are_scarce(SteadyTime now) {
+  std::lock_guard lock(mutex_);
+  return std::any_of(rates_.begin(), rates_.end(),
+                     [&](const RateWindow& rate) { return rate.amount().unit == Unit::calls && rate.scarce(now); });
+}
+
 // By the wall clock, as it is now: where that was set, the quota opens when it says so.
 std::optional<Park> CallGate::quota_shut(SteadyTime now) const {
   if (!book_) return std::nullopt;
@@ -191,6 +197,14 @@ size_t events_within(const Settings& settings, milliseconds span, size_t per_cal
     most = std::min(most, static_cast<size_t>(std::clamp(events, 1.0, 1e15)));
   }
   return most;
+}
+
+milliseconds call_interval(const Settings& settings) {
+  milliseconds longest{0};
+  for (const Amount& rate : rates_of(settings))
+    if (rate.unit == Unit::calls)
+      longest = std::max(longest, std::chrono::ceil<milliseconds>(rate.period / rate.count));
+  return longest;
 }
 
 }  // namespace muskrat

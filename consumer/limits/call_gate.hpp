@@ -38,6 +38,8 @@ class CallGate {
   void look();
   // Why no call may be made now; until when.
   std::optional<Park> shut(SteadyTime now);
+  // Of a rate in calls more than half is in use, or was a moment ago: calls should be worth it.
+  bool calls_are_scarce(SteadyTime now);
   // A sleep that ends early when the process is to stop; true when it is.
   bool sleep(milliseconds span) const { return stop_.wait(span); }
   // "37 of 50000" of the quota; "" without one. Refreshes its gauge, too.
@@ -75,5 +77,7 @@ size_t records_most(const Settings& settings);
 // How many events the rates let through within `span` when a call carries `per_call`, at least one; SIZE_MAX: as many
 // as it likes.
 size_t events_within(const Settings& settings, milliseconds span, size_t per_call);
+// How far apart calls are that use up no rate in calls; 0 without one.
+milliseconds call_interval(const Settings& settings);
 
 }  // namespace muskrat

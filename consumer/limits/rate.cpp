@@ -27,6 +27,7 @@ SteadyTime RateWindow::opens_at(int64_t n, SteadyTime now) {
 
 void RateWindow::take(int64_t n, SteadyTime now) {
   inside_ += n;
+  if (inside_ > amount_.count / 2) scarce_until_ = now + amount_.period;
   if (!portions_.empty() && now - portions_.back().first < amount_.period / portions_most) {
     portions_.back().last = now;
     portions_.back().n += n;

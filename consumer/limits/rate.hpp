@@ -21,6 +21,8 @@ class RateWindow {
   // When `n` more may go; `now` when they may at once.
   SteadyTime opens_at(int64_t n, SteadyTime now);
   void take(int64_t n, SteadyTime now);
+  // More than half of it was used at once not longer ago than a period: what goes now may be missed later.
+  bool scarce(SteadyTime now) const { return now < scarce_until_; }
 
  private:
   struct Portion {
@@ -32,6 +34,7 @@ class RateWindow {
   Amount amount_;
   std::deque<Portion> portions_;
   int64_t inside_ = 0;
+  SteadyTime scarce_until_{};
 };
 
 }  // namespace muskrat::limits

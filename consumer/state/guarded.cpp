@@ -11,6 +11,7 @@ using Fate = Outcome::Fate;
 
 constexpr milliseconds record_span{10'000};
 constexpr size_t forget_least = 100;
+constexpr milliseconds put_off_most{5'000};
 
 std::string object_of(const Event& event) {
   const auto words = parse_routing_key(event.routing_key);
@@ -42,11 +43,13 @@ std::optional<std::string> key_from(const std::string& body, const std::vector<s
 
 }  // namespace
 
-Guarded::Guarded(std::unique_ptr<Endpoint> endpoint, const Component& component, const Settings& consumer)
+Guarded::Guarded(std::unique_ptr<Endpoint> endpoint, const Component& component, const Settings& consumer,
+                 size_t full_batch)
     : endpoint_(std::move(endpoint)),
       consumer_(consumer),
       name_(component.name),
       by_state_(component.settings.text("guard") == "state"),
+      full_batch_(full_batch),
       row_members_(component.settings.texts("guard_key")),
       seen_for_(component.settings.duration("seen_for")) {}
 
@@ -100,11 +103,26 @@ std::vector<Outcome> Guarded::deliver(std::span<const Event* const> batch, Deadl
     places.push_back(i);
   }
   if (left.empty()) return outcomes;
+  if (can_wait(left.size(), batch.size())) {
+    for (const size_t place : places) outcomes[place] = Outcome::untried("not tried yet: it goes with others");
+    return outcomes;
+  }
   auto delivered = endpoint_->deliver(left, deadline);
   if (delivered.size() != left.size()) return delivered;  // the lane refuses it
   record(left, delivered, asked);
   for (size_t i = 0; i < left.size(); ++i) outcomes[places[i]] = std::move(delivered[i]);
   return outcomes;
+}
+
+// After a crash a host is given again what it had done: batches are full of it, and the few others would each time be a
+// call of their own. Each time some of a batch is settled, so that it ends.
+bool Guarded::can_wait(size_t left, size_t batch) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const bool few = full_batch_ > 0 && batch >= full_batch_ && left * 8 < batch * 7;
+  if (few && first_put_off_ == SteadyTime{}) first_put_off_ = now;
+  if (few && now - first_put_off_ < put_off_most) return true;
+  first_put_off_ = {};
+  return false;
 }
 
 void Guarded::record(const std::vector<const Event*>& events, const std::vector<Outcome>& outcomes,

@@ -5,8 +5,9 @@
 // and neither reaches the endpoint. After it, what was `done` is recorded in one transaction, and only then reported to
 // the host, which acknowledges. A host that dies between effect and record makes the call again, with the same
 // message_id. Events without a row key or without (epoch, seq) have no guard; their message_id is remembered, as are
-// all with `guard: events`. Retried, parked and dead events are not recorded. Thread rule: the lane's. What it does not
-// do: list superseded events (the host does, for every kind).
+// all with `guard: events`. Retried, parked and dead events are not recorded. Where calls are dear, what the guard
+// leaves of a full batch goes with others. Thread rule: the lane's. What it does not do: list superseded events (the
+// host does, for every kind).
 #pragma once
 
 #include <memory>
@@ -34,7 +35,9 @@ inline constexpr Option seen_for_option{
 
 class Guarded : public Endpoint {
  public:
-  Guarded(std::unique_ptr<Endpoint> endpoint, const Component& component, const Settings& consumer);
+  // `full_batch`: where calls are dear, how many events one is meant to carry; else 0.
+  Guarded(std::unique_ptr<Endpoint> endpoint, const Component& component, const Settings& consumer,
+          size_t full_batch = 0);
   void connect(Deadline deadline) override;
   std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override;
   void idle() override;
@@ -43,6 +46,7 @@ class Guarded : public Endpoint {
   using Questions = std::vector<Store::Question>;
   bool ask_about(const Event& event, Store::Question& question, std::string& why) const;
   void decide(const Event& event, const Store::Answer& answer, Outcome& outcome) const;
+  bool can_wait(size_t left, size_t batch);
   void record(const std::vector<const Event*>& events, const std::vector<Outcome>& outcomes,
               const std::vector<const Store::Question*>& questions);
   void forget(size_t most);
@@ -51,8 +55,10 @@ class Guarded : public Endpoint {
   const Settings& consumer_;
   const std::string name_;
   const bool by_state_;
+  const size_t full_batch_;
   const std::vector<std::string> row_members_;
   const milliseconds seen_for_;
+  SteadyTime first_put_off_{};  // since the last delivery
   std::unique_ptr<Store> store_;
 };
 

@@ -4,90 +4,12 @@
 #include <utility>
 
 #include "common/pg.hpp"
+#include "common/pg_array.hpp"
+#include "consumer/state/postgres_store_sql.hpp"
 #include "consumer/state/store.hpp"
 
 namespace muskrat::state {
 namespace {
-
-constexpr const char* tables = R"(
-SELECT pg_advisory_xact_lock(7301, 1);
-CREATE SCHEMA IF NOT EXISTS muskrat_host;
-CREATE TABLE IF NOT EXISTS muskrat_host.scope (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, endpoint text NOT NULL,
-  source text NOT NULL, object text NOT NULL, target text NOT NULL, truncated_epoch bigint, truncated_seq bigint,
-  UNIQUE (endpoint, source, object, target));
-CREATE TABLE IF NOT EXISTS muskrat_host.guard (scope int NOT NULL, row_key text COLLATE "C" NOT NULL,
-  epoch bigint NOT NULL, seq bigint NOT NULL, deleted boolean NOT NULL, PRIMARY KEY (scope, row_key))
-  WITH (fillfactor = 80);
-CREATE TABLE IF NOT EXISTS muskrat_host.seen (endpoint text NOT NULL, message_id text COLLATE "C" NOT NULL,
-  forget_at timestamptz NOT NULL, PRIMARY KEY (endpoint, message_id));
-CREATE INDEX IF NOT EXISTS seen_forget_at ON muskrat_host.seen (forget_at);
-CREATE TABLE IF NOT EXISTS muskrat_host.paused (endpoint text PRIMARY KEY, since_us bigint NOT NULL, by text NOT NULL,
-  why text NOT NULL);
-CREATE TABLE IF NOT EXISTS muskrat_host.parked (endpoint text PRIMARY KEY, until_us bigint NOT NULL,
-  seen_us bigint NOT NULL, reason text NOT NULL, why text NOT NULL);
-CREATE TABLE IF NOT EXISTS muskrat_host.quota (endpoint text NOT NULL, slot_us bigint NOT NULL, amount bigint NOT NULL,
-  PRIMARY KEY (endpoint, slot_us));
-CREATE TABLE IF NOT EXISTS muskrat_host.superseded (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  endpoint text NOT NULL, message_id text NOT NULL, key text NOT NULL, routing_key text NOT NULL, epoch bigint NOT NULL,
-  seq bigint NOT NULL, by text NOT NULL, at_us bigint NOT NULL);
-CREATE INDEX IF NOT EXISTS superseded_endpoint ON muskrat_host.superseded (endpoint, id);
-)";
-
-constexpr const char* get_newest = R"(
-SELECT q.i, (n.version).epoch, (n.version).seq
-FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[]) AS q (i, source, object, target, row_key)
-JOIN muskrat_host.scope s USING (source, object, target), LATERAL (
-  SELECT v AS version FROM (
-    SELECT g.epoch, g.seq FROM muskrat_host.guard g WHERE g.scope = s.id AND g.row_key = q.row_key
-    UNION ALL SELECT s.truncated_epoch, s.truncated_seq WHERE s.truncated_epoch IS NOT NULL) v
-  ORDER BY v.epoch DESC, v.seq DESC LIMIT 1) n
-WHERE s.endpoint = $1)";
-
-constexpr const char* get_seen =
-    "SELECT message_id FROM muskrat_host.seen WHERE endpoint = $1 AND message_id = ANY ($2::text[])";
-
-// One order for all who lock, or two hosts deadlock. Of a key that comes twice the newest counts.
-constexpr const char* set_marks = R"(
-INSERT INTO muskrat_host.guard AS g (scope, row_key, epoch, seq, deleted)
-SELECT DISTINCT ON (scope, row_key COLLATE "C") * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[])
-  AS m (scope, row_key, epoch, seq, deleted) ORDER BY scope, row_key COLLATE "C", epoch DESC, seq DESC
-ON CONFLICT (scope, row_key) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, deleted = excluded.deleted
-WHERE (g.epoch, g.seq) < (excluded.epoch, excluded.seq))";
-
-constexpr const char* set_seen = R"(
-INSERT INTO muskrat_host.seen AS s SELECT DISTINCT $1::text, id, now() + $3::bigint * interval '1 millisecond'
-FROM unnest($2::text[]) AS ids (id) ORDER BY id
-ON CONFLICT (endpoint, message_id) DO UPDATE SET forget_at = greatest(s.forget_at, excluded.forget_at))";
-
-constexpr const char* set_truncate = R"(
-UPDATE muskrat_host.scope SET truncated_epoch = $2, truncated_seq = $3
-WHERE id = $1 AND (truncated_epoch IS NULL OR (truncated_epoch, truncated_seq) < ($2::bigint, $3::bigint)))";
-
-constexpr const char* forget = R"(
-DELETE FROM muskrat_host.seen WHERE ctid = ANY (ARRAY (SELECT ctid FROM muskrat_host.seen WHERE forget_at < now()
-ORDER BY forget_at LIMIT $1 FOR UPDATE SKIP LOCKED)))";
-
-constexpr const char* trim_superseded = R"(
-DELETE FROM muskrat_host.superseded WHERE endpoint = $1 AND id <=
-  (SELECT id FROM muskrat_host.superseded WHERE endpoint = $1 ORDER BY id DESC OFFSET $2 LIMIT 1))";
-
-// The text of a PostgreSQL array.
-class Array {
- public:
-  void add(std::string_view text) {
-    text_ += text_.size() > 1 ? ",\"" : "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') text_ += '\\';
-      text_ += c;
-    }
-    text_ += '"';
-  }
-  void add(int64_t value) { add(std::string_view(std::to_string(value))); }
-  std::string text() const { return text_ + "}"; }
-
- private:
-  std::string text_ = "{";
-};
 
 class PostgresStore : public Store {
  public:
@@ -111,16 +33,14 @@ class PostgresStore : public Store {
       const Marks marks = columns(endpoint, done.marks, deadline);
       std::vector<pg::Connection::Statement> work;
       if (!done.marks.empty())
-        work.push_back({set_marks, {marks.scope, marks.row_key, marks.epoch, marks.seq, marks.deleted}});
-      Array ids;
-      for (const std::string& id : done.message_ids) ids.add(id);
-      const std::string id_text = ids.text(), span = std::to_string(done.remember.count());
-      if (!done.message_ids.empty()) work.push_back({set_seen, {endpoint, id_text, span}});
+        work.push_back({sql::set_marks, {marks.scope, marks.row_key, marks.epoch, marks.seq, marks.deleted}});
+      const std::string id_text = pg::text_array(done.message_ids), span = std::to_string(done.remember.count());
+      if (!done.message_ids.empty()) work.push_back({sql::set_seen, {endpoint, id_text, span}});
       std::vector<std::array<std::string, 3>> truncates;
       for (const Mark& mark : done.truncates)
         truncates.push_back({std::to_string(scope(endpoint, mark.scope, deadline)), std::to_string(mark.version.epoch),
                              std::to_string(mark.version.seq)});
-      for (const auto& [id, epoch, seq] : truncates) work.push_back({set_truncate, {id, epoch, seq}});
+      for (const auto& [id, epoch, seq] : truncates) work.push_back({sql::set_truncate, {id, epoch, seq}});
       db_.pipeline(work, deadline);  // one implicit transaction
     });
   }
@@ -129,7 +49,7 @@ class PostgresStore : public Store {
     size_t gone = 0;
     const std::string limit = std::to_string(most);
     ask_for([&] {
-      gone = static_cast<size_t>(db_.exec_prepared(forget, std::vector<pg::Param>{limit}, deadline).affected());
+      gone = static_cast<size_t>(db_.exec_prepared(sql::forget, std::vector<pg::Param>{limit}, deadline).affected());
     });
     return gone;
   }
@@ -216,9 +136,46 @@ class PostgresStore : public Store {
     });
   }
 
+  std::vector<Call> calls(const std::string& place, Deadline deadline) override {
+    std::vector<Call> calls;
+    ask_for([&] {
+      const auto rows = db_.exec("SELECT id, until_us FROM muskrat_host.under_way WHERE place = $1",
+                                 std::vector<pg::Param>{place}, deadline);
+      for (int i = 0; i < rows.rows(); ++i) calls.push_back({std::string(rows.text(i, 0)), rows.int64(i, 1), ""});
+    });
+    return calls;
+  }
+
+  std::optional<Call> call(const std::string& place, const std::string& id, Deadline deadline) override {
+    std::optional<Call> call;
+    ask_for([&] {
+      const auto rows = db_.exec("SELECT until_us, text FROM muskrat_host.under_way WHERE place = $1 AND id = $2",
+                                 std::vector<pg::Param>{place, id}, deadline);
+      if (rows.rows() > 0) call = Call{id, rows.int64(0, 0), std::string(rows.text(0, 1))};
+    });
+    return call;
+  }
+
+  void note_call(const std::string& place, const Call& call, Deadline deadline) override {
+    const std::string until = std::to_string(call.until_us);
+    ask_for([&] {
+      db_.exec(
+          "INSERT INTO muskrat_host.under_way VALUES ($1, $2, $3, $4) ON CONFLICT (place, id) DO UPDATE SET until_us = "
+          "excluded.until_us, text = excluded.text",
+          std::vector<pg::Param>{place, call.id, until, call.text}, deadline);
+    });
+  }
+
+  void forget_call(const std::string& place, const std::string& id, Deadline deadline) override {
+    ask_for([&] {
+      db_.exec("DELETE FROM muskrat_host.under_way WHERE place = $1 AND id = $2", std::vector<pg::Param>{place, id},
+               deadline);
+    });
+  }
+
   void log_superseded(const std::string& endpoint, std::span<const Superseded> events, Deadline deadline) override {
     if (events.empty()) return;
-    Array ids, keys, routing_keys, epochs, seqs, by, at;
+    pg::ArrayText ids, keys, routing_keys, epochs, seqs, by, at;
     for (const Superseded& event : events) {
       ids.add(event.message_id), keys.add(event.key), routing_keys.add(event.routing_key);
       epochs.add(event.version.epoch), seqs.add(event.version.seq), by.add(event.by), at.add(event.at_us);
@@ -232,7 +189,7 @@ class PostgresStore : public Store {
            "$1, e.* FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], "
            "$8::bigint[]) AS e",
            {endpoint, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6]}},
-          {trim_superseded, {endpoint, most}}};
+          {sql::trim_superseded, {endpoint, most}}};
       db_.pipeline(work, deadline);
     });
   }
@@ -256,6 +213,17 @@ class PostgresStore : public Store {
     return events;
   }
 
+  size_t superseded_of(std::span<const std::string> keys, Deadline deadline) override {
+    return number("SELECT count(*) FROM muskrat_host.superseded WHERE key = ANY ($1::text[])", keys, deadline);
+  }
+
+  size_t erase_superseded(std::span<const std::string> keys, Deadline deadline) override {
+    return number(
+        "WITH gone AS (DELETE FROM muskrat_host.superseded WHERE key = ANY ($1::text[]) RETURNING 1) SELECT count(*) "
+        "FROM gone",
+        keys, deadline);
+  }
+
   std::string place() const override { return "PostgreSQL database " + db_.place(); }
 
  private:
@@ -273,16 +241,23 @@ class PostgresStore : public Store {
     }
   }
 
+  size_t number(const char* sql, std::span<const std::string> keys, Deadline deadline) {
+    const std::string text = pg::text_array({keys.begin(), keys.end()});
+    size_t count = 0;
+    ask_for([&] { count = static_cast<size_t>(db_.exec(sql, std::vector<pg::Param>{text}, deadline).int64(0, 0)); });
+    return count;
+  }
+
   void prepare(Deadline deadline) {
     db_.exec("SET synchronous_commit = on; SET search_path = pg_catalog, pg_temp; SET client_min_messages = warning",
              deadline);
     const auto there = db_.exec(
         "SELECT to_regclass('muskrat_host.superseded_endpoint') IS NOT NULL AND "
-        "to_regclass('muskrat_host.quota') IS NOT NULL",
+        "to_regclass('muskrat_host.under_way') IS NOT NULL",
         deadline);
     if (there.boolean(0, 0)) return;
     try {
-      db_.exec(std::string("BEGIN;") + tables + "COMMIT", deadline);
+      db_.exec(std::string("BEGIN;") + sql::tables + "COMMIT", deadline);
     } catch (const pg::SqlError& error) {
       throw Failure(Remedy::reconnect,
                     "cannot make the host's tables in " + db_.place() + ": " + error.what() +
@@ -292,7 +267,7 @@ class PostgresStore : public Store {
 
   void ask_newest(const std::string& endpoint, std::span<const Question> questions, std::vector<Answer>& answers,
                   Deadline deadline) {
-    Array indexes, sources, objects, targets, keys;
+    pg::ArrayText indexes, sources, objects, targets, keys;
     bool any = false;
     for (size_t i = 0; i < questions.size(); ++i) {
       const Question& question = questions[i];
@@ -304,14 +279,14 @@ class PostgresStore : public Store {
     if (!any) return;
     const std::array texts{indexes.text(), sources.text(), objects.text(), targets.text(), keys.text()};
     const auto rows = db_.exec_prepared(
-        get_newest, std::vector<pg::Param>{endpoint, texts[0], texts[1], texts[2], texts[3], texts[4]}, deadline);
+        sql::get_newest, std::vector<pg::Param>{endpoint, texts[0], texts[1], texts[2], texts[3], texts[4]}, deadline);
     for (int i = 0; i < rows.rows(); ++i)
       answers[static_cast<size_t>(rows.int64(i, 0))].newest = Version{rows.int64(i, 1), rows.int64(i, 2)};
   }
 
   void ask_seen(const std::string& endpoint, std::span<const Question> questions, std::vector<Answer>& answers,
                 Deadline deadline) {
-    Array ids;
+    pg::ArrayText ids;
     std::multimap<std::string_view, size_t> asked;
     for (size_t i = 0; i < questions.size(); ++i) {
       if (questions[i].message_id.empty()) continue;
@@ -320,7 +295,7 @@ class PostgresStore : public Store {
     }
     if (asked.empty()) return;
     const std::string text = ids.text();
-    const auto rows = db_.exec_prepared(get_seen, std::vector<pg::Param>{endpoint, text}, deadline);
+    const auto rows = db_.exec_prepared(sql::get_seen, std::vector<pg::Param>{endpoint, text}, deadline);
     for (int row = 0; row < rows.rows(); ++row) {
       const auto [first, last] = asked.equal_range(rows.text(row, 0));
       for (auto it = first; it != last; ++it) answers[it->second].seen = true;
@@ -328,7 +303,7 @@ class PostgresStore : public Store {
   }
 
   Marks columns(const std::string& endpoint, const std::vector<Mark>& marks, Deadline deadline) {
-    Array scopes, keys, epochs, seqs, deleted;
+    pg::ArrayText scopes, keys, epochs, seqs, deleted;
     for (const Mark& mark : marks) {
       scopes.add(int64_t{scope(endpoint, mark.scope, deadline)}), keys.add(mark.row_key);
       epochs.add(mark.version.epoch), seqs.add(mark.version.seq), deleted.add(mark.deleted ? "t" : "f");

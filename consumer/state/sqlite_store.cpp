@@ -10,7 +10,7 @@ namespace muskrat::state {
 namespace {
 
 constexpr milliseconds patience{10'000};
-constexpr int64_t layout = 2;
+constexpr int64_t layout = 3;
 
 constexpr const char* tables = R"(
 CREATE TABLE IF NOT EXISTS scope (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, source TEXT NOT NULL,
@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS superseded (id INTEGER PRIMARY KEY AUTOINCREMENT, end
   message_id TEXT NOT NULL, key TEXT NOT NULL, routing_key TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
   by TEXT NOT NULL, at_us INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS superseded_endpoint ON superseded (endpoint, id);
-PRAGMA user_version = 2;
+CREATE TABLE IF NOT EXISTS under_way (place TEXT NOT NULL, id TEXT NOT NULL, until_us INTEGER NOT NULL,
+  text TEXT NOT NULL, PRIMARY KEY (place, id)) WITHOUT ROWID;
+PRAGMA user_version = 3;
 )";
 
 // SQLite has one writer at a time and waits for it by polling; the lanes of one process take turns without that.
@@ -148,6 +150,31 @@ class SqliteStore : public Store {
     transaction.commit();
   }
 
+  std::vector<Call> calls(const std::string& place, Deadline) override {
+    std::vector<Call> calls;
+    auto rows = db_.prepare("SELECT id, until_us FROM under_way WHERE place = ?");
+    rows.bind(1, place);
+    while (rows.step()) calls.push_back({std::string(rows.text(0)), rows.integer(1), ""});
+    return calls;
+  }
+
+  std::optional<Call> call(const std::string& place, const std::string& id, Deadline) override {
+    auto rows = db_.prepare("SELECT until_us, text FROM under_way WHERE place = ? AND id = ?");
+    if (!rows.bind(1, place).bind(2, id).step()) return std::nullopt;
+    return Call{id, rows.integer(0), std::string(rows.text(1))};
+  }
+
+  void note_call(const std::string& place, const Call& call, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    auto set = db_.prepare("INSERT OR REPLACE INTO under_way VALUES (?, ?, ?, ?)");
+    set.bind(1, place).bind(2, call.id).bind(3, call.until_us).bind(4, call.text).run();
+  }
+
+  void forget_call(const std::string& place, const std::string& id, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    db_.prepare("DELETE FROM under_way WHERE place = ? AND id = ?").bind(1, place).bind(2, id).run();
+  }
+
   void log_superseded(const std::string& endpoint, std::span<const Superseded> events, Deadline) override {
     if (events.empty()) return;
     std::lock_guard turn(writers_turn());
@@ -180,6 +207,31 @@ class SqliteStore : public Store {
                         std::string(rows.text(5)),
                         rows.integer(6)});
     return events;
+  }
+
+  size_t superseded_of(std::span<const std::string> keys, Deadline) override {
+    size_t count = 0;
+    auto of_key = db_.prepare("SELECT count(*) FROM superseded WHERE key = ?");
+    for (const std::string& key : keys) {
+      of_key.bind(1, key).step();
+      count += static_cast<size_t>(of_key.integer(0));
+      of_key.reset();
+    }
+    return count;
+  }
+
+  size_t erase_superseded(std::span<const std::string> keys, Deadline) override {
+    std::lock_guard turn(writers_turn());
+    db_.exec("PRAGMA secure_delete = ON");  // else the file keeps what was there until the page is used again
+    sqlite::Transaction transaction(db_);
+    size_t gone = 0;
+    auto of_key = db_.prepare("DELETE FROM superseded WHERE key = ?");
+    for (const std::string& key : keys) {
+      of_key.bind(1, key).run();
+      gone += static_cast<size_t>(db_.changes());
+    }
+    transaction.commit();
+    return gone;
   }
 
   std::string place() const override { return "SQLite file " + db_.path(); }

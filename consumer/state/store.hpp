@@ -6,14 +6,15 @@
 //   paused      endpoints that an operator has paused
 //   parked      endpoints that a host has parked, for `muskrat status`
 //   quota       what of each endpoint's quota went, by time slots
+//   under way   calls that may go on at an API when the host that made them is no more; jobs, for `muskrat status`
 //   superseded  the newest events of each endpoint that were passed over, for listing (a bounded ring)
 //
 // Used by state/guarded.cpp (guard and seen, for endpoint kinds with `host_keeps_state`), by limits/quota_book.cpp
-// (quota), by the host and the CLI (paused, parked, superseded). Two implementations: SQLite by default, PostgreSQL
-// where hosts stand by for each other. Each function is one transaction; what it has recorded survives kill -9 of the
-// host. When the database cannot be reached, Failure{reconnect}: open another Store. Thread rule: a Store belongs to
-// one thread; open one for each. What it does not do: decide (guarded.cpp), or log superseded events by itself (the
-// host does, for every kind).
+// (quota), by endpoints/api/call_notes.cpp (under way), by the host and the CLI (paused, parked, superseded). Two
+// implementations: SQLite by default, PostgreSQL where hosts stand by for each other. Each function is one transaction;
+// what it has recorded survives kill -9 of the host. When the database cannot be reached, Failure{reconnect}: open
+// another Store. Thread rule: a Store belongs to one thread; open one for each. What it does not do: decide
+// (guarded.cpp), or log superseded events by itself (the host does, for every kind).
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@
 #include "common/clock.hpp"
 #include "common/config.hpp"
 #include "common/failure.hpp"
+#include "common/state_path.hpp"
 #include "consumer/limits/quota.hpp"
 
 namespace muskrat::state {
@@ -127,12 +129,29 @@ class Store {
   virtual void spend(const std::string& endpoint, const limits::Spent& spent, int64_t keep_from_us,
                      Deadline deadline) = 0;
 
+  // ---- under way ----
+
+  // `place` tells APIs apart; `text` is whatever the kind that wrote it wants to know again.
+  struct Call {
+    std::string id;
+    int64_t until_us = 0;  // wall time: by then it has ended
+    std::string text;
+  };
+  virtual std::vector<Call> calls(const std::string& place, Deadline deadline) = 0;  // without their texts
+  // nullopt: it is there no more.
+  virtual std::optional<Call> call(const std::string& place, const std::string& id, Deadline deadline) = 0;
+  virtual void note_call(const std::string& place, const Call& call, Deadline deadline) = 0;  // replaces its id's
+  virtual void forget_call(const std::string& place, const std::string& id, Deadline deadline) = 0;
+
   // ---- superseded ----
 
   static constexpr size_t superseded_most = 10'000;  // of each endpoint; the oldest go first
   virtual void log_superseded(const std::string& endpoint, std::span<const Superseded> events, Deadline deadline) = 0;
   // Newest first.
   virtual std::vector<Superseded> superseded(const std::string& endpoint, size_t most, Deadline deadline) = 0;
+  // Of every endpoint, those with one of these ordering keys: how many there are, and their erasure.
+  virtual size_t superseded_of(std::span<const std::string> keys, Deadline deadline) = 0;
+  virtual size_t erase_superseded(std::span<const std::string> keys, Deadline deadline) = 0;
 
   // Where it is, for messages; never a secret.
   virtual std::string place() const = 0;
@@ -157,12 +176,9 @@ std::unique_ptr<Store> open_postgres(const std::string& dsn, const std::string& 
 class HostLock {
  public:
   explicit HostLock(const std::string& database_path);
-  ~HostLock();
-  HostLock(const HostLock&) = delete;
-  HostLock& operator=(const HostLock&) = delete;
 
  private:
-  int fd_ = -1;
+  FileLock lock_;
 };
 
 }  // namespace muskrat::state

@@ -1,5 +1,6 @@
 """The demo's application: customers sign up, change their plans, and cancel. It knows nothing of Muskrat."""
 import contextlib
+import itertools
 import random
 import threading
 
@@ -15,6 +16,7 @@ class Customers:
         self.source = source
         self.kinds = {"Signup": 0, "Update": 0, "Cancel": 0}
         self.error = None
+        self._number = itertools.count()  # no two have one address
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(WRITERS)]
@@ -58,7 +60,7 @@ class Customers:
     def _one(self, cursor, rng, mine):
         what = rng.random()
         if what < 0.5 or len(mine) < 5:
-            name = f"{rng.choice(NAMES)}{rng.randrange(10000)}"
+            name = f"{rng.choice(NAMES)}{next(self._number)}"
             mine.append(self.source.insert(
                 cursor, (f"{name}@example.com", f"(555)555-{rng.randrange(10000):04}", f"{name}test", rng.choice(COMPANIES), name,
                          *rng.choice(PLANS))))

@@ -1,11 +1,14 @@
-"""The main job, on private servers, in half a minute: customers travel from one PostgreSQL database to another, and to a CRM.
+"""The main job, on private servers, in a minute: customers travel from one PostgreSQL database to another, to a CRM, to
+Marketo and to Salesforce.
 
     make demo                 shows it, compares what arrived row by row, and stops what it started
     make demo SOURCE=mysql    the same from a MariaDB (sources.py)
     make demo KEEP=1          leaves it running and says what to try next
 
-On the way the CRM goes down, the consumer is killed, and a record comes that the CRM's mapping does not know. Everything lies in
-build/demo; ports are free ones on loopback. The exit code is 0 when both endpoints have what the source has.
+Beside them, data volumes are collected from a statistics server on a schedule, once, and received by two (volumes.py), and Braintree
+sends a webhook, which the archive receives. On the way the CRM goes down, the consumer is killed, and a record comes that the CRM's
+mapping does not know. Everything lies in build/demo; ports are free ones on loopback. The exit code is 0 when all of them have what the
+source has.
 """
 import argparse
 import json
@@ -21,6 +24,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "test"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from apis import Apis  # noqa: E402
 from crm import NEW_PLAN, Crm  # noqa: E402
 from customers import Customers  # noqa: E402
 from display import Display  # noqa: E402
@@ -30,24 +34,30 @@ from harness.processes import wait_until  # noqa: E402
 from harness.program import Program  # noqa: E402
 from harness.servers import Postgres, RabbitMQ  # noqa: E402
 from sources import SOURCES  # noqa: E402
+from volumes import ANALYTICS as SNAPSHOTS, BILLING, Volumes  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CATCH_UP_SECONDS = 45
-ENDPOINTS = ("analytics", "crm", "archive")
+ENDPOINTS = ("analytics", "crm", "marketo", "salesforce", "analytics-volumes", "billing", "archive")
 
 # The same columns as the source's rows(), in the same order.
 ANALYTICS = """SELECT id, email, phone, subdomain, company_name, login, plan_volume, plan_retention, plan_rate
                  FROM customers ORDER BY id"""
 
 
+def private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
 class Demo:
-    def __init__(self, build, source, keep, seconds):
+    def __init__(self, build, source, keep, seconds, folder=None):
         self.build, self.keep, self.seconds = build, keep, seconds
-        self.folder = os.path.join(build, "demo")
+        self.folder = os.path.abspath(folder or os.path.join(build, "demo"))
         self.source = SOURCES[source](self.folder, keep)
         self.show = Display()
-        self.pg = self.rabbitmq = self.program = self.tail = self.crm = None
+        self.pg = self.rabbitmq = self.program = self.tail = self.crm = self.apis = self.volumes = None
         self.consumer_up = True
+        self.webhook = None  # what Braintree's was answered with
         self.crm_away = None  # (since when, until when)
         self.worst_lag = 0.0  # of analytics, while the CRM was away
         self.applied_before = 0  # by consumers that have ended
@@ -78,25 +88,35 @@ class Demo:
         self.source.capture(self.program)
         self.pg.create_database("analytics")
         with open(os.path.join(HERE, "analytics.sql"), encoding="utf-8") as f:
-            self.pg.psql(f.read(), "analytics")
+            self.pg.psql(f.read() + SNAPSHOTS, "analytics")
+        self.pg.create_database("billing")
+        self.pg.psql(BILLING, "billing")
         self.show.say("frontend: table customers attached as Frontend.Customer (Signup, Update, Cancel)")
 
     def configure(self):
-        self.analytics = self.pg.dsn("analytics")
+        self.analytics, self.billing = self.pg.dsn("analytics"), self.pg.dsn("billing")
         self.program = Program(self.folder, self.build)
-        self.crm = Crm()
+        self.crm, self.apis = Crm(), Apis(self.folder)
+        self.volumes = Volumes()
         with open(os.path.join(HERE, "muskrat.yaml"), encoding="utf-8") as f:
             text = f.read().split("\n", 1)[1]
         for name, real in {
             "BROKER_URL": self.rabbitmq.url(), "FRONTEND_KIND": self.source.kind, "FRONTEND_DSN": self.source.relay_dsn(),
-            "ANALYTICS_DSN": self.analytics, "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"),
-            "CRM_PORT": str(self.crm.port), "STATE": os.path.join(self.folder, "state", "host.sqlite"),
+            "ANALYTICS_DSN": self.analytics, "BILLING_DSN": self.billing, "STATS_URL": self.volumes.url(),
+            "STATS_TOKEN": os.path.join(self.folder, "state", "stats-token"),
+            "RELAY_STATE": os.path.join(self.folder, "state", "relay.sqlite"),
+            "ARCHIVE": os.path.join(self.folder, "archive", "events.jsonl"),
+            "CRM_PORT": str(self.crm.port), "MARKETO_URL": self.apis.marketo.url(), "SALESFORCE_URL": self.apis.salesforce.url(),
+            "WEBHOOKS_PORT": str(self.apis.webhooks_port), "SECRETS": self.apis.secrets,
+            "STATE": os.path.join(self.folder, "state", "host.sqlite"),
             "RELAY_PORT": str(self.program.relay_port), "CONSUMER_PORT": str(self.program.consumer_port),
         }.items():
             text = text.replace(f"@{name}@", real)
         self.program.write("# Written by examples/demo/demo.py; examples/demo/muskrat.yaml is where it comes from.\n" + text)
         for sub in ("archive", "state"):
             os.makedirs(os.path.join(self.folder, sub), exist_ok=True)
+        with open(os.path.join(self.folder, "state", "stats-token"), "w", encoding="utf-8", opener=private) as f:
+            f.write(self.volumes.token)
         for log in ("relay.log", "consume.log", "tail.log"):
             open(os.path.join(self.folder, log), "w", encoding="utf-8").close()
 
@@ -120,8 +140,8 @@ class Demo:
 
     def acts(self):
         """What happens on the way: (part of the run's time, what is done then)."""
-        return [(0.08, self.sell_new_plan), (0.15, self.crm_goes), (0.40, self.crm_comes_back), (0.55, self.kill_consumer),
-                (0.68, self.restart_consumer)]
+        return [(0.08, self.sell_new_plan), (0.15, self.crm_goes), (0.30, self.correct_volumes),
+                (0.40, self.crm_comes_back), (0.48, self.a_webhook_comes), (0.55, self.kill_consumer), (0.68, self.restart_consumer)]
 
     def play(self):
         self.customers = customers = Customers(self.source)
@@ -149,11 +169,26 @@ class Demo:
         self.crm_away = (time.monotonic(), float("inf"))
         self.show.say("the CRM goes down; its events wait in its queue, analytics goes on")
 
+    def correct_volumes(self):
+        self.volumes.correct()
+        self.show.say("the statistics server shows records of the last hour late, and corrects one that was read already")
+
     def crm_comes_back(self):
         waiting = self.broker.depth("muskrat.crm") or 0
         self.crm.come_back()
         self.crm_away = (self.crm_away[0], time.monotonic())
         self.show.say(f"the CRM comes back; {waiting:,} events have waited for it")
+
+    def a_webhook_comes(self):
+        self.webhook = self.apis.past_due()
+        self.show.say(f"Braintree's webhook says that a subscription is past due; it is answered with {self.webhook}: the broker has it")
+
+    def archived(self):
+        path = os.path.join(self.folder, "archive", "events.jsonl")
+        if not os.path.exists(path):
+            return False
+        with open(path, encoding="utf-8") as f:
+            return "subscription_went_past_due" in f.read()
 
     def kill_consumer(self):
         self.applied_before += self.applied_now()
@@ -176,7 +211,9 @@ class Demo:
 
     def all_arrived(self):
         """But for the dead letter."""
-        return self.source.rows() == query(self.analytics, ANALYTICS) and self.broker.depth("muskrat.crm") == 0
+        rows = self.source.rows()
+        return (rows == query(self.analytics, ANALYTICS) and self.broker.depth("muskrat.crm") == 0 and not self.apis.different(rows)
+                and self.archived())
 
     def applied_now(self):
         """Events that the running consumer has brought into the analytics database."""
@@ -189,7 +226,7 @@ class Demo:
             elapsed=elapsed, of=self.seconds, written=self.customers.written, kinds=dict(self.customers.kinds),
             applied=self.applied_before + self.applied_now(), queued=self.broker.depth("muskrat.analytics") or 0,
             consumer="up" if self.consumer_up else "down", crm="up" if self.crm.up else "down", in_crm=len(self.crm.customers),
-            crm_queued=self.broker.depth("muskrat.crm") or 0)
+            crm_queued=self.broker.depth("muskrat.crm") or 0, leads=len(self.apis.leads()), contacts=len(self.apis.contacts()))
         if self.crm_away and self.crm_away[0] < time.monotonic() < self.crm_away[1]:
             self.worst_lag = max(self.worst_lag, lag)
 
@@ -219,27 +256,43 @@ class Demo:
     # ---- the outcome ----
 
     def compare(self):
-        """Prints the outcome; true when both endpoints have what the source has."""
+        """Prints the outcome; true when all endpoints have what the source has."""
         ours, theirs = self.source.rows(), query(self.analytics, ANALYTICS)
         a, b = {r[0]: r for r in ours}, {r[0]: r for r in theirs}
         different = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
         kinds = self.customers.kinds
         print(f"\n{kinds['Signup']:,} sign-ups, {kinds['Update']:,} updates and {kinds['Cancel']:,} cancellations were committed.")
-        print(f"frontend has {len(ours):,} customers, analytics has {len(theirs):,}, the CRM has {len(self.crm.customers):,}.")
+        print(f"frontend has {len(ours):,} customers, analytics has {len(theirs):,}, the CRM has {len(self.crm.customers):,}, "
+              f"Marketo {len(self.apis.leads()):,}, Salesforce {len(self.apis.contacts()):,}.")
         print("dead letters: " + ", ".join(f"{name} {self.broker.depth(f'muskrat.{name}.dead')}" for name in ENDPOINTS)
               + f"; unrouted: {self.broker.depth('muskrat.unrouted')}")
         print(f"While the CRM was down, analytics was at most {self.worst_lag:.1f} s behind.")
-        same_crm = self.crm.equals(ours)
-        if not different and ours and same_crm:
-            print(f"All {len(ours):,} rows are equal, column by column, in both. The consumer was killed once on the way.")
+        elsewhere = self.apis.different(ours) + ([] if self.crm.equals(ours) else ["the CRM"])
+        if not self.volumes.outcome(self.relay, self.analytics, self.billing):
+            elsewhere.append("the volumes")
+        if self.webhook != 200 or not self.archived():
+            elsewhere.append("Braintree's webhook")
+        if not different and ours and not elsewhere:
+            self.follow(ours[-1], theirs[-1])
+            print(f"All {len(ours):,} customers are equal, field by field, in all four. The consumer was killed once on the way.")
             return True
-        if not same_crm:
-            print("DIFFERENT: the CRM")
+        if elsewhere:
+            print("DIFFERENT: " + ", ".join(elsewhere))
         print(f"DIFFERENT in analytics: {len(different):,} rows")
         for key in different[:10]:
             print(f"  {key}: frontend {a.get(key)}\n  {' ' * len(str(key))}  analytics {b.get(key)}")
         print(f"logs: {self.folder}/relay.log, {self.folder}/consume.log")
         return False
+
+    def follow(self, ours, theirs):
+        """One sign-up, as each has it by its own mapping."""
+        crm, lead, contact = self.crm.customers[ours[0]], self.apis.leads()[ours[1]], self.apis.contacts()[str(ours[0])]
+        print(f"""The last of them, in each place:
+  frontend    id {ours[0]}, email {ours[1]}, username {ours[5]}, volume {int(ours[6])}
+  analytics   id {theirs[0]}, email {theirs[1]}, login {theirs[5]}, plan_volume {theirs[6]}
+  the CRM     /customers/{ours[0]}: email {crm[0]}, plan {crm[1]}
+  Marketo     lead {ours[1]}: firstName {lead[0]}, leadScore {lead[1]}
+  Salesforce  Contact {ours[0]}: LastName {contact[0]}, Email {contact[1]}""")
 
     def hints(self):
         config = os.path.relpath(self.program.config_path)
@@ -247,7 +300,7 @@ class Demo:
         psql = f"psql -h 127.0.0.1 -p {self.pg.port} -U postgres"
         pids = [c.pid for c in (self.consumer, self.relay, self.rabbitmq.child, self.rabbitmq.epmd, self.source.child, self.pg.child) if c]
         print(f"""
-It is all still running but the CRM, which ended with this program: its events wait. Try:
+It is all still running but the CRM, Marketo, Salesforce and the statistics server, which ended with this program. Try:
 
   {self.source.shell()}
       INSERT INTO customers (email, subdomain, username, volume, retention, rate)
@@ -271,6 +324,10 @@ Stop it:  kill {' '.join(str(p) for p in pids)}
             self.program.stop()
         if self.crm:
             self.crm.leave()
+        if self.apis:
+            self.apis.stop()
+        if self.volumes:
+            self.volumes.leave()
         if self.rabbitmq:
             self.rabbitmq.stop()
         self.source.stop()
@@ -307,11 +364,12 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--source", choices=sorted(SOURCES), default="postgres", help="the frontend database (default: postgres)")
     parser.add_argument("--keep", action="store_true", help="leave everything running")
+    parser.add_argument("--folder", help="where servers and logs live (default: demo in the build folder)")
     parser.add_argument("--seconds", type=float, default=24, help="how long the application writes (default: 24)")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.exit(Demo(os.path.abspath(args.build), args.source, args.keep, args.seconds).run())
+        sys.exit(Demo(os.path.abspath(args.build), args.source, args.keep, args.seconds, args.folder).run())
     except KeyboardInterrupt:
         print("\ninterrupted; everything that was started is stopped", file=sys.stderr)
         sys.exit(130)

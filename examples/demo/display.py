@@ -33,13 +33,13 @@ class Display:
             body = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         self.events.append((event.get("routing_key", "?"), body))
 
-    def draw(self, elapsed, of, written, kinds, applied, queued, consumer, crm, in_crm, crm_queued):
+    def draw(self, elapsed, of, written, kinds, applied, queued, consumer, crm, in_crm, crm_queued, leads, contacts):
         """Returns the lag of analytics, in seconds."""
         self.history.append((time.monotonic(), written, applied))
         lag = self._lag()
         figures = [f"captured {written:,} ({self._rate(1):,.0f}/s)  consumer {consumer}",
                    f"analytics {applied:,} events ({self._rate(2):,.0f}/s)  waiting {queued:,}  lag {lag:.1f} s",
-                   f"crm {crm}, {in_crm:,} customers  waiting {crm_queued:,}"]
+                   f"crm {crm}, {in_crm:,} customers  waiting {crm_queued:,}  marketo {leads:,} leads  salesforce {contacts:,} contacts"]
         if not self.tty:
             last = self.events[-1] if self.events else ("-", "")
             print(f"[{time.monotonic() - self._began:5.1f} s] {'  '.join(figures)}  last {last[0]} {last[1][:60]}", flush=True)

@@ -66,7 +66,9 @@ void Leader::tend() {
 }
 
 // Between statements a server has nothing to say but goodbye.
-void Leader::heard() { db_.ask("SELECT 1"); }
+void Leader::hear(bool readable) {
+  if (readable) db_.ask("SELECT 1");
+}
 
 void Leader::add_figures(Figures& figures) const {
   figures.emplace_back("term", std::to_string(term_));

@@ -31,7 +31,7 @@ class Leader : public OutboxLeader {
   void settled(int64_t id) override { confirmed_.push_back(id); }
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
-  void heard() override;
+  void hear(bool readable) override;
   size_t listed() const override { return reader_.listed(); }
   void add_figures(Figures& figures) const override;
 

@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "common/log.hpp"
-#include "relay/outbox_row.hpp"
+#include "relay/sources/mysql_outbox_rows.hpp"
 
 namespace muskrat::mysql_outbox {
 namespace {
@@ -14,10 +14,6 @@ constexpr int64_t fetch_bytes = 2 << 20;  // bodies are in memory twice for a mo
 constexpr milliseconds full_look_interval{10'000};
 constexpr milliseconds gap_age{10'000};  // an id is drawn and its row written within one statement
 constexpr size_t gaps_tended = 50;       // per second
-
-const char* const event_columns =
-    "id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', captured_at), message_id, op, routing_key, ordering_key, "
-    "body, headers";
 
 std::string where(const std::vector<IdGaps::Range>& ranges, int64_t beyond) {
   std::string text = "id > " + std::to_string(beyond);
@@ -84,15 +80,7 @@ std::vector<Outgoing> Reader::fetch_ids(const std::vector<int64_t>& ids) {
   out.resize(static_cast<size_t>(rows.rows()));
   for (int row = 0; row < rows.rows(); row++) {
     Event& event = out[static_cast<size_t>(row)].event;
-    event.seq = rows.int64(row, 0);
-    event.captured_us = rows.int64(row, 1);
-    event.message_id = rows.text(row, 2);
-    std::string_view op = rows.text(row, 3);
-    event.op = op_from_char(op.empty() ? 'e' : op.front()).value_or(Op::emit);
-    event.routing_key = rows.text(row, 4);
-    event.key = rows.text(row, 5);
-    event.body = rows.text(row, 6);
-    if (!rows.null(row, 7)) read_row_headers(rows.text(row, 7), event);
+    event = event_of_row(rows, row);
     event.source = settings_.source;
     event.epoch = settings_.epoch;
   }

@@ -15,29 +15,16 @@ constexpr milliseconds scan_time = std::chrono::hours(1), answer_time = std::chr
 constexpr size_t page_events = 500;
 constexpr int64_t page_bytes = 2 << 20;
 
-std::string text_array(const std::vector<std::string>& items) {
-  std::string text = "{";
-  for (const std::string& item : items) {
-    text += text.size() > 1 ? ",\"" : "\"";
-    for (char c : item) {
-      if (c == '"' || c == '\\') text += '\\';
-      text += c;
-    }
-    text += '"';
-  }
-  return text + "}";
-}
-
 }  // namespace
 
 // What the statements take, in the order of postgres_outbox_sql.hpp.
 class History::Parameters {
  public:
   Parameters(const History& history, const HistoryFilter& filter, int64_t after) : after_(std::to_string(after)) {
-    if (!filter.keys.empty()) keys_ = text_array(filter.keys);
-    if (!filter.message_ids.empty()) message_ids_ = text_array(filter.message_ids);
-    if (filter.addressees) addressees_ = text_array(*filter.addressees);
-    if (filter.routing_keys) routing_keys_ = text_array(*filter.routing_keys);
+    if (!filter.keys.empty()) keys_ = pg::text_array(filter.keys);
+    if (!filter.message_ids.empty()) message_ids_ = pg::text_array(filter.message_ids);
+    if (filter.addressees) addressees_ = pg::text_array(*filter.addressees);
+    if (filter.routing_keys) routing_keys_ = pg::text_array(*filter.routing_keys);
     const auto some = [](const auto& text) { return text ? pg::Param(*text) : pg::Param(); };
     params_ = {history.xmax_,
                history.xip_,

@@ -66,8 +66,8 @@ void Leader::tend() {
   stuck_ = tended.waiting_for;
 }
 
-void Leader::heard() {
-  db_.connection().consume_input();
+void Leader::hear(bool readable) {
+  if (readable) db_.connection().consume_input();
   if (db_.rung()) pace_.rung(std::chrono::steady_clock::now());
 }
 

@@ -33,7 +33,7 @@ class Leader : public OutboxLeader {
   void release() override { db_.lease_release(term_); }
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
-  void heard() override;
+  void hear(bool readable) override;
   size_t listed() const override { return reader_.listed(); }
   void add_figures(Figures& figures) const override;
 

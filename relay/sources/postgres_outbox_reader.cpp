@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t read_bytes = 1 << 20;
 // Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events.
 constexpr int64_t fetch_bytes = 2 << 20;
+// More transactions than any outbox holds; a slice that went on doubling would one day be none at all.
+constexpr uint64_t slice_most = uint64_t{1} << 32;
 
 }  // namespace
 
@@ -134,7 +136,7 @@ void Reader::list_more() {
     SteadyTime begun = std::chrono::steady_clock::now();
     list_slice(sql::between, low, high, first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX);
     auto took = std::chrono::steady_clock::now() - begun;
-    if (took < milliseconds(100)) slice_ *= 2;
+    if (took < milliseconds(100)) slice_ = std::min(slice_ * 2, slice_most);
     if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1000);
     from = to;
     beat_();

@@ -23,11 +23,13 @@ sys.path[:0] = [os.path.dirname(HERE), HERE]
 from harness import build as where  # noqa: E402
 from harness.processes import clear_leftovers  # noqa: E402
 
+import backfill  # noqa: E402
 import capture  # noqa: E402
 import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
 import mapping  # noqa: E402
 import mysql_source  # noqa: E402
+import scrape  # noqa: E402
 import verify  # noqa: E402
 from measure import Bare, say  # noqa: E402
 
@@ -44,13 +46,15 @@ COMPARISONS = [
     (["relay_read_rate"], delivery.read_rate),
     (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
     (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
-    (["consume_http_ratio"], delivery.consume_http),
+    (["consume_http_ratio", "consume_http_1ms_ratio"], delivery.consume_http),
     (["consume_exec_ratio", "consume_exec_taken_ratio"], delivery.consume_exec),
     (["latency_p50_ms", "latency_p99_ms"], delivery.latency),
     (["latency_idle_p50_ms"], delivery.latency_idle),
     (["relay_idle_cpu"], delivery.idle),
     (["backlog_scaling"], delivery.backlog),
     (["held_xmin_ratio"], delivery.held_xmin),
+    (["backfill_p99_ratio", "backfill_max_p99_ratio", "backfill_max_rate", "backfill_rss_mb"], backfill.backfill),
+    (["scrape_ratio", "scrape_snapshot_ratio", "scrape_rss_mb"], scrape.scrape),
     (["verify_over_two_scans", "verify_rows_over_two_scans"], verify.verify),
 ]
 

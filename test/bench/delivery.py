@@ -127,8 +127,9 @@ def stage_of(bench):
 class Sink:
     """A server of the figures' own, http_sink or stub_broker, and its port."""
 
-    def __init__(self, bench, name):
-        self.process = subprocess.Popen([bench.bare.binary(name, "-pthread")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, bench, name, *args):
+        argv = [bench.bare.binary(name, "-pthread"), *map(str, args)]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
     def close(self):
@@ -288,9 +289,9 @@ def guarded_rate(stage, events, endpoint):
         world.close()
 
 
-def consume_http(bench):
+def http_against_bare(bench, name, events, taken_us, note):
     """A request an event over one connection: a host with one lane, against a client that posts the same body as often."""
-    stage, events, sink = stage_of(bench), bench.size(20_000, 200_000), Sink(bench, "http_sink")
+    stage, sink = stage_of(bench), Sink(bench, "http_sink", taken_us)
     url = f"http://127.0.0.1:{sink.port}/hook"
     body = os.path.join(bench.folder, "body.json")
     with open(body, "w", encoding="ascii") as f:
@@ -307,9 +308,14 @@ def consume_http(bench):
     finally:
         sink.close()
     middle = {v: statistics.median(r) for v, r in results.items()}
-    yield ratio_figure("consume_http_ratio", results, "host", "bare", goal="≥ 0.80", against="a bare libcurl client",
-                       note=f"{events} events, a request each over one connection; host {middle['host']:.0f}/s, "
+    yield ratio_figure(name, results, "host", "bare", goal="≥ 0.80", against="a bare libcurl client",
+                       note=f"{events} events, a request each over one connection, {note}; host {middle['host']:.0f}/s, "
                             f"bare {middle['bare']:.0f}/s")
+
+
+def consume_http(bench):
+    yield from http_against_bare(bench, "consume_http_ratio", bench.size(20_000, 200_000), 0, "to a server that takes no time")
+    yield from http_against_bare(bench, "consume_http_1ms_ratio", bench.size(5_000, 50_000), 1000, "to a server that takes 1 ms")
 
 
 EXEC_BATCH = 500

@@ -30,7 +30,12 @@ TRAPS = {
     "int_codes": Trap("flag", "codes of errors are numbers"),
     "fewer_results": Trap("times", "syncs whose last result is missing"),
     "work": Trap("number", "seconds between a sync's look-up and its write: 0.005 when unset"),
-    "import_fails": Trap("times", "imports that end as Failed"),
+    "hang": Trap("times", "syncs that take `hang_seconds` between their look-up and their write, for which a caller may not wait"),
+    "hang_seconds": Trap("number", "how long a hang takes: 1 when unset"),
+    "import_fails": Trap("times", "imports that end as Failed, half of their rows carried out"),
+    "import_looks": Trap("number", "looks at which an import is still Importing: 0 when unset"),
+    "import_gone": Trap("times", "looks at an import that is not known: 1013"),
+    "keep_empty": Trap("flag", "an empty cell of an import leaves the value as it is, instead of clearing it"),
 }
 MOST_RECORDS, MOST_BYTES, MOST_URI = 300, 1_000_000, 8192
 NOT_CHARGED = ("600", "601", "602", "604", "605", "608", "611")
@@ -235,11 +240,13 @@ class Marketo(Service):
 
     def _synced(self, request, table, records, action, by):
         """In the order of the input. What is found is what was there before the pause, or what this call has made since."""
-        keys = [self._key_of(table, record, by) for record in records]
+        keys = [self.key_of(table, record, by) for record in records]
         with self.lock:
             found = {key: [] if None in key[1] else table.found(by, key[1]) for key in keys}
             self._begin(request, keys)
         try:
+            if self.traps.take("hang", request):
+                time.sleep(self.traps.get("hang_seconds", 1))
             self.at_work()
             with self.lock:
                 results = [self._one(table, record, action, by, key, found) for record, key in zip(records, keys)]
@@ -252,13 +259,14 @@ class Marketo(Service):
         return self.success(results)
 
     @staticmethod
-    def _key_of(table, record, by):
+    def key_of(table, record, by):
         """(which table, the key's values in the form they are compared); None for what cannot be a key."""
         values = [record.get(n) for n in by]
         return id(table), tuple(None if v is None or isinstance(v, (dict, list)) else v if n == table.key else text_of(v).lower()
                                 for n, v in zip(by, values))
 
     def _begin(self, request, keys):
+        self.bulk.meet(request, set(keys))
         for key in set(keys):
             if self.in_flight[key] > 0 and None not in key[1]:
                 request.notes.append("concurrent key")

@@ -125,7 +125,7 @@ class Store:
             fields = json.load(f)
         self.leads, self.objects, self.count = Table(fields, "id"), {}, 0
         self.leads.elsewhere = COMPANY
-        self.refusals = []
+        self.refusals, self.warnings = [], []
 
     def define(self, name, dedupe_fields, fields, link=None):
         """A custom object. `fields`: {name: kind}; `link`: (its field, the lead's field that it names)."""
@@ -143,6 +143,13 @@ class Store:
     def refuse(self, code, message, times=None, **match):
         """Records with these values are skipped for this reason. `times` bounds it."""
         self.refusals.append({"reason": Skipped(str(code), message), "left": float("inf") if times is None else times, "match": match})
+
+    def warn(self, message, **match):
+        """Rows of an import with these values are carried out, with this warning."""
+        self.warnings.append((message, match))
+
+    def warning_of(self, values):
+        return next((text for text, match in self.warnings if all(values.get(k) == v for k, v in match.items())), None)
 
     def check_refusals(self, values):
         for refusal in self.refusals:

@@ -32,10 +32,13 @@ TRAPS = {
     "fewer_results": Trap("times", "collections whose last result is missing"),
     "work": Trap("number", "seconds a write takes, and holds its locks"),
     "page_size": Trap("number", "rows a query's page has, whatever was asked"),
+    "short_page": Trap("times", "pages with a third of the rows they might have, though more follow"),
     "expire_locator": Trap("times", "next pages whose locator has expired"),
+    "query_timeout": Trap("times", "queries that are not done in time: 400 QUERY_TIMEOUT"),
+    "refuse_old_start": Trap("flag", "deleted: 400 INVALID_REPLICATION_DATE when the log does not reach back to start"),
     "job_fails": Trap("times", "bulk jobs that fail half way"),
 }
-DAY = 86400
+DAY, URI_LENGTH = 86400, 16_384
 STATUS = {"NOT_FOUND": 404, "REQUEST_LIMIT_EXCEEDED": 403, "API_DISABLED_FOR_ORG": 403, "METHOD_NOT_ALLOWED": 405,
           "UNSUPPORTED_MEDIA_TYPE": 415, "SERVER_UNAVAILABLE": 503, "INVALIDJOBSTATE": 409}
 ROLLED_BACK = error("ALL_OR_NONE_OPERATION_ROLLED_BACK",
@@ -66,6 +69,10 @@ class Salesforce(Service):
     def handle(self, request):
         if request.path == "/services/oauth2/token":
             return self.oauth.token(request)
+        if len(request.target) > URI_LENGTH:
+            return Answer(414, [{"errorCode": "URI_TOO_LONG", "message": "The URI of the request is too long"}])
+        if request.path == "/services/oauth2/userinfo":
+            return self.oauth.userinfo(request)
         found = re.fullmatch(r"/services/data/v(\d\d\.0)/(.+)", request.path)
         if not found or not 46 <= float(found[1]) <= 68:
             return Answer(404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}])
@@ -233,7 +240,8 @@ class Salesforce(Service):
     def _undo(self, before):
         for name, rows in before.items():
             target = self.org.objects[name]
-            target.rows, target.by_external = {}, {}
+            target.rows.clear()
+            target.by_external = {}
             for row in rows.values():
                 target.keep(row)
 

@@ -7,12 +7,14 @@ import base64
 import json
 import os
 import secrets
+import ssl
 import subprocess
 import tempfile
 import time
 
 from doubles.service import Answer, Refusal
 
+ORGANIZATION = "00D5f000000abcdEAA"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -22,6 +24,13 @@ def refuse(code, description):
 
 def decoded(part):
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def ended(certificate, now):
+    """Whether the certificate's time is over; a public key has none."""
+    done = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", certificate], capture_output=True, check=False, text=True,
+                          timeout=10)
+    return done.returncode == 0 and ssl.cert_time_to_seconds(done.stdout.strip().removeprefix("notAfter=")) <= now
 
 
 def signed_by(certificate, text, signature):
@@ -72,7 +81,7 @@ class OAuth:
         with self.service.lock:
             self.sessions[token] = now + self.life
         made = {"access_token": token, "instance_url": self.service.origin, "token_type": "Bearer", "issued_at": str(int(now * 1000)),
-                "id": f"https://login.salesforce.com/id/00D5f000000abcdEAA/{self.service.org.user}", "signature": secrets.token_hex(16)}
+                "id": f"https://login.salesforce.com/id/{ORGANIZATION}/{self.service.org.user}", "signature": secrets.token_hex(16)}
         if self.service.traps.take("no_token", request):
             del made["access_token"]
         return made
@@ -91,7 +100,7 @@ class OAuth:
             raise refuse("invalid_grant", "invalid assertion")
         if claims.get("aud") != self.audience:
             raise refuse("invalid_grant", "audience is invalid")
-        if expires <= time.time():
+        if expires <= time.time() or ended(self.certificate, self.service.clock.now()):
             raise refuse("invalid_grant", "expired authorization code")
         if expires > time.time() + 185:  # three minutes are the most, and a little for clocks that differ
             raise refuse("invalid_grant", "invalid assertion")
@@ -127,6 +136,10 @@ class OAuth:
                 return {"scope": "api refresh_token"}
             self.refresh_tokens = {f"5Aep{secrets.token_hex(16)}"}
             return {"scope": "api refresh_token", "refresh_token": self.refresh_token()}
+
+    def userinfo(self, request):
+        self.check(request)
+        return Answer(200, {"user_id": self.service.org.user, "organization_id": ORGANIZATION, "preferred_username": self.username})
 
     def check(self, request):
         """Refuses a call whose session is not good."""

@@ -4,17 +4,19 @@ Used by salesforce.py (REST), salesforce_soql.py (queries) and salesforce_bulk.p
 kept as Salesforce shows them, 2026-03-01T00:00:00.000+0000, which sort as text. Whoever calls holds the double's lock.
 """
 import calendar
+import functools
 import json
 import os
 import re
 import time
 
+from doubles.salesforce_rows import Rows, Series, long_id
+
 FIELDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "salesforce_fields.json")
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[A-Za-z]{2,}")
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)")
 NUMBERS = ("int", "double", "currency", "percent")
+BIN_LIFE = 15 * 86400
 TEXTS = ("string", "textarea", "email", "phone", "url", "picklist")
 
 
@@ -38,19 +40,13 @@ def error(code, message, fields=()):
     return {"statusCode": code, "message": message, "fields": list(fields)}
 
 
+def usable(field):
+    """Whether a query may filter or sort by a field: long text it may not."""
+    return not (field["type"] == "textarea" and field.get("length", 255) > 255)
+
+
 class Malformed(Exception):
     """A request that is refused as a whole: (errorCode, message)."""
-
-
-def long_id(prefix, number):
-    """An id of 18 characters: three of the object, twelve of the record, three that tell upper from lower case."""
-    text = ""
-    while number:
-        number, digit = divmod(number, 62)
-        text = DIGITS[digit] + text
-    short = prefix + "5f" + text.rjust(10, "0")
-    checks = [sum(1 << n for n, c in enumerate(short[start:start + 5]) if c.isupper()) for start in (0, 5, 10)]
-    return short + "".join(ALPHABET[c] for c in checks)
 
 
 def is_id(text):
@@ -61,9 +57,10 @@ class Object:
     def __init__(self, name, described):
         self.name, self.label, self.prefix = name, described["label"], described["keyPrefix"]
         self.fields = {f["name"]: {"nillable": True, "createable": True, "updateable": True, **f} for f in described["fields"]}
-        self.rows, self.unseen = {}, {}  # by id; id: visible at
+        self.rows, self.unseen = Rows(), {}  # by id; id: visible at
+        self.pending = []  # of (visible at, row): changes that are not seen yet
         self.by_external = {}  # (field, value in lower case): ids
-        self.purged_until = 0
+        self.emptied, self.purged_until = [], 0  # of the recycle bin: (id, when deleted); of the delete log
 
     def relationship(self, name):
         return next((f for f in self.fields.values() if f.get("relationshipName") == name), None)
@@ -83,7 +80,7 @@ class Object:
             if field.get("externalId") or field.get("idLookup"):
                 before, after = old.get(name), row.get(name)
                 if before != after and before is not None:
-                    self.by_external[name, str(before).lower()].discard(row["Id"])
+                    self.by_external.get((name, str(before).lower()), set()).discard(row["Id"])  # one of a series is not listed
                 if after is not None:
                     self.by_external.setdefault((name, str(after).lower()), set()).add(row["Id"])
         self.rows[row["Id"]] = row
@@ -94,7 +91,9 @@ class Org:
         self.clock, self.count, self.refusals = clock, 0, []
         with open(FIELDS, encoding="utf-8") as f:
             self.objects = {name: Object(name, described) for name, described in json.load(f).items()}
+        self.user = self.someone = None
         self.user = self.insert("User", {"Username": "muskrat@example.com", "LastName": "Muskrat", "Email": "muskrat@example.com"})
+        self.someone = self.insert("User", {"Username": "ann@example.com", "LastName": "Ann", "Email": "ann@example.com"})
 
     def object(self, name):
         found = next((o for o in self.objects.values() if o.name.lower() == name.lower()), None)
@@ -112,12 +111,13 @@ class Org:
         del self.objects[object_name].fields[name]
 
     def insert(self, object_name, values, stamp=None, visible_at=None, by=None):
-        """A row without any check; with an own SystemModstamp, and seen only from a time of the double's clock on (float("inf"):
-        until `reveal`). Until then its transaction counts as running: latestDateCovered stays before its stamp."""
+        """A row without any check, by someone else unless `by` says who; with an own SystemModstamp, and seen only from a time of the
+        double's clock on (float("inf"): until `reveal`). Until then its transaction counts as running: latestDateCovered stays before
+        its stamp."""
         target = self.objects[object_name]
         self.count += 1
         now = stamp_of(self.clock.now()) if stamp is None else stamp_of(seconds_of(stamp))
-        who = by or getattr(self, "user", None)
+        who = by or self.someone
         owner = {"OwnerId": who} if "OwnerId" in target.fields else {}
         row = {"Id": long_id(target.prefix, self.count), "IsDeleted": False, **owner, **values, "CreatedDate": now, "LastModifiedDate": now,
                "SystemModstamp": now, "CreatedById": who, "LastModifiedById": who}
@@ -126,18 +126,64 @@ class Org:
             target.unseen[row["Id"]] = visible_at
         return row["Id"]
 
+    def generate(self, object_name, count, make, start, step=1.0, per_stamp=1, by=None):
+        """So many rows that are not kept: the values of the nth are `make(n)`, every `per_stamp` of them have one stamp, `step` seconds
+        after those before them, the first at `start`. One series an object; what changes of it is kept."""
+        target, began = self.objects[object_name], seconds_of(start)
+        fixed = {"CreatedById": by or self.someone, "LastModifiedById": by or self.someone}
+        stamp = functools.lru_cache(4096)(lambda group: stamp_of(began + group * step))
+        target.rows.series = Series(target.prefix, self.count + 1, count, lambda n: stamp(n // per_stamp), make, fixed)
+        self.count += count
+
+    def change(self, object_name, key, values, stamp=None, visible_at=None, by=None):
+        """Like `insert`, for a row that is there. `IsDeleted` deletes it, or brings it back."""
+        target, at = self.objects[object_name], stamp_of(self.clock.now() if stamp is None else seconds_of(stamp))
+        row = {**target.rows[key], **values, "LastModifiedDate": at, "SystemModstamp": at, "LastModifiedById": by or self.someone}
+        if visible_at is None:
+            target.keep(row)
+        else:
+            target.pending.append((visible_at, row))
+
+    def empty_bin(self, object_name):
+        """What is deleted is no longer found by queryAll, but is in the delete log."""
+        target = self.objects[object_name]
+        for row in [r for r in target.rows.values() if r["IsDeleted"]]:
+            target.emptied.append((row["Id"], row["SystemModstamp"]))
+            target.rows.drop(row["Id"])
+
+    def purge_log(self, object_name, until):
+        """The delete log before this stamp is no more."""
+        self.objects[object_name].purged_until = seconds_of(until)
+
     def reveal(self, object_name):
         self.objects[object_name].unseen.clear()
+        self._settle(self.objects[object_name], float("inf"))
+
+    @staticmethod
+    def _settle(target, now):
+        """What is due is seen from now on."""
+        due = [row for at, row in target.pending if at <= now]
+        target.pending = [(at, row) for at, row in target.pending if at > now]
+        for row in due:
+            target.keep(row)
+        for key in [k for k, at in target.unseen.items() if at <= now]:
+            del target.unseen[key]
 
     def refuse(self, code, message, times=None, **match):
         """Writes of records with these values fail so: a validation rule, a trigger, a lock. `times` bounds it."""
         self.refusals.append({"error": error(code, message), "left": float("inf") if times is None else times, "match": match})
 
     def seen(self, object_name, deleted=False):
+        """The rows that are kept and seen. What was deleted stays in the recycle bin for fifteen days."""
         target, now = self.objects[object_name], self.clock.now()
-        for key in [k for k, at in target.unseen.items() if at <= now]:
-            del target.unseen[key]
-        return [r for r in target.rows.values() if r["Id"] not in target.unseen and (deleted or not r["IsDeleted"])]
+        self._settle(target, now)
+        bin_from = stamp_of(now - BIN_LIFE)
+        return [r for r in target.rows.values()
+                if r["Id"] not in target.unseen and (not r["IsDeleted"] or deleted and r["SystemModstamp"] >= bin_from)]
+
+    def running(self, target):
+        """Stamps of what is not seen yet."""
+        return [target.rows[key]["SystemModstamp"] for key in target.unseen] + [row["SystemModstamp"] for _, row in target.pending]
 
     # ---- writes ----
 
@@ -253,7 +299,7 @@ class Org:
         changed = {k: None if v == "" else v for k, v in values.items() if k != "Id"}
         if key is None:
             empty = {n: False for n, f in target.fields.items() if f["type"] == "boolean"}
-            key = self.insert(target.name, {**empty, **changed})
+            key = self.insert(target.name, {**empty, **changed}, by=self.user)
         target.keep({**target.rows[key], **changed, "LastModifiedDate": now, "SystemModstamp": now, "LastModifiedById": self.user})
         return key
 

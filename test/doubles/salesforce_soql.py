@@ -2,12 +2,18 @@
 
 Knows fields of related records (Account.Name), COUNT(), AND, OR, NOT, brackets, = != < <= > >= LIKE IN NOT IN, null, booleans,
 numbers, text, dates and datetimes. Not: sub-selects, GROUP BY, date literals such as TODAY, functions. What it does not know is
-MALFORMED_QUERY, like what Salesforce does not know. Text compares without regard to case, ids with it.
+MALFORMED_QUERY, like what Salesforce does not know. Text compares without regard to case, ids with it and by their first 15 characters.
+Rows that the query puts in no order come newest first.
+
+A condition is a function of a row; of one that is not known whole it may be UNKNOWN, as in logic of three values.
 """
+import array
+import bisect
 import operator
 import re
 
-from doubles.salesforce_org import Malformed, seconds_of, stamp_of
+from doubles.salesforce_org import Malformed, seconds_of, stamp_of, usable
+from doubles.salesforce_rows import STAMPS, UNKNOWN, Outline, long_id, number_of
 
 TOKEN = re.compile(r"""\s*(?:
     (?P<text>'(?:[^'\\]|\\.)*') |
@@ -19,6 +25,7 @@ TOKEN = re.compile(r"""\s*(?:
 )""", re.VERBOSE)
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 SIGNS = {"=": operator.eq, "!=": operator.ne, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+MOST_OFFSET = 2000
 
 
 def malformed(what):
@@ -44,6 +51,7 @@ class Query:
         self.org, self.tokens, self.at = org, tokens(text), 0
         self.limit = self.offset = None
         self.order, self.where, self.count = [], None, False
+        self.breaks = []  # (field, value, how it folds) of what is compared with the fields that ascend in a series
         self._select()
         if self._word("WHERE"):
             self.where = self._any()
@@ -54,6 +62,8 @@ class Query:
             self.limit = self._whole()
         if self._word("OFFSET"):
             self.offset = self._whole()
+            if self.offset > MOST_OFFSET:
+                raise Malformed("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {MOST_OFFSET}")
         if self.at < len(self.tokens):
             raise malformed(f"unexpected token: '{self.tokens[self.at][1]}'")
 
@@ -104,6 +114,9 @@ class Query:
         if not self.object:
             raise Malformed("INVALID_TYPE", f"sObject type '{wanted}' is not supported.")
         self.fields = [self._path(n) for n in names]
+        twice = next((".".join(path) for n, path in enumerate(self.fields) if path in self.fields[:n]), None)
+        if twice:
+            raise Malformed("INVALID_FIELD", f"duplicate field selected: {twice}")
 
     def _path(self, text, target=None):
         """['Account', 'Name'], each known, in the case of its description."""
@@ -123,7 +136,7 @@ class Query:
 
     def _order(self):
         while True:
-            path, descending = self._path(self._name()), False
+            path, descending = self._usable(self._path(self._name()), "sorted"), False
             if self._word("DESC"):
                 descending = True
             else:
@@ -143,23 +156,23 @@ class Query:
         parts = [self._all()]
         while self._word("OR"):
             parts.append(self._all())
-        return parts[0] if len(parts) == 1 else lambda row: any(p(row) for p in parts)
+        return parts[0] if len(parts) == 1 else lambda row: joined(parts, row, True)
 
     def _all(self):
         parts = [self._one()]
         while self._word("AND"):
             parts.append(self._one())
-        return parts[0] if len(parts) == 1 else lambda row: all(p(row) for p in parts)
+        return parts[0] if len(parts) == 1 else lambda row: joined(parts, row, False)
 
     def _one(self):
         if self._word("NOT"):
             inner = self._one()
-            return lambda row: not inner(row)
+            return known(inner, operator.not_)
         if self._word("("):
             inner = self._any()
             self._expect(")")
             return inner
-        path = self._path(self._name())
+        path = self._usable(self._path(self._name()), "filtered")
         kind, sign = self._take()
         if sign.upper() == "LIKE":
             return self._like(path)
@@ -187,15 +200,29 @@ class Query:
         self._fits(path, kind, found)
         return found
 
-    def _type(self, path):
+    def _owner(self, path):
         target = self.object
         for name in path[:-1]:
             target = self.org.objects[target.relationship(name)["referenceTo"][0]]
-        return target.fields[path[-1]]["type"]
+        return target
+
+    def _type(self, path):
+        return self._owner(path).fields[path[-1]]["type"]
+
+    def _usable(self, path, how):
+        """A path that may be filtered or sorted: long text may not."""
+        target = self._owner(path)
+        if not usable(target.fields[path[-1]]):
+            raise Malformed("INVALID_FIELD", f"field '{path[-1]}' can not be {how} in a query call")
+        return path
 
     def _fold(self, path):
         """How a field's values are made comparable: text without its case, but ids differ by theirs."""
-        return (lambda value: value) if self._type(path) in ("id", "reference") else folded
+        return short if self._type(path) in ("id", "reference") else folded
+
+    def _broken(self, path, value, fold):
+        if len(path) == 1 and value is not None and path[0] in (*STAMPS, "Id"):
+            self.breaks.append((path[0], value, fold))
 
     def _fits(self, path, kind, found):
         wanted = self._type(path)
@@ -211,54 +238,85 @@ class Query:
         if wanted is None:
             if compare not in (operator.eq, operator.ne):
                 raise malformed("null compares with = and != alone")
-            return lambda row: compare(self.value(row, path), None)
+            return known(lambda row: self.value(row, path), lambda value: compare(value, None))
+        self._broken(path, wanted, fold)
+        folded_wanted = fold(wanted)
 
-        def holds(row):
-            value = self.value(row, path)
-            if value is None:
-                return compare is operator.ne
-            return compare(fold(value), fold(wanted))
-        return holds
+        def holds(value):
+            return compare is operator.ne if value is None else compare(fold(value), folded_wanted)
+        return known(lambda row: self.value(row, path), holds)
 
     def _among(self, path, negated):
         self._expect("(")
         fold = self._fold(path)
-        wanted = [fold(self._literal(path))]
+        wanted = [self._literal(path)]
         while self._word(","):
-            wanted.append(fold(self._literal(path)))
+            wanted.append(self._literal(path))
         self._expect(")")
-        return lambda row: (fold(self.value(row, path)) in wanted) != negated
+        for value in wanted:
+            self._broken(path, value, fold)
+        among = {fold(value) for value in wanted}
+        return known(lambda row: self.value(row, path), lambda value: (fold(value) in among) != negated)
 
     def _like(self, path):
         pattern = str(self._literal(path))
         compiled = re.compile("".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in pattern), re.IGNORECASE | re.DOTALL)
-        return lambda row: compiled.fullmatch(str(self.value(row, path) or "")) is not None
+        return known(lambda row: self.value(row, path), lambda value: compiled.fullmatch(str(value or "")) is not None)
 
     # ---- rows ----
 
     def value(self, row, path):
         for name in path[:-1]:
             row = self._parent(row, name)
-            if row is None:
-                return None
+            if row is None or row is UNKNOWN:
+                return row
         return row.get(path[-1])
 
     def _parent(self, row, relationship):
         """The related row, of whichever object its id belongs to."""
-        owner = self.org.by_id(row["Id"])
-        return self._by_id(row.get(owner.relationship(relationship)["name"]))
+        key = row.get(self.org.by_id(row["Id"]).relationship(relationship)["name"])
+        return key if key is UNKNOWN else self._by_id(key)
 
     def _by_id(self, key):
         target = self.org.by_id(key)
         return target.rows.get(key) if target else None
 
     def rows(self, deleted=False):
-        """Ids of what it finds, in order."""
-        found = [r for r in self.org.seen(self.object.name, deleted) if self.where is None or self.where(r)]
+        """What it finds, in order: a sequence of ids."""
+        kept = [r for r in self.org.seen(self.object.name, deleted) if self.where is None or self.where(r)]
+        numbers = self._ordered(kept, self._of_series())
+        start = self.offset or 0
+        return Ids(self.object.prefix, numbers[start:None if self.limit is None else start + self.limit])
+
+    def _of_series(self):
+        """Numbers of the rows of the series that it finds, ascending; each run of rows that compare alike is looked at once."""
+        rows, found = self.object.rows, array.array("q")
+        if not rows.series:
+            return found
+        for start, end in rows.series.pieces(self.breaks):
+            held = True if self.where is None else self.where(Outline(rows.series.outline(start)))
+            for first, last in rows.untouched(start, end) if held is not False else ():
+                run = range(first, last) if held is True else (n for n in range(first, last) if self.where(rows.series.row(n)))
+                found.extend(array.array("q", (rows.series.first + n for n in run)))
+        return found
+
+    def _ordered(self, kept, made):
+        """Numbers of kept rows and those of a series, whose order by SystemModstamp and Id need not be looked for."""
+        names = [None if descending or len(path) > 1 else path[0] for path, descending, _, _ in self.order]
+        if names in ([], ["Id"]):
+            made.extend(number_of(row["Id"]) for row in kept)
+            return array.array("q", sorted(made, reverse=not names))
+        if made and names == ["SystemModstamp", "Id"]:
+            for row in kept:
+                made.insert(bisect.bisect_left(made, stamp_and_id(row), key=lambda n: stamp_and_id(self._row(n))), number_of(row["Id"]))
+            return made
+        found = sorted(kept + [self._row(n) for n in made], key=lambda row: row["Id"], reverse=True)
         for path, descending, last, fold in reversed(self.order):
             found.sort(key=self._sort_key(path, fold, -1 if last == descending else 1), reverse=descending)
-        start = self.offset or 0
-        return [r["Id"] for r in found[start:None if self.limit is None else start + self.limit]]
+        return array.array("q", (number_of(row["Id"]) for row in found))
+
+    def _row(self, number):
+        return self.object.rows[long_id(self.object.prefix, number)]
 
     def _sort_key(self, path, fold, rank_of_null):
         def key(row):
@@ -266,11 +324,13 @@ class Query:
             return (rank_of_null, 0) if value is None else (0, value)
         return key
 
-    def shown(self, key, version):
-        row = self._by_id(key)
+    def shown(self, row, version):
         made = self._head(row, version)
         for path in self.fields:
-            self._show(made, row, path, version)
+            if len(path) == 1:
+                made[path[0]] = row.get(path[0])
+            else:
+                self._show(made, row, path, version)
         return made
 
     def _head(self, row, version):
@@ -289,5 +349,45 @@ class Query:
         self._show(inner, parent, path[1:], version)
 
 
+class Ids:
+    """A sequence of ids, made of their numbers as they are asked for."""
+
+    def __init__(self, prefix, numbers):
+        self.prefix, self.numbers = prefix, numbers
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, span):
+        return [long_id(self.prefix, number) for number in self.numbers[span]]
+
+
+def stamp_and_id(row):
+    return row["SystemModstamp"], row["Id"]
+
+
+def known(value, what):
+    """A function of a row: what is made of its value, if that is known."""
+    def of(row):
+        found = value(row)
+        return UNKNOWN if found is UNKNOWN else what(found)
+    return of
+
+
+def joined(parts, row, decisive):
+    """OR (decided by True) and AND (by False) of what may be unknown."""
+    unknown = False
+    for part in parts:
+        held = part(row)
+        if held is decisive:
+            return decisive
+        unknown = unknown or held is UNKNOWN
+    return UNKNOWN if unknown else not decisive
+
+
 def folded(value):
     return value.lower() if isinstance(value, str) else value
+
+
+def short(key):
+    return key[:15] if isinstance(key, str) else key

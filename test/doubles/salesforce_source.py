@@ -6,7 +6,8 @@ when a page is. Its locator lives for two days, so that a page whose answer was 
 import re
 import secrets
 
-from doubles.salesforce_org import Malformed, seconds_of, stamp_of
+from doubles.salesforce_org import Malformed, seconds_of, stamp_of, usable
+from doubles.salesforce_rows import long_id
 from doubles.salesforce_soql import Query
 from doubles.service import Answer
 
@@ -20,7 +21,7 @@ class Source:
     @staticmethod
     def describe(target):
         fields = [{"externalId": False, "idLookup": False, "defaultedOnCreate": False, "length": 0, "referenceTo": [],
-                   "relationshipName": None, "filterable": True, "sortable": True, **f} for f in target.fields.values()]
+                   "relationshipName": None, "filterable": usable(f), "sortable": usable(f), **f} for f in target.fields.values()]
         return Answer(200, {"name": target.name, "label": target.label, "keyPrefix": target.prefix, "createable": True, "updateable": True,
                             "deletable": True, "queryable": True, "replicateable": True, "fields": fields})
 
@@ -28,6 +29,8 @@ class Source:
         if set(request.query) != {"q"}:
             raise Malformed("MALFORMED_QUERY", "the parameter is q, and no other")
         query = Query(request.one("q"), self.service.org)
+        if self.service.traps.take("query_timeout", request):
+            raise Malformed("QUERY_TIMEOUT", "Your query request was running for too long.")
         ids = query.rows(deleted)
         if query.count:
             return Answer(200, {"totalSize": len(ids), "done": True, "records": []})
@@ -48,8 +51,12 @@ class Source:
     def _rows(self, request, locator, at, version):
         query, ids, _ = self.locators[locator]
         following = at + self._page_size(request)
-        more = following < len(ids)
-        body = {"totalSize": len(ids), "done": not more, "records": [query.shown(i, version) for i in ids[at:following]]}
+        if following < len(ids) and self.service.traps.take("short_page", request):
+            following = at + max(1, (following - at) // 3)
+        more, there = following < len(ids), query.object.rows
+        rows = [there.get(key) for key in ids[at:following]]
+        records = [query.shown(row, version) for row in rows if row is not None]  # what was purged meanwhile is left out
+        body = {"totalSize": len(ids), "done": not more, "records": records}
         if more:
             body["nextRecordsUrl"] = f"/services/data/v{version}/query/{locator}-{following}"
         return Answer(200, body)
@@ -69,19 +76,32 @@ class Source:
         except ValueError:
             raise Malformed("INVALID_REPLICATION_DATE", "start and end are date-times with an offset (+ is %2B)") from None
         now = self.service.clock.now()
-        if end - start < 60:
-            raise Malformed("INVALID_REPLICATION_DATE", "endDate must be at least one minute greater than startDate")
+        if end - start <= 60:
+            raise Malformed("INVALID_REPLICATION_DATE", "startDate must precede endDate by more than one minute")
         if start > now or what == "updated" and start < now - 30 * DAY:
             raise Malformed("INVALID_REPLICATION_DATE", "startDate before 30 days ago or later than now")
-        seen = self.service.org.seen(target.name, deleted=True)
-        running = [seconds_of(target.rows[i]["SystemModstamp"]) for i in target.unseen]
-        covered = stamp_of(min([end, now, *running]) // 60 * 60)
         earliest = max(now - 15 * DAY, target.purged_until)
+        if what == "deleted" and start < earliest // 60 * 60 and self.service.traps.get("refuse_old_start"):
+            raise Malformed("INVALID_REPLICATION_DATE", "startDate before the delete log begins")
         first, last = stamp_of(start if what == "updated" else max(start, earliest)), stamp_of(end)
-        within = [r for r in seen if first <= r["SystemModstamp"] < last and r["IsDeleted"] == (what == "deleted")]
-        if len(within) > self.id_limit:
+        found = (self._updated if what == "updated" else self._deleted)(target, first, last)
+        covered = stamp_of(min([end, now, *map(seconds_of, self.service.org.running(target))]) // 60 * 60)
+        if len(found) > self.id_limit:
             raise Malformed("EXCEEDED_ID_LIMIT", f"more than {self.id_limit} ids")
         if what == "updated":
-            return Answer(200, {"ids": [r["Id"] for r in within], "latestDateCovered": covered})
-        return Answer(200, {"deletedRecords": [{"id": r["Id"], "deletedDate": r["SystemModstamp"]} for r in within],
+            return Answer(200, {"ids": found, "latestDateCovered": covered})
+        return Answer(200, {"deletedRecords": [{"id": key, "deletedDate": at} for key, at in found],
                             "earliestDateAvailable": stamp_of(earliest // 60 * 60), "latestDateCovered": covered})
+
+    def _updated(self, target, first, last):
+        kept = [r["Id"] for r in self.service.org.seen(target.name) if first <= r["SystemModstamp"] < last]
+        series = target.rows.series
+        pieces = series.pieces([("SystemModstamp", first, str), ("SystemModstamp", last, str)]) if series else []
+        within = [piece for piece in pieces if first <= series.stamp(piece[0]) < last]
+        return kept + [long_id(series.prefix, series.first + n) for piece in within for run in target.rows.untouched(*piece)
+                       for n in range(*run)]
+
+    def _deleted(self, target, first, last):
+        """From the delete log, which the recycle bin does not matter to."""
+        rows = [(r["Id"], r["SystemModstamp"]) for r in self.service.org.seen(target.name, deleted=True) if r["IsDeleted"]]
+        return [(key, at) for key, at in rows + target.emptied if first <= at < last]

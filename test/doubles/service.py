@@ -103,6 +103,8 @@ COMMON = {
     "lose": Trap("times", "requests that are carried out and whose connection is closed without an answer"),
     "cut": Trap("times", "answers that end in the middle of their body; the request is carried out"),
     "empty": Trap("times", "answers with status 200 and no body; the request is carried out"),
+    "error": Trap("times", "answers of `error_status` with a page of HTML; the request is not carried out"),
+    "error_status": Trap("number", "the status of error: 500 when unset"),
     "slow": Trap("number", "seconds over which each body is spread, in up to ten pieces"),
     "delay": Trap("number", "seconds before each answer begins"),
     "throttle": Trap("times", "answers of `throttle_status` with Retry-After; who returns before it is sent away again"),
@@ -119,8 +121,8 @@ CHECKS = {
 
 
 class Rule:
-    """A trap that is set. `skip` requests pass unharmed first; `only` is a part of the target it must have; `share`, instead of a
-    count, springs it by chance."""
+    """A trap that is set. `skip` requests pass unharmed first; `only` is a part of the target it must have; `share` springs it
+    by chance, once its count is used up."""
 
     def __init__(self, value, skip=0, only=None, share=None):
         self.value, self.skip, self.only, self.share = value, skip, only, share
@@ -131,12 +133,10 @@ class Rule:
         if self.skip > 0:
             self.skip -= 1
             return False
-        if self.share is not None:
-            return chance.random() < self.share
-        if self.value <= 0:
-            return False
-        self.value -= 1
-        return True
+        if self.value > 0:
+            self.value -= 1
+            return True
+        return self.share is not None and chance.random() < self.share
 
 
 class Traps:
@@ -325,6 +325,8 @@ class Service:
                     return answer
         if self.traps.take("html", request):
             return Answer(200, self.page, {"Content-Type": "text/html; charset=utf-8"})
+        if self.traps.take("error", request):
+            return Answer(int(self.traps.get("error_status", 500)), self.page, {"Content-Type": "text/html; charset=utf-8"})
         with self.lock:
             early = time.monotonic() < self._not_before
         if early:

@@ -1,4 +1,4 @@
-"""Marketo's double: tokens, limits, syncs and their reasons, the hazard of one key in two calls, custom objects, imports."""
+"""Marketo's double: tokens, limits, syncs and their reasons, the hazard of one key in two calls, custom objects."""
 import datetime
 import json
 import threading
@@ -8,48 +8,13 @@ import pytest
 
 from doubles.client import call, call_json, query
 from doubles.marketo import Marketo
-
-LEADS = "/rest/v1/leads.json"
+from doubles.marketo_client import LEADS, ask, error, lead, outcomes, sync, token_of
 
 
 @pytest.fixture
 def marketo():
     with Marketo() as made:
         yield made
-
-
-def token_of(server, **changed):
-    asked = {"grant_type": "client_credentials", "client_id": "client-id", "client_secret": "client-secret", **changed}
-    return call_json(server.url(f"/identity/oauth/token?{query(**asked)}"))
-
-
-def ask(server, path, method="GET", body=None, token=None, headers=None):
-    head = {"Authorization": f"Bearer {token or token_of(server)[1]['access_token']}"}
-    return call_json(server.url(path), method, body, {**head, **(headers or {})})
-
-
-def sync(server, *records, **members):
-    status, answer = ask(server, LEADS, "POST", {"input": list(records), **members})
-    assert status == 200
-    return answer
-
-
-def outcome(result):
-    return result["reasons"][0]["code"] if "reasons" in result else result["status"]
-
-
-def outcomes(answer):
-    assert answer["success"], answer
-    return [outcome(r) for r in answer["result"]]
-
-
-def error(answer):
-    assert answer["success"] is False and "result" not in answer
-    return answer["errors"][0]["code"]
-
-
-def lead(email, **values):
-    return {"email": email, **values}
 
 
 # ---- identity ----
@@ -284,60 +249,3 @@ def test_objects_answer_with_seq_and_need_their_lead(cars):
     assert ask(cars, "/rest/v1/customobjects/car_c/describe.json")[1]["result"][0]["dedupeFields"] == ["vin"]
     gone = {"deleteBy": "dedupeFields", "input": [{"vin": "1"}, {"vin": "9"}]}
     assert outcomes(ask(cars, "/rest/v1/customobjects/car_c/delete.json", "POST", gone)[1]) == ["deleted", "1013"]
-
-
-# ---- bulk ----
-
-def upload(server, text, path="/bulk/v1/leads.json?format=csv&lookupField=email", name="file"):
-    body = (f'--xyz\r\nContent-Disposition: form-data; name="{name}"; filename="leads.csv"\r\nContent-Type: text/csv\r\n\r\n{text}\r\n'
-            "--xyz--\r\n").encode()
-    head = {"Authorization": f"Bearer {token_of(server)[1]['access_token']}", "Content-Type": "multipart/form-data; boundary=xyz"}
-    reply = call(server.url(path), "POST", body, head)
-    return json.loads(reply.text) if reply.status == 200 else reply.status
-
-
-def text_of(server, path):
-    return call(server.url(path), headers={"Authorization": f"Bearer {token_of(server)[1]['access_token']}"}).text
-
-
-def test_import_runs_to_its_end_and_names_failures(marketo):
-    sync(marketo, lead("a@example.com", firstName="old"))
-    made = upload(marketo, 'email,firstName\na@example.com,new\nb@example.com,"B, ü"\nbad,C\n')["result"][0]
-    assert made["status"] == "Queued" and made["importId"] == str(made["batchId"])
-    path = f"/bulk/v1/leads/batch/{made['batchId']}"
-    looks = [ask(marketo, path + ".json")[1]["result"][0] for _ in range(2)]
-    assert [r["status"] for r in looks] == ["Importing", "Complete"]
-    assert (looks[1]["numOfLeadsProcessed"], looks[1]["numOfRowsFailed"]) == (2, 1)
-    assert text_of(marketo, path + "/failures.json").splitlines() == [
-        "email,firstName,Import Failure Reason", "bad,C,Invalid value for field 'email' and value 'bad'"]
-    assert sorted(r["firstName"] for r in marketo.store.leads.rows.values()) == ["B, ü", "new"]
-    marketo.clock.advance(8 * 86400)
-    assert error(ask(marketo, path + ".json")[1]) == "1013"
-
-
-def test_import_queue_holds_ten_and_runs_two():
-    with Marketo() as server:
-        keys = [upload(server, "email\na@example.com\n")["result"][0]["batchId"] for _ in range(10)]
-        assert error(upload(server, "email\na@example.com\n")) == "1016"
-        states = [ask(server, f"/bulk/v1/leads/batch/{k}.json")[1]["result"][0]["status"] for k in keys]
-        assert states == ["Importing"] * 2 + ["Queued"] * 8
-
-
-def test_import_that_is_wrong_is_refused(marketo):
-    assert error(upload(marketo, "email\n", name="other")) == "613"
-    assert error(upload(marketo, "email\n", "/bulk/v1/leads.json?format=xml")) == "1003"
-    assert error(upload(marketo, "email\n", "/bulk/v1/leads.json?lookupField=none")) == "1006"
-    assert error(ask(marketo, "/bulk/v1/leads.json", "POST", {})[1]) == "612"
-    assert upload(marketo, "x" * 10_000_000) == 413
-    assert error(upload(marketo, "email\n", "/rest/bulk/v1/leads.json")) == "610"
-
-
-def test_import_may_fail_and_objects_are_imported_too(cars):
-    path = "/bulk/v1/customobjects/car_c/import"
-    key = upload(cars, "vin,email\n1,a@example.com\n2,none@example.com\n", path + ".json")["result"][0]["batchId"]
-    looks = [ask(cars, f"{path}/{key}/status.json")[1]["result"][0] for _ in range(2)]
-    assert looks[1]["status"] == "Complete" and looks[1]["numOfObjectsProcessed"] == 1 and looks[1]["objectApiName"] == "car_c"
-    assert "Lead not found" in text_of(cars, f"{path}/{key}/failures.json")
-    cars.traps.set(import_fails=1)
-    key = upload(cars, "email\nz@example.com\n")["result"][0]["batchId"]
-    assert [ask(cars, f"/bulk/v1/leads/batch/{key}.json")[1]["result"][0]["status"] for _ in range(2)] == ["Importing", "Failed"]

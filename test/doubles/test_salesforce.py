@@ -1,4 +1,4 @@
-"""Salesforce's double: tokens, collections and their errors, locks, limits, queries, deletions, bulk jobs."""
+"""Salesforce's double: tokens, collections and their errors, locks, limits, bulk jobs."""
 import base64
 import csv
 import io
@@ -6,55 +6,18 @@ import json
 import subprocess
 import threading
 import time
-import urllib.parse
 
 import pytest
 
 from doubles.client import call, call_json
 from doubles.salesforce import Salesforce
-from doubles.salesforce_org import long_id, stamp_of
-
-DATA = "/services/data/v65.0"
-COLLECTION = DATA + "/composite/sobjects/Contact/Ext_Id__c"
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-CLIENT = {"client_id": "consumer-key", "client_secret": "consumer-secret"}
-
+from doubles.salesforce_client import CLIENT, COLLECTION, DATA, ask, codes, contact, logged_in, token_answer, upsert
+from doubles.salesforce_rows import long_id
 
 @pytest.fixture
 def salesforce():
     with Salesforce() as made:
         yield made
-
-
-def token_answer(server, **form):
-    reply = call(server.url("/services/oauth2/token"), "POST", urllib.parse.urlencode(form).encode(), FORM)
-    return reply.status, json.loads(reply.text)
-
-
-def logged_in(server):
-    status, answer = token_answer(server, grant_type="client_credentials", **CLIENT)
-    assert status == 200, answer
-    return {"Authorization": f"Bearer {answer['access_token']}"}
-
-
-def ask(server, path, method="GET", body=None, headers=None):
-    return call_json(server.url(path), method, body, {**logged_in(server), **(headers or {})})
-
-
-def contact(key, **values):
-    return {"attributes": {"type": "Contact"}, "Ext_Id__c": key, **({"LastName": "L"} if "LastName" not in values else {}), **values}
-
-
-def upsert(server, *records, path=COLLECTION, all_or_none=False):
-    return ask(server, path, "PATCH", {"allOrNone": all_or_none, "records": list(records)})
-
-
-def codes(results):
-    return [r["errors"][0]["statusCode"] if r["errors"] else "ok" for r in results]
-
-
-def soql(server, text, deleted=False, headers=None):
-    return ask(server, f"{DATA}/{'queryAll' if deleted else 'query'}?{urllib.parse.urlencode({'q': text})}", headers=headers)
 
 
 # ---- OAuth ----
@@ -296,121 +259,6 @@ def test_moods_of_the_platform(salesforce, trap, status, part):
 def test_bare_error_is_one_object(salesforce):
     salesforce.traps.set(bare_error=True)
     assert ask(salesforce, DATA + "/nothing")[1]["errorCode"] == "NOT_FOUND"
-
-
-# ---- as a source ----
-
-def filled(server, count, same=None):
-    base = server.clock.now() - 3600
-    for n in range(count):
-        server.org.insert("Contact", {"LastName": f"L{n}", "Ext_Id__c": str(n)}, stamp=same or stamp_of(base + n))
-
-
-def test_describe_shows_fields_and_a_removed_one_is_gone(salesforce):
-    fields = {f["name"]: f for f in ask(salesforce, DATA + "/sobjects/Contact/describe")[1]["fields"]}
-    assert fields["Ext_Id__c"]["externalId"] and not fields["Name"]["updateable"] and fields["FirstName"]["length"] == 40
-    salesforce.org.remove_field("Contact", "FirstName")
-    assert upsert(salesforce, contact("k", FirstName="F"))[1][0]["errorCode"] == "INVALID_FIELD"
-
-
-def test_query_pages_hold_every_row_once_with_equal_stamps(salesforce):
-    filled(salesforce, 450, same="2026-03-01T00:00:00.000+0000")
-    text = "SELECT Id, LastName FROM Contact WHERE SystemModstamp >= 2026-03-01T00:00:00Z ORDER BY SystemModstamp, Id"
-    page = soql(salesforce, text, headers={"Sforce-Query-Options": "batchSize=200"})[1]
-    sizes, ids = [len(page["records"])], [r["Id"] for r in page["records"]]
-    while not page["done"]:
-        page = ask(salesforce, page["nextRecordsUrl"], headers={"Sforce-Query-Options": "batchSize=200"})[1]
-        sizes.append(len(page["records"]))
-        ids += [r["Id"] for r in page["records"]]
-    assert sizes == [200, 200, 50] and page["totalSize"] == 450 and ids == sorted(set(ids)) and "nextRecordsUrl" not in page
-
-
-def test_query_conditions_and_related_fields(salesforce):
-    account = salesforce.org.insert("Account", {"Name": "Acme"})
-    for name, first, parent in (("Ann", "A", account), ("Bob's", None, None), ("Cy", "C", account)):
-        salesforce.org.insert("Contact", {"LastName": name, "FirstName": first, "AccountId": parent})
-
-    def names(where):
-        status, found = soql(salesforce, f"SELECT LastName, Account.Name FROM Contact WHERE {where} ORDER BY LastName DESC")
-        assert status == 200, found
-        return [r["LastName"] for r in found["records"]]
-    assert names("Account.Name = 'acme'") == ["Cy", "Ann"]
-    assert names("LastName = 'Bob\\'s' OR LastName LIKE 'a%'") == ["Bob's", "Ann"]
-    assert names("AccountId = null") == ["Bob's"] and names("NOT (LastName IN ('ann', 'cy'))") == ["Bob's"]
-    assert names("LastName > 'Ann' AND IsDeleted = false") == ["Cy", "Bob's"]
-    for order, wanted in (("ASC", "nAC"), ("ASC NULLS LAST", "ACn"), ("DESC", "CAn"), ("DESC NULLS FIRST", "nCA")):
-        found = soql(salesforce, f"SELECT LastName, FirstName FROM Contact ORDER BY FirstName {order}, Id")[1]["records"]
-        assert "".join((r["FirstName"] or "n")[0] for r in found) == wanted
-    assert soql(salesforce, "SELECT COUNT() FROM Contact")[1]["totalSize"] == 3
-    assert soql(salesforce, "SELECT Account.Name FROM Contact WHERE LastName = 'Ann'")[1]["records"][0]["Account"]["Name"] == "Acme"
-
-
-@pytest.mark.parametrize("text, code", [
-    ("SELECT FROM Contact", "MALFORMED_QUERY"), ("SELECT Id FROM Contact WHERE", "MALFORMED_QUERY"),
-    ("SELECT Id FROM Contact WHERE Id ~ 'x'", "MALFORMED_QUERY"), ("SELECT Id FROM Contact LIMIT x", "MALFORMED_QUERY"),
-    ("SELECT Nonsense FROM Contact", "INVALID_FIELD"), ("SELECT Id FROM Nonsense", "INVALID_TYPE"),
-    ("SELECT Id FROM Contact WHERE SystemModstamp > '2026-01-01T00:00:00Z'", "INVALID_FIELD"),
-    ("SELECT Id FROM Contact WHERE LastName = 3", "INVALID_FIELD")])
-def test_query_that_is_wrong_is_refused(salesforce, text, code):
-    status, body = soql(salesforce, text)
-    assert (status, body[0]["errorCode"]) == (400, code)
-
-
-def test_locator_expires_by_trap_and_after_two_days():
-    with Salesforce(session_life=1e9) as server:
-        filled(server, 30)
-        server.traps.set(page_size=10)
-        page = soql(server, "SELECT Id FROM Contact")[1]
-        assert len(page["records"]) == 10
-        last = ask(server, ask(server, page["nextRecordsUrl"])[1]["nextRecordsUrl"])[1]
-        assert last["done"] and len(last["records"]) == 10
-        again = page["nextRecordsUrl"].replace("-10", "-20")
-        assert ask(server, again)[1] == last  # whose answer may have been lost
-        server.traps.set(expire_locator=1)
-        assert ask(server, page["nextRecordsUrl"])[1][0]["errorCode"] == "INVALID_QUERY_LOCATOR"
-        page = soql(server, "SELECT Id FROM Contact")[1]
-        server.clock.advance(2 * 86400)
-        assert ask(server, page["nextRecordsUrl"])[1][0]["errorCode"] == "INVALID_QUERY_LOCATOR"
-
-
-def span(server, back, ahead=120):
-    return urllib.parse.urlencode({"start": stamp_of(server.clock.now() - back), "end": stamp_of(server.clock.now() + ahead)})
-
-
-def test_late_rows_hold_latest_date_covered_back(salesforce):
-    filled(salesforce, 2)
-    late = stamp_of(salesforce.clock.now() - 1800)
-    salesforce.org.insert("Contact", {"LastName": "late"}, stamp=late, visible_at=float("inf"))
-    path = DATA + "/sobjects/Contact/updated/?"
-    found = ask(salesforce, path + span(salesforce, 7200))[1]
-    assert len(found["ids"]) == 2 and found["latestDateCovered"] <= late
-    assert soql(salesforce, "SELECT COUNT() FROM Contact")[1]["totalSize"] == 2
-    salesforce.org.reveal("Contact")
-    found = ask(salesforce, path + span(salesforce, 7200))[1]
-    assert len(found["ids"]) == 3 and found["latestDateCovered"] > late
-
-
-def test_deleted_rows_are_in_query_all_and_in_deleted_for_fifteen_days():
-    with Salesforce(session_life=1e9) as server:
-        key = upsert(server, contact("k"))[1][0]["id"]
-        ask(server, f"{DATA}/composite/sobjects?ids={key}", "DELETE")
-        assert soql(server, "SELECT Id FROM Contact")[1]["records"] == []
-        assert soql(server, "SELECT Id FROM Contact WHERE IsDeleted = true", deleted=True)[1]["records"][0]["Id"] == key
-        path = DATA + "/sobjects/Contact/deleted/?"
-        assert [d["id"] for d in ask(server, path + span(server, 3600))[1]["deletedRecords"]] == [key]
-        server.clock.advance(16 * 86400)
-        found = ask(server, path + span(server, 20 * 86400))[1]
-        assert found["deletedRecords"] == [] and found["earliestDateAvailable"] > stamp_of(server.clock.now() - 16 * 86400)
-        assert ask(server, path + "start=today&end=now")[1][0]["errorCode"] == "INVALID_REPLICATION_DATE"
-        assert ask(server, path + span(server, 0, 0))[1][0]["errorCode"] == "INVALID_REPLICATION_DATE"
-        assert ask(server, DATA + "/sobjects/Contact/updated/?" + span(server, 40 * 86400))[0] == 400
-
-
-def test_deleted_above_the_id_limit_is_refused():
-    with Salesforce(id_limit=1) as server:
-        keys = [r["id"] for r in upsert(server, contact("a"), contact("b"))[1]]
-        ask(server, f"{DATA}/composite/sobjects?ids={','.join(keys)}", "DELETE")
-        assert ask(server, DATA + "/sobjects/Contact/deleted/?" + span(server, 3600))[1][0]["errorCode"] == "EXCEEDED_ID_LIMIT"
 
 
 # ---- bulk ----

@@ -16,29 +16,21 @@ import time
 import pytest
 
 from harness import build as where
+from harness.golden import golden
 from harness.processes import Child, free_port, wait_until
 from harness.program import Program
 
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
-VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "backfill",
-         "verify", "status", "tail", "explain", "test", "dead list", "dead show", "dead export", "superseded", "docs options",
-         "dead retry", "dead drop", "pause", "resume", "replay", "accept"]
+VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "endpoint ddl", "relay", "consume", "produce", "backfill",
+         "verify", "status", "tail", "explain", "test", "dead list", "dead show", "dead export", "superseded", "held list", "docs options",
+         "dead retry", "dead drop", "held drop", "pause", "resume", "replay", "forget", "accept"]
 
 
 def muskrat(*args, cwd=None, env=None, input=None):
     clean = {k: v for k, v in os.environ.items() if k != "MUSKRAT_CONFIG"}
     return subprocess.run([MUSKRAT, *args], capture_output=True, text=True, timeout=30, check=False, cwd=cwd, input=input,
                           env={**clean, **(env or {})}, stdin=None if input else subprocess.DEVNULL)
-
-
-def golden(path, text):
-    path = os.path.join(where.TOP, path)
-    if os.environ.get("MUSKRAT_BLESS"):
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
-    with open(path, encoding="utf-8") as f:
-        assert text == f.read(), f"{path} differs from what the program says; if it should, run `make golden`"
 
 
 @pytest.fixture
@@ -384,7 +376,7 @@ def test_cli_status_shows_sources_queues_and_problems(world):
     assert done.returncode == 3
     status = json.loads(done.stdout)
     assert status["queues"] == [{"endpoint": "a", "queue": "muskrat.a", "messages": 2, "consumers": 0, "dead": 0, "paused": None,
-                                 "parked": None, "problem": "nobody consumes: start muskrat consume"}]
+                                 "parked": None, "jobs": [], "problem": "nobody consumes: start muskrat consume"}]
     assert status["unrouted"] == {"messages": 0, "problem": None} and status["problems"] == 1
     items = {item["item"]: item["value"] for item in status["sources"][0]["items"]}
     assert items["attached tables"] == "1" and items["held events"] == "0"

@@ -1,11 +1,12 @@
 """How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
 import json
-import os
 import signal
 import socket
 import time
 
-from harness import build as where
+from harness import clients
+from harness.amqp_proxy import ForgetfulBroker
+from harness.golden import golden
 from harness.processes import wait_until
 
 
@@ -86,17 +87,27 @@ def test_daemons_metrics_and_health(world):
 
 def test_daemons_metric_names_are_the_golden_ones(world):
     """Dashboards and alert rules hang on the names: changing one is a decision. `make golden` writes the file anew."""
-    world.stand(endpoints={"analytics": world.mirror(), "archive": {"kind": "file", "path": f"{world.folder}/a", "subscribe": ["#"]}})
+    world.stand(endpoints={"analytics": world.mirror(), "archive": {"kind": "file", "path": f"{world.folder}/a", "subscribe": ["#"]}},
+                relay=False)
+    world.program.config["sources"]["nightly"] = {
+        "kind": "sql-query", "dsn": world.front, "query": "SELECT id, email FROM customers", "cursor": "id", "key": "id", "overlap": 0,
+        "every": "1d", "routing_key": "Nightly.Customer.Record"}
+    world.program.config["relay"]["state"] = world.folder + "/relay.sqlite"
+    world.program.save()
+    world.relay = world.program.relay()
     world.customers(1)
     world.wait_equal()
     found = sorted({" ".join(line.split()[2:4]) for daemon in (world.relay, world.consumer)
                     for line in daemon.get("/metrics")[1].splitlines() if line.startswith("# TYPE muskrat_")})
-    path = os.path.join(where.TOP, "test", "golden", "metrics.txt")
-    if os.environ.get("MUSKRAT_BLESS"):
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("".join(name + "\n" for name in found))
-    with open(path, encoding="utf-8") as f:
-        assert found == f.read().splitlines()
+    golden("test/golden/metrics.txt", "".join(name + "\n" for name in found))
+
+
+def test_daemons_relay_reads_many_backlogs_one_after_the_other(world):
+    """A backlog is listed in slices whose width follows how long one takes: quick ones may widen it for ever, and nothing breaks."""
+    world.stand(source={"window": 4}, consume=False)
+    for first in range(0, 80 * 10, 10):
+        world.sql(f"INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series({first + 1}, {first + 10}) AS n")
+        wait_until(lambda n=first + 10: world.relay.metric("muskrat_relay_events_confirmed_total") == n, 20, f"{first + 10} confirms")
 
 
 def test_daemons_event_whose_headers_fit_no_frame_is_held_and_others_go_on(world):
@@ -137,6 +148,28 @@ def test_daemons_reconnect_when_the_broker_restarts(world):
     world.wait_equal(60)
 
 
+def test_daemons_confirm_that_never_comes_is_not_waited_for_for_ever(world):
+    """The event whose confirm got lost comes again, and those of its key behind it; others do not wait."""
+    world.stand(relay=False, consume=False)
+    observer = world.observe()
+    with ForgetfulBroker(world.rabbitmq.port) as proxy:
+        world.program.config["broker"]["url"] = world.broker.url.replace(f":{world.rabbitmq.port}/", f":{proxy.port}/")
+        world.program.save()
+        world.start(consume=False)
+        world.customers(1)
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 1, 20, "the first confirm")
+        proxy.forget = 1
+        world.customers(2)
+        wait_until(lambda: proxy.forgotten == 1, 20, "a confirm to be forgotten")
+        world.sql("UPDATE customers SET email = 'new@example.com' WHERE id = 2")
+        world.customers(3)
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 2, 20, "what has another key not to wait")
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 4, 60, "the forgotten event to be sent again")
+        assert proxy.connections == 2
+    told = [(d.json["id"], d.op) for d in observer.wait(5)]
+    assert [t for t in told if t[0] == 2] == [(2, "insert"), (2, "insert"), (2, "update")] and (3, "insert") in told
+
+
 def test_daemons_reconnect_when_backends_are_terminated(world):
     world.stand()
     for n in range(5):
@@ -164,6 +197,25 @@ def test_daemons_idle_relay_hardly_asks(world):
         world.customers(n)
         observer.wait(n + 1)
         assert time.monotonic() - began < 0.5
+
+
+def test_daemons_ring_that_comes_with_a_statements_answer_is_heard(world):
+    """The writer's NOTIFY reaches the relay's connection while a statement of its own runs there."""
+    world.stand(source={"poll_interval": "1m"}, consume=False)
+    observer = world.observe()
+    world.customers(1)
+    observer.wait(1)
+    time.sleep(18)  # looks have grown rare: the next but one is a quarter of a minute away
+    holder = clients.connect(world.front, autocommit=False)
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT * FROM muskrat.cursor FOR UPDATE")
+        wait_until(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+                   10, "the relay to wait for the row, as it does once a second", 0.01)
+        world.customers(2)
+    finally:
+        holder.close()
+    observer.wait(2, timeout=10)
 
 
 def test_daemons_page_knows_every_component_from_its_first_answer(world):

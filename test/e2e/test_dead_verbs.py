@@ -61,6 +61,18 @@ def test_dead_filters_mean_the_same_letters_to_every_verb(world):
     assert ids(world, "list", "--json") == ["a", "d"] and world.broker.depth("muskrat.analytics") == 1
 
 
+def test_dead_retry_behind_many_that_cannot_be_sent_again_reaches_the_others(world):
+    """More strangers' letters, without a routing key of Muskrat's, than the broker hands over at a time."""
+    ready(world)
+    strangers = [("{}", pika.BasicProperties(message_id=f"s{n}", delivery_mode=2)) for n in range(1200)]
+    world.broker.fill(QUEUE, strangers)
+    bury(world, MIXED)
+    out = world.program.ok("dead", "retry", "analytics")
+    assert "4 dead letters sent" in out and "1200 left" in out and "1200 letters without a routing key" in out
+    assert ids(world, "list", "--json", "--limit", "5000") == [f"s{n}" for n in range(1200)]
+    assert world.broker.depth("muskrat.analytics") == 4
+
+
 def test_dead_filters_that_cannot_be_are_refused(world):
     ready(world)
     for args, says in [(("--class", "odd"), "transient, permanent, held"), (("--older", "soon"), "--older: expected a duration"),

@@ -439,6 +439,56 @@ def test_mysql_application_user_fires_the_trigger_and_cannot_touch_the_outbox(sh
     assert "attach as an administrator" in shop.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*", "--name", "x", user="stranger")
 
 
+ATTACHER = ["SELECT, INSERT, DELETE ON muskrat.attachments", "LOCK TABLES ON muskrat.*", "SELECT, TRIGGER ON {}.c", "LOCK TABLES ON {}.*",
+            "SET USER ON *.*"]  # what docs/mysql.md names for MariaDB; the third WITH GRANT OPTION
+
+
+def test_mysql_attacher_and_monitor_need_no_more_than_the_documented_grants(shop):
+    shop.sql("CREATE TABLE c (id int PRIMARY KEY, j json)")
+    for user in ("attacher", "monitor"):
+        shop.sql(f"CREATE OR REPLACE USER {user}@'%'")
+    attach = ("attach", "shop", f"{shop.db}.c", "Shop.Thing", "--columns", "*")
+    for grant in ATTACHER:
+        assert shop.sql("SHOW TRIGGERS") == () and shop.sql("SELECT * FROM muskrat.attachments") == ()
+        text = shop.bad(*attach, user="attacher")
+        reasons = ("attach as an administrator", "install", "there is no table", "Access denied")
+        assert any(reason in text for reason in reasons), (grant, text)
+        option = " WITH GRANT OPTION" if "TRIGGER" in grant else ""
+        shop.sql(f"GRANT {grant.format('`' + shop.db + '`')} TO attacher@'%'{option}")
+    shop.good(*attach, user="attacher")
+    shop.sql("INSERT INTO c VALUES (1, '[1.50]')")
+    assert shop.bodies() == ['{"id":1,"j":[1.50]}']
+    shop.sql("GRANT SELECT ON muskrat.attachments TO monitor@'%'")
+    shop.sql(f"GRANT SELECT, TRIGGER ON `{shop.db}`.c TO monitor@'%'")
+    assert "Shop.Thing" in shop.good("attached", "shop", user="monitor"), "a type that it may not see would be drift"
+    shop.good("attach", "shop", f"{shop.db}.c", "Shop.Thing", "--refresh", user="attacher")
+    shop.good("detach", "shop", f"{shop.db}.c", user="attacher")
+    assert shop.sql("SHOW TRIGGERS") == ()
+
+
+# ---- what Muskrat keeps, by version ----
+
+def test_mysql_install_brings_an_older_schema_up_to_date_and_keeps_what_is_there(shop):
+    shop.sql("CREATE TABLE c (id int PRIMARY KEY, f float)")
+    shop.attach("c")
+    shop.sql("INSERT INTO c VALUES (1, 0.5)")
+    for older in ("DROP TABLE muskrat.backfill, muskrat.backfill_later", "DROP FUNCTION muskrat.float_text",
+                  "UPDATE muskrat.relay SET version = 1"):
+        shop.sql(older)
+    with pytest.raises(pymysql.err.OperationalError):
+        shop.sql("INSERT INTO c VALUES (2, 0.5)")
+    assert "run muskrat install again" in shop.bad("backfill", "--list", "--source", "shop")
+    assert "of version 2 (they were of version 1)" in shop.good("install", "shop")
+    shop.sql("INSERT INTO c VALUES (2, 0.5)")
+    assert shop.bodies() == ['{"id":1,"f":0.5}', '{"id":2,"f":0.5}']
+    shop.good("attached", "shop")
+    assert "There was no backfill" in shop.good("backfill", "--list", "--source", "shop")
+    assert "they were" not in shop.good("install", "shop")
+    shop.sql("UPDATE muskrat.relay SET version = 99")
+    assert "made by a newer Muskrat" in shop.bad("install", "shop")
+    assert shop.sql("SELECT version FROM muskrat.relay") == ((99,),)
+
+
 # ---- drift ----
 
 def test_mysql_altered_table_is_reported_and_refreshed(shop):

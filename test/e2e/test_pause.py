@@ -78,17 +78,18 @@ def test_pause_holds_one_endpoint_in_order_and_its_neighbours_go_on(world, state
 def test_pause_of_an_endpoint_at_work_repeats_nothing_and_loses_nothing(world, sqlite):
     stand(world, sqlite, consume=False, batch_size=20)
     world.tsql(SLOW)
-    world.sql("INSERT INTO customers (id, email) SELECT n, 'c' FROM generate_series(1, 1000) n")
-    world.broker.wait_depth(QUEUE, 1000)
+    rows = 4000  # four seconds of work for four lanes: a host looks for pauses once a second
+    world.sql("INSERT INTO customers (id, email) SELECT n, 'c' FROM generate_series(1, %s) n", (rows,))
+    world.broker.wait_depth(QUEUE, rows)
     world.start(relay=False)
     for _ in range(2):
         before = len(emails(world))
         wait_until(lambda: len(emails(world)) > before + 40, 20, "the host to be at work")
         world.program.ok("pause", "history")
         wait_state(world, "paused")
-        assert world.broker.depth(QUEUE) == 1000 - len(emails(world)), "what was not done is back in the queue"
+        assert world.broker.depth(QUEUE) == rows - len(emails(world)), "what was not done is back in the queue"
         world.program.ok("resume", "history")
-    world.wait_target("SELECT count(*), count(DISTINCT id) FROM history", [(1000, 1000)], 40)
+    world.wait_target("SELECT count(*), count(DISTINCT id) FROM history", [(rows, rows)], 40)
     assert world.consumer.metric("muskrat_endpoint_repeated_total", endpoint="history") == 0
 
 

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 
+import pika
 from world import ATTACH, CUSTOMERS
 from harness.clients import Delivery, Observer
 from harness.processes import Child, wait_until
@@ -188,6 +189,27 @@ def test_replay_is_throttled_and_goes_on_where_it_was_stopped(world):
     assert first + rest == list(range(1, 1501))
 
 
+def test_replay_killed_in_mid_run_is_run_again_and_the_endpoint_keeps_newer_state(world):
+    """The first customers are changed, or deleted, between the runs; the endpoint has lost its rows and its guard before."""
+    world.stand()
+    world.sql("INSERT INTO customers (id, email) SELECT n, 'e' FROM generate_series(1, 1500) AS n")
+    world.wait_equal()
+    published(world)
+    world.tsql("TRUNCATE customers")
+    world.tsql(FORGET_GUARD)
+    child = Child(world.program.argv("replay", "frontend", "--all", "--to", "analytics", "--yes", "--rate", "300/s"),
+                  f"{world.folder}/replay.log", record=world.folder)
+    wait_until(lambda: world.tsql("SELECT count(*) > 20 FROM customers") == [(True,)], 20, "some of them")
+    world.sql("UPDATE customers SET volume = '500' WHERE id <= 10")
+    world.sql("DELETE FROM customers WHERE id BETWEEN 11 AND 20")
+    child.kill9()
+    assert world.tsql("SELECT count(*) < 1500 FROM customers") == [(True,)], "it was in mid-run"
+    published(world)
+    replay(world, "--all", "--to", "analytics", "--yes")
+    world.wait_equal()
+    assert world.sql("SELECT count(*)::int FROM customers") == [(1490,)] and world.broker.depth("muskrat.analytics.dead") == 0
+
+
 def test_replay_that_the_broker_does_not_take_says_so(world):
     world.stand(consume=False)
     world.customers(1)
@@ -208,11 +230,12 @@ def test_replay_wrong_usage_is_refused(world):
         assert words in replay(world, *args, code=2)
 
 
-def test_replay_of_mysql_says_why_not(world):
+def test_replay_of_a_scheduled_source_says_why_not(world):
     world.sql(CUSTOMERS)
-    world.program.configure(world.broker.url, sources={"frontend": {"kind": "mysql", "dsn": "mysql://root@127.0.0.1:1/x"}},
-                            endpoints={"analytics": world.mirror()})
-    assert "deletes what is confirmed" in replay(world, "--all", "--to", "analytics", code=2)
+    query = {"kind": "sql-query", "dsn": world.front, "routing_key": "Frontend.Customer.Seen", "query": "SELECT id, email FROM customers",
+             "key": ["id"], "every": "1h", "mode": "snapshot"}
+    world.program.configure(world.broker.url, sources={"frontend": query}, endpoints={"analytics": world.mirror()})
+    assert "keeps no events that were published" in replay(world, "--all", "--to", "analytics", code=2)
 
 
 def test_replay_after_a_new_epoch_repeats_the_epoch_under_which_it_was_published(world):
@@ -275,3 +298,25 @@ def test_replay_unrouted_brings_what_was_for_one_endpoint_to_it(world):
     assert (message.op, message.headers["x-muskrat-routing-key"]) == ("backfill", "Frontend.Customer.Backfill")
     assert "x-muskrat-to" not in message.headers
     assert world.broker.depth("muskrat.unrouted") == 0 and not observer.deliveries
+
+
+def test_replay_unrouted_finds_what_lies_behind_many_megabytes(world):
+    """The walk keeps 16 MiB of bodies at most: 30 MiB for nobody stand before, and 20 MiB that are meant come at once."""
+    world.sql(CUSTOMERS)
+    world.sql(ATTACH)
+    world.configure({"analytics": world.mirror()})
+    world.program.setup()
+
+    def messages(routing_key, count, size, first=0):
+        return [("x" * size, pika.BasicProperties(message_id=f"{routing_key}-{first + n}", delivery_mode=2, headers={
+            "x-muskrat-routing-key": routing_key, "x-muskrat-source": "frontend", "x-muskrat-key": f"{routing_key}:{n}"}))
+            for n in range(count)]
+    meant, nobodys = "Frontend.Customer.Signup", "Frontend.Order.Paid"
+    world.broker.fill("muskrat.unrouted", messages(nobodys, 100, 300_000) + messages(meant, 200, 100_000) +
+                      messages(nobodys, 50, 300_000, 100) + messages(meant, 5, 100, 200))
+    out, peak = world.program.measured("replay", "frontend", "--unrouted", "--yes", timeout=120)
+    assert "205 messages sent to where they are bound now; 150 left" in out, out
+    assert peak < 96 << 20, f"{peak >> 20} MiB"
+    got = take(world, "muskrat.analytics")
+    assert [d.properties.message_id for d in got] == [f"{meant}-{n}" for n in range(205)]
+    assert [d.message_id for d in world.broker.peek("muskrat.unrouted")] == [f"{nobodys}-{n}" for n in range(150)]

@@ -15,7 +15,8 @@ from .processes import wait_until
 
 
 def connect(dsn, autocommit=True):
-    connection = psycopg2.connect(dsn)
+    # A test that waits for a lock for ever fails, rather than hang where no signal reaches Python.
+    connection = psycopg2.connect(dsn, connect_timeout=60, options="-c statement_timeout=600s")
     connection.autocommit = autocommit
     return connection
 
@@ -158,13 +159,14 @@ class Broker:
         self.call(confirmed)
 
     def fill(self, queue, messages):
-        """Puts many messages, pairs of body and properties, into an empty queue; they are there when it returns."""
+        """Puts many messages, pairs of body and properties, into a queue that nobody consumes; they are there when it returns."""
         def put(channel):
+            count = channel.queue_declare(queue, passive=True).method.message_count + len(messages)
             for body, properties in messages:
                 channel.basic_publish("", queue, body, properties)
             # A quorum queue takes what a channel has sent bit by bit; what it did not yet have is lost with the channel.
-            wait_until(lambda: channel.queue_declare(queue, passive=True).method.message_count == len(messages), 60,
-                       f"{len(messages)} messages in {queue}")
+            wait_until(lambda: channel.queue_declare(queue, passive=True).method.message_count == count, 60,
+                       f"{count} messages in {queue}")
         self.call(put)
 
     def wait_depth(self, queue, count, timeout=30):

@@ -85,14 +85,12 @@ void test_names_longer_than_amqp_carries_are_refused_before_writing(void**) {
 
 // ---- messages whole ----
 
-void test_message_of_any_size_arrives_whole_with_properties(void**) {
+void assert_arrive_whole(const std::vector<size_t>& sizes) {
   auto broker = connect();
   auto queue = broker.declare_temporary_queue(soon());
   broker.qos(100, soon());
   broker.consume(queue, soon());
   Recorder recorder;
-  // around frame_max (131072) and what is left of it for a body (8 less)
-  std::vector<size_t> sizes = {0, 1, 131063, 131064, 131065, 131072, 262128, 1'000'000, 5'000'000};
   for (size_t size : sizes) publish(broker, queue, std::string(size, 'x'), "id-" + std::to_string(size));
   pump_until(broker, recorder, [&] { return recorder.deliveries.size() == sizes.size(); });
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -104,6 +102,45 @@ void test_message_of_any_size_arrives_whole_with_properties(void**) {
     assert_false(delivery.redelivered);
   }
   broker.ack(sizes.size(), true, soon());
+}
+
+void test_message_of_any_size_arrives_whole_with_properties(void**) {
+  // around frame_max (131072) and what is left of it for a body (8 less)
+  assert_arrive_whole({0, 1, 131063, 131064, 131065, 131072, 262128, 1'000'000, 5'000'000});
+}
+
+int shrink_frames(void**) {
+  broker_ctl("eval 'application:set_env(rabbit, frame_max, 8192).'");
+  return 0;
+}
+
+int restore_frames(void**) {
+  broker_ctl("eval 'application:set_env(rabbit, frame_max, 131072).'");
+  return 0;
+}
+
+// A broker closes the connection over a frame larger than it agreed to.
+void test_broker_of_small_frames_gets_none_larger(void**) {
+  assert_arrive_whole({0, 8183, 8184, 8185, 8192, 16368, 300'000});
+}
+
+void test_headers_that_just_fit_a_frame_are_carried_and_no_larger(void**) {
+  auto broker = connect();
+  auto queue = broker.declare_temporary_queue(soon());
+  broker.confirm_select(soon());
+  Recorder recorder;
+  assert_int_equal(broker.frame_most(), 8192);
+  amqp::Message message;
+  message.routing_key = queue;
+  message.message_id = "id";
+  const std::string text(8192 - amqp::properties_frame_bytes(message) - 14, 'h');
+  message.headers = {{"text", text}};
+  assert_int_equal(amqp::properties_frame_bytes(message), 8192);
+  assert_true(broker.publish(message, soon()) == amqp::Sent::sent);
+  pump_until(broker, recorder, [&] { return recorder.confirmed.size() == 1; });
+  message.headers = {{"texts", text}};
+  assert_int_equal(amqp::properties_frame_bytes(message), 8193);
+  assert_holds(failure([&] { broker.publish(message, soon()); }), "publishing");
 }
 
 void test_properties_and_headers_survive_the_trip(void**) {
@@ -293,6 +330,8 @@ int main() {
       checked(test_publish_to_a_missing_exchange_closes_the_channel_not_the_connection),
       checked(test_names_longer_than_amqp_carries_are_refused_before_writing),
       checked(test_message_of_any_size_arrives_whole_with_properties),
+      checked_with(test_broker_of_small_frames_gets_none_larger, shrink_frames, restore_frames),
+      checked_with(test_headers_that_just_fit_a_frame_are_carried_and_no_larger, shrink_frames, restore_frames),
       checked(test_properties_and_headers_survive_the_trip),
       checked(test_close_channel_gives_messages_back_in_order_at_the_front),
       checked(test_deliveries_that_meet_a_request_are_kept_in_order),

@@ -58,6 +58,76 @@ void test_exec_with_parameters_returns_them_as_they_are(void**) {
   assert_holds(refusal([&] { result.int64(0, 0); }).text, "holds no integer");
 }
 
+// ---- streams ----
+
+const char* const many = "SELECT seq, REPEAT('x', 200), NULL FROM seq_1_to_100000";
+
+void test_stream_reads_rows_in_parts_and_the_connection_goes_on(void**) {
+  auto db = connect();
+  db.stream("SELECT seq, 'text', NULL FROM seq_1_to_5", {}, soon());
+  auto first = db.next_rows(3, soon());
+  auto rest = db.next_rows(3, soon());
+  assert_int_equal(first.rows(), 3);
+  assert_int_equal(rest.rows(), 2);
+  assert_int_equal(first.int64(2, 0), 3);  // the first part outlives the second
+  assert_text(rest.text(1, 0), "5");
+  assert_text(rest.text(1, 1), "text");
+  assert_true(rest.null(1, 2));
+  assert_int_equal(db.next_rows(3, soon()).rows(), 0);
+  assert_text(db.exec("SELECT 'more'", soon()).text(0, 0), "more");
+}
+
+void test_stream_that_is_left_unread_does_not_hold_up_the_end(void**) {
+  Stopwatch watch;
+  {
+    auto db = connect();
+    db.stream(many, {}, soon());
+    assert_int_equal(db.next_rows(10, soon()).rows(), 10);
+  }
+  assert_true(watch.ms() < 5000);
+}
+
+void test_stream_that_fails_on_its_way_says_so(void**) {
+  auto db = connect();
+  db.exec("SET SESSION max_statement_time = 0.5", soon());
+  const Refusal refused = refusal([&] {
+    db.stream("SELECT seq, SLEEP(0.1) FROM seq_1_to_100", {}, soon());
+    while (db.next_rows(1, soon()).rows() > 0) {
+    }
+  });
+  assert_true(refused.sql);
+  assert_int_equal(refused.code, 1969);
+  assert_text(db.exec("SELECT 'more'", soon()).text(0, 0), "more");
+}
+
+void test_columns_tell_what_they_hold(void**) {
+  auto db = connect();
+  db.exec(
+      "CREATE TEMPORARY TABLE kinds (a TINYINT(1), b INT, c DECIMAL(4,2), d BIT(6), e TIMESTAMP NULL, f JSON, g BLOB, "
+      "h "
+      "VARCHAR(9), i UUID)",
+      soon());
+  const auto rows = db.exec("SELECT * FROM kinds", soon());
+  using Kind = mysql::Column::Kind;
+  const Kind expected[] = {Kind::boolean, Kind::integer, Kind::decimal, Kind::bits, Kind::timestamp,
+                           Kind::json,    Kind::bytes,   Kind::text,    Kind::text};
+  for (int i = 0; i < rows.columns(); ++i) assert_true(rows.column(i).kind == expected[i]);
+  assert_int_equal(rows.column(3).bits, 6);
+  assert_text(rows.column(8).name, "i");
+}
+
+void test_attended_connection_beats_while_it_waits_and_ends_when_asked_to_stop(void**) {
+  auto db = connect();
+  Stop stop;
+  int beats = 0;
+  db.attend(stop, [&] {
+    if (++beats == 2) stop.request();
+  });
+  assert_holds(refusal([&] { db.exec("SELECT SLEEP(30)", Deadline::in(std::chrono::seconds(40))); }).text,
+               "asked to stop");
+  assert_int_equal(beats, 2);
+}
+
 void test_session_is_pinned_whatever_the_server_defaults_to(void**) {
   auto db = connect();
   auto row = db.exec(
@@ -217,6 +287,11 @@ void test_tls_is_verified_with_the_chain_and_the_name(void**) {
 int main() {
   const CMUnitTest tests[] = {
       checked(test_exec_with_parameters_returns_them_as_they_are),
+      checked(test_stream_reads_rows_in_parts_and_the_connection_goes_on),
+      checked(test_stream_that_is_left_unread_does_not_hold_up_the_end),
+      checked(test_stream_that_fails_on_its_way_says_so),
+      checked(test_columns_tell_what_they_hold),
+      checked(test_attended_connection_beats_while_it_waits_and_ends_when_asked_to_stop),
       checked(test_session_is_pinned_whatever_the_server_defaults_to),
       checked(test_several_statements_stop_at_the_first_refused),
       checked(test_affected_counts_rows_that_match_unchanged),

@@ -231,6 +231,52 @@ void test_pipeline_with_a_refused_statement_undoes_all_and_throws(void**) {
   assert_int_equal(db.exec("SELECT count(*) FROM t", soon()).int64(0, 0), 0);
 }
 
+int64_t prepared_statements(pg::Connection& db) {
+  return db.exec("SELECT count(*) FROM pg_prepared_statements", soon()).int64(0, 0);
+}
+
+void test_pipeline_prepares_what_is_repeated_once(void**) {
+  auto db = connect();
+  const pg::Connection::Statement add{"SELECT $1::int + 1", {"1"}, true}, other{"SELECT $1::int + 2", {"1"}, false};
+  const std::vector<pg::Connection::Statement> statements{add, other, add};
+  for (int i = 0; i < 3; ++i) {
+    const auto results = db.pipeline(statements, soon());
+    assert_int_equal(results.size(), 3);
+    assert_int_equal(results[0].int64(0, 0), 2);
+    assert_int_equal(results[1].int64(0, 0), 3);
+    assert_int_equal(results[2].int64(0, 0), 2);
+    assert_int_equal(prepared_statements(db), 1);
+  }
+}
+
+void test_pipeline_prepares_no_more_than_the_server_should_keep(void**) {
+  auto db = connect();
+  for (int i = 0; i < 300; ++i) {
+    const pg::Connection::Statement one[] = {{"SELECT " + std::to_string(i), {}, true}};
+    assert_int_equal(db.pipeline(one, soon())[0].int64(0, 0), i);
+  }
+  assert_int_equal(prepared_statements(db), 200);
+}
+
+void test_pipeline_whose_prepared_statements_are_gone_works_the_next_time(void**) {
+  auto db = connect();
+  const std::vector<pg::Connection::Statement> statements{{"SELECT $1::int", {"7"}, true},
+                                                          {"SELECT $1::text", {"8"}, true}};
+  db.pipeline(statements, soon());
+  db.exec("DEALLOCATE ALL", soon());
+  assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "26000");
+  assert_int_equal(db.pipeline(statements, soon())[0].int64(0, 0), 7);
+}
+
+void test_pipeline_refused_keeps_what_it_prepared(void**) {
+  auto db = connect();
+  const std::vector<pg::Connection::Statement> statements{{"SELECT 1/$1::int", {"0"}, true}};
+  for (int i = 0; i < 2; ++i) {
+    assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "22012");
+    assert_int_equal(prepared_statements(db), 1);
+  }
+}
+
 void test_pipeline_larger_than_every_buffer_does_not_lock_up(void**) {
   auto db = connect();
   std::string large(2'000'000, 'x');
@@ -407,6 +453,10 @@ int main() {
       checked(test_stream_whose_reader_throws_spoils_the_connection),
       checked(test_pipeline_answers_each_statement_in_place),
       checked(test_pipeline_with_a_refused_statement_undoes_all_and_throws),
+      checked(test_pipeline_prepares_what_is_repeated_once),
+      checked(test_pipeline_prepares_no_more_than_the_server_should_keep),
+      checked(test_pipeline_whose_prepared_statements_are_gone_works_the_next_time),
+      checked(test_pipeline_refused_keeps_what_it_prepared),
       checked(test_pipeline_larger_than_every_buffer_does_not_lock_up),
       checked(test_copy_in_takes_rows_and_tells_how_many),
       checked(test_deadline_passed_spoils_the_connection_and_cancels_the_statement),

@@ -178,7 +178,7 @@ class MariaLoad(loads.Load):
     def _closed(self, connection):
         return not connection.open
 
-    def _end_prepared(self, prefix="load-"):
+    def end_prepared(self, prefix="load-"):
         pass
 
     def _two_phase(self, connection, cursor, rng, tag):

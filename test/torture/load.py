@@ -88,7 +88,7 @@ class Load:
         return self._finish()
 
     def _finish(self):
-        self._end_prepared()
+        self.end_prepared()
         if self.errors:
             raise AssertionError(f"the load itself failed: {self.errors[0]}")
         return self
@@ -124,7 +124,7 @@ class Load:
 
     def _connect(self, number):
         connection = connect(self.dsn, autocommit=False)
-        self._end_prepared(f"load-{self.seed}-w{number}-")
+        self.end_prepared(f"load-{self.seed}-w{number}-")
         if self.async_commit:
             with connection.cursor() as cursor:
                 cursor.execute("SET synchronous_commit = off")
@@ -176,8 +176,10 @@ class Load:
         cursor.execute("SELECT ledger_step(%s, %s, %s, %s)", (tag, pks, self.delete_share, "x" * rng.randrange(200)))
         return len(set(pks))
 
-    def _end_prepared(self, prefix="load-"):
-        """Two-phase commits that a crash interrupted hold row locks until their coordinator, that is us, decides."""
-        for (gid,) in query(self.dsn, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() AND"
-                                      " starts_with(gid, %s)", (prefix,)):
+    def end_prepared(self, prefix="load-"):
+        """Two-phase commits that a crash interrupted hold row locks until their coordinator, that is us, decides. Their names."""
+        found = [gid for (gid,) in query(self.dsn, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() AND"
+                                                   " starts_with(gid, %s)", (prefix,))]
+        for gid in found:
             execute(self.dsn, f"COMMIT PREPARED '{gid}'")
+        return found

@@ -106,7 +106,9 @@ def test_database_restored_to_a_point_in_time_is_not_published_from_before_accep
     rig.observer.wait(100)
     base = base_backup(own_pg)
     rig.observer.wait(300)
+    in_doubt = prepare(rig, 7)
     clients.query(own_pg.dsn(), "SELECT pg_create_restore_point('before the mistake')")
+    clients.execute(rig.front.dsn, f"COMMIT PREPARED '{in_doubt}'")
     rig.observer.wait(len(rig.observer.deliveries) + 200)
     rig.load.stop()
     rig.heal()
@@ -116,6 +118,9 @@ def test_database_restored_to_a_point_in_time_is_not_published_from_before_accep
     own_pg.stop()
     restore(own_pg, base)
     assert len(rig.front.ledger()) < taken_back, "the restore took nothing back"
+
+    # Prepared transactions came back with their row locks: it is for their coordinator to end them.
+    assert in_doubt in rig.load.end_prepared()
 
     # Writes after the restore use numbers again that the lost ones had; nothing leaves.
     for pk in range(1, 41):
@@ -137,6 +142,16 @@ def test_database_restored_to_a_point_in_time_is_not_published_from_before_accep
     assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
     # C5: every row was written again under the new epoch, so nothing of the lost history outranks it.
     wait_until(lambda: rig.target.rows() == rig.front.rows(), 60, "the mirror to be equal")
+
+
+def prepare(rig, pk):
+    """A two-phase commit between its phases; its name."""
+    gid = "load-in-doubt"
+    connection = rig.front.open_step([pk], "in doubt")
+    with connection.cursor() as cursor:
+        cursor.execute("PREPARE TRANSACTION %s", (gid,))
+    connection.close()
+    return gid
 
 
 def base_backup(server):

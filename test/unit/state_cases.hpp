@@ -128,6 +128,25 @@ inline void test_state_pause_keeps_the_first_word_and_resume_says_whether_it_was
   assert_true(it.store->pauses(soon()).empty());
 }
 
+inline void test_state_calls_under_way_are_replaced_and_forgotten(void** state) {
+  StateFixture& it = state_of(state);
+  it.store->note_call("marketo", {"a", 5, "{\"keys\":[]}"}, soon());
+  it.store->note_call("marketo", {"a", 7, "{\"keys\":[\"'\"]}"}, soon());
+  it.store->note_call("marketo", {"b", 9, ""}, soon());
+  it.store->note_call("elsewhere", {"c", 9, ""}, soon());
+  it.store.reset();
+  it.store = it.open();
+  const auto calls = it.store->calls("marketo", soon());
+  assert_int_equal(calls.size(), 2);
+  const auto call = it.store->call("marketo", "a", soon());
+  assert_true(call && call->until_us == 7);
+  assert_text(call->text, "{\"keys\":[\"'\"]}");
+  it.store->forget_call("marketo", "a", soon());
+  it.store->forget_call("marketo", "a", soon());
+  assert_false(it.store->call("marketo", "a", soon()).has_value());
+  assert_int_equal(it.store->calls("marketo", soon()).size(), 1);
+}
+
 inline void test_state_parked_is_replaced_and_cleared(void** state) {
   state::Store& store = *state_of(state).store;
   store.set_parked({"crm", 5, 1, "trouble", "down"}, soon());
@@ -173,6 +192,24 @@ inline void test_state_superseded_events_are_listed_newest_first_and_bounded(voi
   assert_int_equal(store.superseded("other", 10, soon()).size(), 1);
 }
 
+inline void test_state_superseded_of_some_keys_are_counted_and_erased_alone(void** state) {
+  state::Store& store = *state_of(state).store;
+  const std::string meant = R"(Shop.Customer:["a\\b'\"c"])", longer = meant + "x";
+  std::vector<state::Superseded> events;
+  for (const std::string& key : {meant, longer, std::string("k"), meant})
+    events.push_back({"id", key, "Shop.Customer.Update", {1, 1}, "1/2", 1});
+  store.log_superseded("crm", events, soon());
+  store.log_superseded("other", events, soon());
+  const std::vector<std::string> keys{meant, "Shop.Customer:[404]"};
+  assert_int_equal(store.superseded_of(keys, soon()), 4);
+  assert_int_equal(store.erase_superseded(keys, soon()), 4);
+  assert_int_equal(store.superseded_of(keys, soon()), 0);
+  const auto left = store.superseded("crm", 10, soon());
+  assert_int_equal(left.size(), 2);
+  assert_text(left[0].key, "k");
+  assert_text(left[1].key, longer);
+}
+
 #define MUSKRAT_STATE_CASES(setup, teardown)                                                                         \
   checked_with(test_state_mark_survives_reopening_and_never_goes_back, setup, teardown),                             \
       checked_with(test_state_marks_of_other_endpoints_sources_objects_targets_and_rows_are_apart, setup, teardown), \
@@ -182,7 +219,9 @@ inline void test_state_superseded_events_are_listed_newest_first_and_bounded(voi
       checked_with(test_state_many_questions_are_answered_in_order, setup, teardown),                                \
       checked_with(test_state_pause_keeps_the_first_word_and_resume_says_whether_it_was, setup, teardown),           \
       checked_with(test_state_parked_is_replaced_and_cleared, setup, teardown),                                      \
+      checked_with(test_state_calls_under_way_are_replaced_and_forgotten, setup, teardown),                          \
       checked_with(test_state_quota_adds_up_by_slots_and_forgets_old_ones, setup, teardown),                         \
-      checked_with(test_state_superseded_events_are_listed_newest_first_and_bounded, setup, teardown)
+      checked_with(test_state_superseded_events_are_listed_newest_first_and_bounded, setup, teardown),               \
+      checked_with(test_state_superseded_of_some_keys_are_counted_and_erased_alone, setup, teardown)
 
 }  // namespace muskrat::unit

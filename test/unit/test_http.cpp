@@ -1,5 +1,13 @@
 // The HTTP client: what is an answer, what is a failure, what is refused.
+#include <array>
+#include <atomic>
 #include <memory>
+#include <stdexcept>
+#include <thread>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/digest.hpp"
 #include "common/http.hpp"
@@ -57,6 +65,74 @@ void test_http_connection_is_kept_alive(void** state) {
   const auto journal = server.journal();
   assert_int_equal(journal.size(), 5);
   for (const auto& request : journal) assert_int_equal(request.remote_port, journal[0].remote_port);
+}
+
+// Answers each connection's first request, and closes it over its second without a word.
+class ClosesOverTheSecond {
+ public:
+  ClosesOverTheSecond() {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener_, 8) != 0 ||
+        getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      throw std::runtime_error("no server for the test");
+    url_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~ClosesOverTheSecond() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+  const std::string& url() const { return url_; }
+  int requests() const { return requests_; }
+
+ private:
+  void serve() {
+    for (int client = accept(listener_, nullptr, nullptr); client >= 0; client = accept(listener_, nullptr, nullptr)) {
+      constexpr std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+      if (read_one(client) && send(client, answer.data(), answer.size(), MSG_NOSIGNAL) > 0) read_one(client);
+      close(client);
+    }
+  }
+  // A request that ends with "!".
+  bool read_one(int client) {
+    std::string text;
+    std::array<char, 4096> part{};
+    while (!text.ends_with("!")) {
+      const ssize_t size = recv(client, part.data(), part.size(), 0);
+      if (size <= 0) return false;
+      text.append(part.data(), static_cast<size_t>(size));
+    }
+    ++requests_;
+    return true;
+  }
+
+  int listener_ = -1;
+  std::string url_;
+  std::atomic<int> requests_{0};
+  std::thread thread_;
+};
+
+// libcurl makes such a request again on a new connection: an API that writes twice would write twice at once.
+void test_http_request_that_goes_once_is_not_made_again_where_its_answer_is_lost(void**) {
+  for (const bool once : {true, false}) {
+    const ClosesOverTheSecond server;
+    http::Options options;
+    options.once = once;
+    http::Client client(options);
+    const http::Request request{"POST", server.url(), {}, std::string(100'000, 'x') + "!"};
+    assert_text(client.send(request, soon()).body, "ok");
+    if (once)
+      assert_holds(failure_of(client, request), ": the connection ended without an answer");
+    else
+      assert_text(client.send(request, soon()).body, "ok");
+    assert_int_equal(server.requests(), once ? 2 : 3);
+    if (once) assert_text(client.send(request, soon()).body, "ok");  // the client is as good as new
+  }
 }
 
 void test_http_redirect_is_an_answer_and_not_followed(void** state) {
@@ -190,6 +266,7 @@ int main() {
   const CMUnitTest tests[] = {
       checked_with(test_http_request_arrives_whole_and_answer_is_readable, setup, teardown),
       checked_with(test_http_connection_is_kept_alive, setup, teardown),
+      checked(test_http_request_that_goes_once_is_not_made_again_where_its_answer_is_lost),
       checked_with(test_http_redirect_is_an_answer_and_not_followed, setup, teardown),
       checked_with(test_http_answer_beyond_its_bound_is_cut, setup, teardown),
       checked(test_http_host_that_is_down_fails_and_says_where_but_no_more),

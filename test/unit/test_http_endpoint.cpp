@@ -1,6 +1,9 @@
 // The endpoint kind http: what is sent, and response → fate of each event.
+// This program is its own evaluator of jq: see main().
 #include <algorithm>
 
+#include "common/jq.hpp"
+#include "common/jq_evaluator.hpp"
 #include "test/unit/endpoint_fixture.hpp"
 #include "test/unit/http_server.hpp"
 #include "test/unit/unit.hpp"
@@ -51,6 +54,18 @@ void assert_fates(const std::vector<Outcome>& outcomes, const std::string& expec
 }
 
 // ---- what is sent ----
+
+// The next event is mapped while the server works on the one before. An expression that runs away over one event after
+// the other is the endpoint's trouble, in its turn, and what was answered stays answered.
+void test_http_endpoint_failing_mapping_of_a_later_event_leaves_the_first_delivered(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make("    jq: 'if .id > 1 then last(range(1e15)) else . end'\n");
+  const auto outcomes = hook.made.deliver(events(5));
+  assert_fates(outcomes, "Dddpp");
+  assert_holds(outcomes[1].reason, "jq ran for more than");
+  assert_holds(outcomes[3].reason, "event after event, jq ran for more than");
+  assert_int_equal(hook.server.journal().size(), 1);
+}
 
 void test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers(void** state) {
   Hook& hook = hook_of(state);
@@ -349,8 +364,10 @@ void test_http_endpoint_configuration_that_cannot_work_is_refused(void**) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (jq::asked_to_evaluate(argc, argv)) return jq::serve_jq();
   const CMUnitTest tests[] = {
+      checked_with(test_http_endpoint_failing_mapping_of_a_later_event_leaves_the_first_delivered, setup, teardown),
       checked_with(test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers, setup, teardown),
       checked_with(test_http_endpoint_url_is_filled_in_and_encoded, setup, teardown),
       checked_with(test_http_endpoint_header_injection_is_a_dead_letter, setup, teardown),

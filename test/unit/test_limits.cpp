@@ -58,6 +58,20 @@ void test_rate_window_piece_larger_than_the_rate_waits_for_an_empty_one(void**) 
   assert_true(rate.opens_at(1, at(1001)) == at(2000));
 }
 
+void test_rate_window_is_scarce_for_a_period_after_more_than_half_was_used(void**) {
+  RateWindow rate({4, Unit::calls, milliseconds(1000)});
+  for (int64_t i = 0; i < 3; ++i) {
+    assert_false(rate.scarce(at(i * 100)));
+    rate.opens_at(1, at(i * 100));
+    rate.take(1, at(i * 100));
+  }
+  assert_true(rate.scarce(at(200)) && rate.scarce(at(1199)));
+  assert_false(rate.scarce(at(1200)));
+  rate.opens_at(1, at(1200));
+  rate.take(1, at(1200));
+  assert_false(rate.scarce(at(1200)));
+}
+
 // The promise itself, over a random history: whatever span of the period is looked at, it holds no more than `count`.
 void test_rate_window_no_span_holds_more_than_the_count(void**) {
   std::minstd_rand chance(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): each run the same
@@ -223,10 +237,23 @@ void test_limits_batch_is_no_larger_than_what_may_go(void**) {
   assert_int_equal(options_of("http", "    url: http://localhost/\n    rate: 1 per 1h\n").batch_size, 1);
 }
 
+void test_limits_batches_that_are_not_full_leave_room_in_the_rate_for_full_ones(void**) {
+  const std::string marketo = "    url: http://localhost/\n    client_id: a\n    client_secret: ${HOME}\n";
+  const HostOptions usual = options_of("marketo", marketo);
+  assert_true(usual.batch_age == milliseconds(500) && usual.scarce_batch_age == milliseconds(2'000));
+  assert_true(options_of("marketo", marketo + "    batch_age: 3s\n").scarce_batch_age == milliseconds(3'000));
+  assert_true(options_of("marketo", marketo + "    batch_age: 0ms\n").scarce_batch_age == milliseconds(0));
+  assert_true(options_of("marketo", marketo + "    rate: 1 per 1h\n").scarce_batch_age == milliseconds(60'000));
+  assert_true(options_of("null", "    rate: 1/s\n").scarce_batch_age == milliseconds(0));
+  const std::string http = "    url: http://localhost/\n    rate: 1/s\n";
+  assert_true(options_of("http", http).scarce_batch_age == milliseconds(5));
+  assert_true(options_of("http", http + "    batch: array\n").scarce_batch_age == milliseconds(4'000));
+}
+
 void test_limits_no_more_is_taken_than_can_go_before_it_is_given_back(void**) {
   const std::string http = "    url: http://localhost/\n    rate: 100 per 20s\n    give_back_after: 10m\n";
   assert_int_equal(options_of("http", http).prefetch, 1500);
-  assert_int_equal(options_of("http", http + "    batch: array\n").prefetch, 4000);
+  assert_int_equal(options_of("http", http + "    batch: array\n").prefetch, 3000);
   assert_int_equal(options_of("http", "    url: http://localhost/\n    rate: 1 per 1h\n").prefetch, 1);
 }
 
@@ -244,6 +271,7 @@ int main() {
       checked(test_amount_that_says_nothing_is_refused_with_examples),
       checked(test_rate_window_lets_a_burst_through_and_then_one_for_each_that_left),
       checked(test_rate_window_piece_larger_than_the_rate_waits_for_an_empty_one),
+      checked(test_rate_window_is_scarce_for_a_period_after_more_than_half_was_used),
       checked(test_rate_window_no_span_holds_more_than_the_count),
       checked_with(test_gate_without_limits_is_open, setup, teardown),
       checked_with(test_gate_used_up_beyond_the_deadline_leaves_the_batch_untried_at_once, setup, teardown),
@@ -252,6 +280,7 @@ int main() {
       checked_with(test_gate_wait_ends_when_the_process_is_to_stop, setup, teardown),
       checked(test_limits_wrong_values_are_named_with_their_lines),
       checked(test_limits_batch_is_no_larger_than_what_may_go),
+      checked(test_limits_batches_that_are_not_full_leave_room_in_the_rate_for_full_ones),
       checked(test_limits_no_more_is_taken_than_can_go_before_it_is_given_back),
       checked(test_limits_held_bytes_are_half_of_those_in_hand_unless_told),
   };

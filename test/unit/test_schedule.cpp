@@ -43,6 +43,20 @@ void test_schedule_batch_holds_one_event_of_a_key(void**) {
   assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{2}));
 }
 
+// Else each event that is tried again would be a batch of its own.
+void test_schedule_event_that_waited_waits_for_others_from_when_it_may_go(void**) {
+  Schedule schedule({1, 10, milliseconds(20)});
+  add(schedule, 1, "a");
+  const auto batch = schedule.next_batch(0, at(20), false);
+  schedule.wait_until(*batch[0], at(100));
+  add(schedule, 2, "b");
+  assert_true(tags(schedule.next_batch(0, at(60), false)) == (Tags{2}));
+  assert_true(schedule.next_batch(0, at(100), false).empty());
+  assert_true(schedule.next_due(0) == at(120));
+  schedule.add(item(3, "c", 110), false);
+  assert_true(tags(schedule.next_batch(0, at(120), false)) == (Tags{1, 3}));
+}
+
 void test_schedule_events_without_key_are_keys_of_their_own(void**) {
   Schedule schedule({1, 10, milliseconds(0)});
   add(schedule, 1, ""), add(schedule, 2, "");
@@ -59,6 +73,20 @@ void test_schedule_batch_waits_for_size_or_age(void**) {
   assert_true(tags(schedule.next_batch(0, at(0), false)) == (Tags{2, 3}));
   assert_true(schedule.next_batch(0, at(0), false).empty());
   assert_true(tags(schedule.next_batch(0, at(0), true)) == (Tags{4}));
+}
+
+// Else a backlog that stood while no calls were allowed would go in full batches and a remainder, over and over.
+void test_schedule_what_a_batch_leaves_over_waits_for_others_anew(void**) {
+  Schedule schedule({1, 2, milliseconds(20)});
+  add(schedule, 1, "a"), add(schedule, 2, "b"), add(schedule, 3, "c");
+  assert_true(schedule.a_batch_is_full());
+  assert_true(tags(schedule.next_batch(0, at(100), false)) == (Tags{1, 2}));
+  assert_false(schedule.a_batch_is_full());
+  assert_true(schedule.next_batch(0, at(119), false).empty());
+  assert_true(schedule.next_due(0) == at(120));
+  schedule.gather_for(milliseconds(50));
+  assert_true(schedule.next_batch(0, at(149), false).empty());
+  assert_true(tags(schedule.next_batch(0, at(150), false)) == (Tags{3}));
 }
 
 void test_schedule_key_keeps_to_one_lane(void**) {
@@ -229,8 +257,10 @@ int main() {
   using namespace muskrat;
   const CMUnitTest tests[] = {
       checked(test_schedule_batch_holds_one_event_of_a_key),
+      checked(test_schedule_event_that_waited_waits_for_others_from_when_it_may_go),
       checked(test_schedule_events_without_key_are_keys_of_their_own),
       checked(test_schedule_batch_waits_for_size_or_age),
+      checked(test_schedule_what_a_batch_leaves_over_waits_for_others_anew),
       checked(test_schedule_key_keeps_to_one_lane),
       checked(test_schedule_waiting_event_holds_back_its_own_key_only),
       checked(test_schedule_event_on_its_way_to_the_dead_letters_blocks_until_finished),

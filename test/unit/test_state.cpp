@@ -149,14 +149,15 @@ struct GuardFixture {
   std::function<Outcome(const Event&)> answer;
   std::unique_ptr<state::Guarded> guarded;
 
-  void make(const std::string& options) {
+  void make(const std::string& options, size_t full_batch = 0) {
     static constexpr std::array table{state::guard_option, state::guard_key_option, state::seen_for_option};
     std::vector<Problem> problems;
     component.name = "crm";
     component.settings = parse_settings(table, options, "test", problems);
     consumer = parse_settings(consumer_options(), "state: " + (folder / "state.sqlite"), "test", problems);
     for (const Problem& problem : problems) fail_msg("%s", describe(problem).c_str());
-    guarded = std::make_unique<state::Guarded>(std::make_unique<Scripted>(taken, answer), component, consumer);
+    guarded =
+        std::make_unique<state::Guarded>(std::make_unique<Scripted>(taken, answer), component, consumer, full_batch);
     guarded->connect(soon());
   }
   std::vector<Outcome> deliver(const std::vector<Event>& events) {
@@ -191,6 +192,26 @@ void test_guard_repeat_and_older_event_do_not_reach_the_endpoint(void** state) {
   assert_text(outcomes[1].reason, "1/11");
   assert_true(outcomes[2].fate == Fate::done);
   assert_int_equal(it.taken.size(), 3);
+}
+
+// What a host that was killed had done comes again in full batches: else the few others would each be a call.
+void test_guard_few_that_are_left_of_a_full_batch_go_with_others(void** state) {
+  GuardFixture& it = guard_of(state);
+  it.make("{}", 8);
+  const auto from = [](int64_t first, int64_t last) {
+    std::vector<Event> events;
+    for (int64_t n = first; n <= last; ++n) events.push_back(at(n, n));
+    return events;
+  };
+  it.deliver(from(1, 8));
+  it.taken.clear();
+  auto outcomes = it.deliver(from(7, 14));  // more than an eighth of a call would be empty
+  assert_true(outcomes[0].fate == Fate::repeated && outcomes[1].fate == Fate::repeated);
+  for (size_t i = 2; i < 8; ++i) assert_true(outcomes[i].fate == Fate::park && outcomes[i].until.count() == 0);
+  assert_true(it.taken.empty());
+  outcomes = it.deliver(from(8, 15));
+  assert_true(outcomes[0].fate == Fate::repeated && outcomes[1].fate == Fate::done && outcomes[7].fate == Fate::done);
+  assert_true(it.deliver({at(1, 1), at(16, 16)})[1].fate == Fate::done);  // not full: no more come
 }
 
 void test_guard_tombstone_keeps_a_late_update_from_bringing_a_row_back(void** state) {
@@ -288,6 +309,7 @@ int main() {
       checked_with(test_state_two_stores_of_one_file_write_in_turn, setup, teardown),
       checked_with(test_state_recorded_survives_kill, setup, teardown),
       checked_with(test_guard_repeat_and_older_event_do_not_reach_the_endpoint, guard_setup, guard_teardown),
+      checked_with(test_guard_few_that_are_left_of_a_full_batch_go_with_others, guard_setup, guard_teardown),
       checked_with(test_guard_tombstone_keeps_a_late_update_from_bringing_a_row_back, guard_setup, guard_teardown),
       checked_with(test_guard_event_that_was_not_done_leaves_no_mark, guard_setup, guard_teardown),
       checked_with(test_guard_retry_after_newer_state_is_superseded, guard_setup, guard_teardown),

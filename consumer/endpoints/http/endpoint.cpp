@@ -4,12 +4,15 @@
 // refused for what is in it is halved until the bad record stands alone. What was not tried, because the endpoint got
 // into trouble or the time was used up, is parked and uses no attempt.
 #include <algorithm>
-#include <array>
+#include <exception>
 #include <map>
+#include <utility>
 
 #include "common/backoff.hpp"
 #include "common/log.hpp"
 #include "consumer/endpoints.hpp"
+#include "consumer/endpoints/api/client.hpp"
+#include "consumer/endpoints/http/options.hpp"
 #include "consumer/endpoints/http/requests.hpp"
 #include "consumer/endpoints/http/verdict.hpp"
 #include "consumer/endpoints/results.hpp"
@@ -40,12 +43,8 @@ class HttpEndpoint : public Endpoint {
   // No server is asked: there is no request that is harmless everywhere.
   void connect(Deadline) override {
     requests_.emplace(settings_);
-    http::Options options;
-    options.connect_timeout = settings_.duration("connect_timeout");
-    options.response_bytes = static_cast<size_t>(settings_.bytes("response_bytes"));
-    options.ca_file = settings_.text("ca_file");
+    http::Options options = api::client_of(settings_);
     options.refuse_private = settings_.text("private_networks") == "refuse";
-    options.proxy_from_environment = settings_.text("proxy") == "environment";
     client_.emplace(options);
   }
 
@@ -55,37 +54,79 @@ class HttpEndpoint : public Endpoint {
     patience_ = Deadline::in(milliseconds(deadline.poll_timeout() / 2));
     halt_.reset();
     answers_ = lone_failures_ = 0;
-    std::vector<Outcome> outcomes(batch.size());
-    std::vector<Record> records(batch.size());
-    fates_.clear();
-    std::vector<const Record*> good;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      auto record = requests_->record(*batch[i], outcomes[i]);
-      if (!record) continue;
-      records[i] = std::move(*record);
-      fates_[&records[i]] = &outcomes[i];
-      good.push_back(&records[i]);
-    }
-    for (const auto& group : grouped(good)) send(group);
-    return outcomes;
+    batch_ = batch;
+    outcomes_.assign(batch.size(), Outcome());
+    records_.assign(batch.size(), Record());
+    prepared_ = 0;
+    ahead_failure_ = nullptr;
+    if (requests_->batch() == Batch::single)
+      send_each();
+    else
+      send_grouped();
+    return std::move(outcomes_);
   }
 
  private:
+  // Makes the records of the first `count` events; where an event has none, its outcome says why.
+  void prepare(size_t count) {
+    for (; prepared_ < count; ++prepared_)
+      if (auto record = requests_->record(*batch_[prepared_], outcomes_[prepared_]))
+        records_[prepared_] = std::move(*record);
+  }
+
+  void send_each() {
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      if (!halt_) prepare_or_halt(i + 1);
+      const Record* record = &records_[i];
+      if (i >= prepared_)
+        outcomes_[i] = *halt_;
+      else if (record->event != nullptr)
+        send(Records(&record, 1));
+    }
+  }
+
+  // While the server works on a request, the next is made ready. What fails here is told in its turn.
+  void prepare_ahead() noexcept {
+    try {
+      prepare(std::min(prepared_ + 1, batch_.size()));
+    } catch (...) {
+      ahead_failure_ = std::current_exception();
+    }
+  }
+
+  // The process that runs jq may fail. What was answered stays answered.
+  void prepare_or_halt(size_t count) {
+    try {
+      if (ahead_failure_) std::rethrow_exception(std::exchange(ahead_failure_, nullptr));
+      prepare(count);
+    } catch (const Failure& failure) {
+      if (answers_ == 0) throw;
+      halt_ = Outcome::untried(failure.what());
+    }
+  }
+
+  void send_grouped() {
+    prepare(batch_.size());
+    for (const auto& group : grouped()) send(group);
+  }
+
   // Records that share a request, in the order of their first ones.
-  std::vector<std::vector<const Record*>> grouped(Records records) const {
+  std::vector<std::vector<const Record*>> grouped() const {
     std::vector<std::vector<const Record*>> groups;
-    for (const Record* record : records) {
-      const auto same = [&](const auto& group) { return group.front()->same_request(*record); };
-      auto group =
-          requests_->batch() == Batch::single ? groups.end() : std::find_if(groups.begin(), groups.end(), same);
+    for (const Record& record : records_) {
+      if (record.event == nullptr) continue;
+      const auto same = [&](const auto& group) { return group.front()->same_request(record); };
+      auto group = std::find_if(groups.begin(), groups.end(), same);
       if (group == groups.end()) group = groups.insert(groups.end(), {{}});
-      group->push_back(record);
+      group->push_back(&record);
     }
     return groups;
   }
 
+  Outcome& fate_of(const Record* record) { return outcomes_[static_cast<size_t>(record - records_.data())]; }
+
   void settle(Records records, const Outcome& outcome) {
-    for (const Record* record : records) *fates_.at(record) = outcome;
+    for (const Record* record : records) fate_of(record) = outcome;
   }
 
   void halt(Records records, Outcome outcome) {
@@ -100,7 +141,8 @@ class HttpEndpoint : public Endpoint {
     try {
       const std::string why_not = gate() == nullptr ? "" : gate()->enter(records.size(), patience_);
       if (!why_not.empty()) return halt(records, Outcome::untried(why_not));
-      const auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_);
+      const auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_,
+                                          [this] { prepare_ahead(); });
       ++answers_;
       judge(records, response);
     } catch (const Failure& failure) {
@@ -195,7 +237,7 @@ class HttpEndpoint : public Endpoint {
         log::warning("consumer", "a result belongs to no event",
                      {{"endpoint", name_}, {"results", uint64_t{list.size()}}, {"records", uint64_t{records.size()}}});
       } else {
-        *fates_.at(record) = result ? outcome_of(*result) : Outcome::retry("the answer's result: " + why);
+        fate_of(record) = result ? outcome_of(*result) : Outcome::retry("the answer's result: " + why);
       }
     }
   }
@@ -226,66 +268,14 @@ class HttpEndpoint : public Endpoint {
 
   // of one delivery
   Deadline deadline_ = Deadline::distant(), patience_ = Deadline::distant();
-  std::map<const Record*, Outcome*> fates_;
+  std::span<const Event* const> batch_;
+  std::vector<Outcome> outcomes_;
+  std::vector<Record> records_;  // by place in the batch; without an event where nothing is sent
+  size_t prepared_ = 0;          // so many of them are made
+  std::exception_ptr ahead_failure_;
   std::optional<Outcome> halt_;  // what the rest gets
   unsigned answers_ = 0, lone_failures_ = 0;
 };
-
-constexpr std::array header_options{
-    Option{"name", OptionType::text, "", "", "The header's name.", true},
-    Option{"value", OptionType::text, "", "", "Its value, a template as in url.", true},
-};
-
-constexpr std::array own_options{
-    Option{"url", OptionType::text, "", "",
-           "Where the requests go: a template with places for members of the body and facts of the event, such as "
-           "https://api.example.com/customers/{id}?on={$action}; what is filled in is percent-encoded.",
-           true},
-    Option{"method", OptionType::text, "POST", "", "The request's method."},
-    Option{"delete_method", OptionType::text, "", "",
-           "The method for events that delete a row, such as DELETE (sent without a body). Default: method."},
-    Option{"headers", OptionType::records, "", "",
-           "More headers; a template may not bring a control character into one, such an event is a dead letter.",
-           false, header_options},
-    Option{"payload", OptionType::choice, "body", "body|event",
-           "What is sent of each event: its body alone, or the event with its facts as the file endpoint writes it."},
-    Option{"batch", OptionType::choice, "single", "single|array|lines",
-           "One request for each event, or one for many: as a JSON array, or as JSON lines (application/x-ndjson). "
-           "Events whose templates come out differently never share one."},
-    Option{"results", OptionType::choice, "none", "none|expected",
-           "Whether the answer to a batch holds a result for each record; with none, its status counts for all."},
-    Option{"username", OptionType::text, "", "", "The user for basic authentication."},
-    Option{"password", OptionType::secret, "", "", "The password for basic authentication; read anew at each connect."},
-    Option{"bearer", OptionType::secret, "", "", "The token for Authorization: Bearer; read anew at each connect."},
-    Option{"signing_secret", OptionType::secret, "", "",
-           "Sign each request as Standard Webhooks has it, with this secret (whsec_ and base64, or any text)."},
-    Option{"signing_secret_old", OptionType::secret, "", "",
-           "A second secret to sign with, while receivers move from the old one to the new."},
-    Option{"idempotency_header", OptionType::text, "Idempotency-Key", "",
-           "The header that carries the message_id (for a batch: a hash of all); \"\" sends none."},
-    Option{"retry_on", OptionType::text_list, "", "",
-           "Statuses that are the event's failure and may pass, beside the usual ones, such as 404 or 4xx."},
-    Option{"dead_on", OptionType::text_list, "", "", "Statuses that make the event a dead letter."},
-    Option{"park_on", OptionType::text_list, "", "",
-           "Statuses that are the endpoint's failure: it stops consuming for a while."},
-    Option{"connect_timeout", OptionType::duration, "10s", "100ms..5m", "How long a connection may take to be made."},
-    Option{"response_bytes", OptionType::bytes, "1MiB", "1KiB..1GiB", "How much of an answer is read, decompressed."},
-    Option{"ca_file", OptionType::text, "", "",
-           "The certificate authorities (PEM) that may vouch for the server. Default: the system's."},
-    Option{"private_networks", OptionType::choice, "allow", "allow|refuse",
-           "Whether connections into private networks (and loopback, link-local) are made; looked at on the address "
-           "itself, so a name that resolves there is refused too."},
-    Option{"proxy", OptionType::choice, "none", "none|environment",
-           "Whether https_proxy and its kind in the environment are obeyed."},
-    state::guard_option,
-    state::guard_key_option,
-    state::seen_for_option,
-};
-
-OptionTable options() {
-  static const std::vector<Option> all = joined({own_options, mapping_options()});
-  return all;
-}
 
 void validate(const Settings& settings, std::vector<Problem>& problems) {
   check_mapping(settings, problems);

@@ -1,6 +1,8 @@
 #include "consumer/endpoints/marketo/answer.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 
 #include "common/tame.hpp"
 
@@ -63,7 +65,7 @@ std::string code_of(const json::Value& reason) {
 std::string field_in(const json::Value& reason, const std::vector<std::string>& fields) {
   const auto message = reason.type() == json::Type::object ? reason.find("message") : std::nullopt;
   if (!message || message->type() != json::Type::string) return "";
-  constexpr std::string_view before = "field '";
+  constexpr std::string_view before = "ield '";  // Field 'x' not found; Invalid value for field 'x'
   const std::string_view text = message->string();
   const size_t at = text.find(before);
   if (at == std::string_view::npos) return "";
@@ -86,7 +88,7 @@ int weight(Whose whose) { return whose == Whose::none ? 0 : whose == Whose::dead
 RecordAnswer record_answer(const json::Value& result, const std::vector<std::string>& fields) {
   const auto status = result.type() == json::Type::object ? result.find("status") : std::nullopt;
   const std::string_view word = status && status->type() == json::Type::string ? status->string() : "";
-  if (word == "created" || word == "updated") return {};
+  if (word == "created" || word == "updated" || word == "deleted") return {};
   const auto reasons = word == "skipped" ? result.find("reasons") : std::nullopt;
   if (!reasons || reasons->type() != json::Type::array || reasons->size() == 0)
     return {Whose::later, word == "skipped" ? "skipped without a reason" : "a result without a status we know", ""};
@@ -98,6 +100,16 @@ RecordAnswer record_answer(const json::Value& result, const std::vector<std::str
   return worst;
 }
 
+// Results of custom objects number their records with `seq`; those of leads stand in their order.
+size_t place_of(const json::Value& result, size_t nth) {
+  const auto seq = result.type() == json::Type::object ? result.find("seq") : std::nullopt;
+  if (!seq || seq->type() != json::Type::number) return nth;
+  const std::string_view digits = seq->number();
+  size_t place = SIZE_MAX;
+  std::from_chars(digits.data(), digits.data() + digits.size(), place);
+  return place;
+}
+
 Answer whole_failure(const json::Value& root, const std::vector<std::string>& fields) {
   const auto errors = root.find("errors");
   if (!errors || errors->type() != json::Type::array || errors->size() == 0)
@@ -106,6 +118,7 @@ Answer whole_failure(const json::Value& root, const std::vector<std::string>& fi
   // What is there already is an answer about a record, never about a request.
   Answer answer = failed(first.whose == Whose::none ? Whose::later : first.whose, first.reason);
   answer.may_still_run = may_still_run(first.code);
+  answer.code = first.code;
   return answer;
 }
 
@@ -124,7 +137,15 @@ Answer by_body(const http::Response& response, const std::vector<std::string>& f
   const auto list = root.find("result");
   if (!list || list->type() != json::Type::array) return unreadable("the answer holds no results");
   Answer answer;
-  for (size_t i = 0; i < list->size(); ++i) answer.records.push_back(record_answer(list->at(i), fields));
+  answer.records.resize(list->size());
+  std::vector<bool> told(list->size());
+  for (size_t i = 0; i < list->size(); ++i) {
+    const size_t place = place_of(list->at(i), i);
+    if (place >= told.size() || told[place])
+      return unreadable("the answer's results do not say which records they mean");
+    told[place] = true;
+    answer.records[place] = record_answer(list->at(i), fields);
+  }
   return answer;
 }
 

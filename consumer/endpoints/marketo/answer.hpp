@@ -23,6 +23,7 @@ struct Answer {
   Whose whose = Whose::none;
   bool unreadable = false;  // the status is good and what came with it is not; whose is `later` then
   bool may_still_run = false;
+  std::string code;  // of a whole request that failed
   std::string reason;
   std::optional<milliseconds> retry_after;
   std::vector<RecordAnswer> records;  // in the order of the request; as many as there were

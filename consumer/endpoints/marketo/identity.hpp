@@ -1,12 +1,12 @@
 // Marketo's identity service: client id and secret become an access token.
 //
-// Used by the marketo endpoint, through api/token.hpp. Not counted in Marketo's quota. Failure{reconnect} says what to
-// do, and quotes nothing of the answer. Thread rule: the client's.
+// Used by the marketo endpoint, through common/api_token.hpp. Not counted in Marketo's quota. Failure{reconnect} says
+// what to do, and quotes nothing of the answer. Thread rule: the client's.
 #pragma once
 
+#include "common/api_token.hpp"
 #include "common/http.hpp"
 #include "common/options.hpp"
-#include "consumer/endpoints/api/token.hpp"
 
 namespace muskrat::marketo {
 

@@ -12,6 +12,7 @@
 
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/mysql/applier.hpp"
+#include "consumer/endpoints/mysql/mirror.hpp"
 #include "consumer/endpoints/sql/explain.hpp"
 #include "consumer/endpoints/sql/table_endpoint.hpp"
 
@@ -119,7 +120,8 @@ const EndpointKind& mysql_endpoint() {
       4,
       false,
       milliseconds(0),
-      sql::explain};
+      sql::explain,
+      mysql_target::make_mirror};
   return kind;
 }
 

@@ -1,10 +1,14 @@
 #include "consumer/endpoints/mysql/target.hpp"
 
+#include <bitset>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "common/json.hpp"
+#include "common/mysql_json.hpp"
 
 namespace muskrat::mysql_target {
 namespace {
@@ -15,14 +19,31 @@ Column::Form form_of(std::string_view type, bool json_checked) {
   if (type == "json" || json_checked) return Column::Form::json;
   if (type.ends_with("blob") || type.ends_with("binary")) return Column::Form::bytes;
   if (type == "datetime" || type == "timestamp") return Column::Form::time;
-  if (type.ends_with("int") || type == "decimal" || type == "float" || type == "double" || type == "bit")
-    return Column::Form::number;
+  if (type.ends_with("int") || type == "decimal" || type == "float" || type == "double") return Column::Form::number;
+  if (type == "bit") return Column::Form::bits;
   return type.ends_with("text") || type.ends_with("char") ? Column::Form::text : Column::Form::plain;
 }
 
 struct Table {
   std::string database, name;
 };
+
+// As digits of 0 and 1: "10110", or the number 22.
+std::optional<std::string> bits_of(const FieldValue& field, std::string& why) {
+  uint64_t number = 0;
+  const char* const end = field.text.data() + field.text.size();
+  if (field.number) {
+    const auto read = std::from_chars(field.text.data(), end, number);
+    if (read.ec == std::errc() && read.ptr == end) {
+      std::string bits = std::bitset<64>(number).to_string();
+      return bits.substr(std::min(bits.find('1'), bits.size() - 1));
+    }
+  } else if (!field.text.empty() && field.text.find_first_not_of("01") == std::string::npos) {
+    return field.text;
+  }
+  why = "neither bits, such as \"10110\", nor a whole number";
+  return std::nullopt;
+}
 
 // "database.table", or a table of the connection's database.
 Table find_table(mysql::Connection& connection, const std::string& written, Deadline deadline) {
@@ -43,45 +64,45 @@ Table find_table(mysql::Connection& connection, const std::string& written, Dead
 }
 
 std::map<std::string, Column> columns_of(mysql::Connection& connection, const Table& table, Deadline deadline) {
-  // MariaDB's JSON is LONGTEXT with a check that json_valid holds.
-  const std::string checked = connection.mariadb()
-                                  ? "EXISTS (SELECT 1 FROM information_schema.check_constraints k WHERE "
-                                    "k.constraint_schema = c.table_schema AND k.table_name = c.table_name AND "
-                                    "k.check_clause = CONCAT('json_valid(`', c.column_name, '`)'))"
-                                  : "0";
+  const std::string whole =
+      mysql::Connection::quote_identifier(table.database) + "." + mysql::Connection::quote_identifier(table.name);
+  const std::set<std::string> json = mysql::json_checked_columns(connection, whole, deadline);
   const mysql::Param params[] = {table.database, table.name};
-  const auto rows = connection.exec("SELECT c.column_name, c.data_type, " + checked +
-                                        " FROM information_schema.columns c WHERE c.table_schema = ? AND "
-                                        "c.table_name = ?",
-                                    params, deadline);
+  const auto rows = connection.exec(
+      "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = ? AND table_name = ?", params,
+      deadline);
   std::map<std::string, Column> columns;
   for (int i = 0; i < rows.rows(); ++i) {
     const std::string name(rows.text(i, 0));
-    columns[name] = {mysql::Connection::quote_identifier(name), form_of(rows.text(i, 1), rows.boolean(i, 2))};
+    columns[name] = {mysql::Connection::quote_identifier(name), form_of(rows.text(i, 1), json.contains(name)),
+                     std::string(rows.text(i, 1))};
   }
   return columns;
 }
 
-void check_unique_index(mysql::Connection& connection, const sql::Route& route, const Table& table, Deadline deadline) {
-  std::map<std::string, bool> key;
+// The key's columns in the order of the unique index that is over them and nothing else.
+std::vector<size_t> unique_index(mysql::Connection& connection, const sql::Route& route, const Table& table,
+                                 Deadline deadline) {
+  std::map<std::string, size_t> key;
   std::string names;
   for (const size_t column : route.key) {
-    key[route.fields.names()[column]] = true;
+    key[route.fields.names()[column]] = column;
     names += (names.empty() ? "" : ", ") + route.fields.names()[column];
   }
   const mysql::Param params[] = {table.database, table.name};
   const auto rows = connection.exec(
       "SELECT index_name, column_name, sub_part IS NOT NULL OR column_name IS NULL FROM information_schema.statistics "
-      "WHERE table_schema = ? AND table_name = ? AND non_unique = 0 ORDER BY index_name",
+      "WHERE table_schema = ? AND table_name = ? AND non_unique = 0 ORDER BY index_name, seq_in_index",
       params, deadline);
-  std::map<std::string, std::pair<size_t, bool>> fits;  // index → how many columns; all of them the key's, and whole
+  std::map<std::string, std::pair<std::vector<size_t>, bool>> fits;  // index → its columns; all the key's, and whole
   for (int i = 0; i < rows.rows(); ++i) {
-    auto& [count, good] = fits.try_emplace(std::string(rows.text(i, 0)), 0, true).first->second;
-    ++count;
-    good = good && key.contains(std::string(rows.text(i, 1))) && !rows.boolean(i, 2);
+    auto& [columns, good] = fits.try_emplace(std::string(rows.text(i, 0)), std::vector<size_t>(), true).first->second;
+    const auto found = key.find(std::string(rows.text(i, 1)));
+    good = good && found != key.end() && !rows.boolean(i, 2);
+    if (good) columns.push_back(found->second);
   }
   for (const auto& [index, fit] : fits)
-    if (fit.second && fit.first == key.size()) return;
+    if (fit.second && fit.first.size() == key.size()) return fit.first;
   refuse("table " + route.table + " has no unique index on (" + names + "), which the route's key needs; ALTER TABLE " +
          route.table + " ADD UNIQUE (" + names + "), or correct the key");
 }
@@ -125,6 +146,7 @@ std::string utc_time(const std::string& iso) {
 }
 
 std::string Column::from_text(const std::string& literal) const {
+  if (form == Form::bits) return "CAST(CONV(" + literal + ", 2, 10) AS UNSIGNED)";  // a text would be taken for bytes
   return form == Form::bytes ? "FROM_BASE64(" + literal + ")" : literal;
 }
 
@@ -136,6 +158,7 @@ std::optional<std::string> Column::text_of(const FieldValue& field, std::string&
     return std::nullopt;
   }
   if (field.boolean && form != Form::text) return field.text == "true" ? "1" : "0";
+  if (form == Form::bits) return bits_of(field, why);
   if (form == Form::bytes &&
       field.text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n") !=
           std::string::npos) {
@@ -158,7 +181,7 @@ Target discover(mysql::Connection& connection, const sql::Route& route, Deadline
       refuse("table " + route.table + " has no column " + name + "; add it, or take it out of the route's columns");
     target.columns.push_back(found->second);
   }
-  if (route.mode == sql::Route::Mode::upsert) check_unique_index(connection, route, table, deadline);
+  if (route.mode == sql::Route::Mode::upsert) target.walk = unique_index(connection, route, table, deadline);
   return target;
 }
 

@@ -1,7 +1,7 @@
 // A target table in MySQL or MariaDB as information_schema shows it: exact names, and how a value is written for each
 // column.
 //
-// Used by the mysql endpoint at each connect. Thread rule: immutable once discovered.
+// Used by the mysql endpoint and its mirror at each connect. Thread rule: immutable once discovered.
 #pragma once
 
 #include <optional>
@@ -15,9 +15,10 @@
 namespace muskrat::mysql_target {
 
 struct Column {
-  enum class Form { plain, text, json, bytes, time, number };
+  enum class Form { plain, text, json, bytes, time, number, bits };
   std::string quoted;  // identifier
   Form form = Form::plain;
+  std::string type;  // as information_schema names it, without a length
 
   // An expression that turns a quoted text into the column's value.
   std::string from_text(const std::string& literal) const;
@@ -29,6 +30,7 @@ struct Target {
   std::string identity;         // database.table, as stored in the state tables
   std::string quoted;           // the same for statements
   std::vector<Column> columns;  // one for each of the route's fields
+  std::vector<size_t> walk;     // the key's columns in the order of the unique index over them
 };
 
 // Failure{reconnect} that says what to create when the table, a column, or the unique index on the key is not there.

@@ -81,18 +81,21 @@ Applier::Request Applier::request_of(std::span<const Event* const> batch, const 
   return request;
 }
 
-void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline) {
+void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline,
+                       bool again) {
   std::vector<pg::Connection::Statement> statements{{"BEGIN", {}}};
   for (const Request& request : requests) {
     statements.push_back(request.statement);
+    statements.back().repeated = true;
     for (const std::string& array : request.arrays) statements.back().params.emplace_back(array);
   }
   statements.push_back({"COMMIT", {}});
   try {
     results = connection_.pipeline(statements, deadline);
-  } catch (const pg::SqlError&) {
+  } catch (const pg::SqlError& error) {
     connection_.exec("ROLLBACK", deadline);
-    throw;
+    if (error.sqlstate() != "26000" || again) throw;
+    transact(requests, results, deadline, true);  // a pooler's other session
   }
 }
 

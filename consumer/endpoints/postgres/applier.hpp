@@ -39,7 +39,8 @@ class Applier {
   std::vector<int> scopes_of(const Event& event, const Row& row, Deadline deadline);
   std::vector<size_t> siblings_of(size_t route) const;
   Outcome::Fate truncate_one(const Event& event, const Target& target, int scope, Deadline deadline);
-  void transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline);
+  void transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline,
+                bool again = false);
 
   pg::Connection& connection_;
   State& state_;

@@ -154,14 +154,6 @@ class Writer {
 
 }  // namespace
 
-std::vector<size_t> columns_of(const Group& group, const Route& route) {
-  if (group.first->effect == Effect::remove) return route.key;
-  std::vector<size_t> columns;
-  for (size_t i = 0; i < group.first->present.size(); ++i)
-    if (group.first->present[i]) columns.push_back(i);
-  return columns;
-}
-
 std::string statement_of(const Group& group, const Route& route, const Target& target, const State& state,
                          size_t siblings) {
   return Writer(group, route, target, state, siblings).text();

@@ -18,11 +18,8 @@ using sql::Group;
 using sql::Row;
 
 // Parameters, in order: n int[]; guarded: scope int[], identity text[], and for upsert and remove epoch bigint[], seq
-// bigint[]; then a text[] for each column of columns_of(). `siblings`: how many scopes a remove marks.
+// bigint[]; then a text[] for each column of sql::columns_of(). `siblings`: how many scopes a remove marks.
 std::string statement_of(const Group& group, const Route& route, const Target& target, const State& state,
                          size_t siblings);
-
-// The columns that travel: those present, or for a remove the key's.
-std::vector<size_t> columns_of(const Group& group, const Route& route);
 
 }  // namespace muskrat::postgres

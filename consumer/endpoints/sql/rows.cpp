@@ -151,4 +151,12 @@ std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::ve
   return groups;
 }
 
+std::vector<size_t> columns_of(const Group& group, const Route& route) {
+  if (group.first->effect == Effect::remove) return route.key;
+  std::vector<size_t> columns;
+  for (size_t i = 0; i < group.first->present.size(); ++i)
+    if (group.first->present[i]) columns.push_back(i);
+  return columns;
+}
+
 }  // namespace muskrat::sql

@@ -50,5 +50,7 @@ EventRows rows_of(const Event& event, const std::vector<Route>& routes, const Te
 
 // By round, route and effect, then as first met. `tables` names each route's table. The rows outlive the groups.
 std::vector<Group> group_rows(const std::vector<const Row*>& rows, const std::vector<std::string>& tables);
+// The columns that travel: those present, or for a remove the key's.
+std::vector<size_t> columns_of(const Group& group, const Route& route);
 
 }  // namespace muskrat::sql

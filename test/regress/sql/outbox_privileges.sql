@@ -37,6 +37,7 @@ INSERT INTO muskrat.outbox_1 DEFAULT VALUES;
 SELECT muskrat.emit('Test.Row.Event', '{}');
 SELECT nextval('muskrat.outbox_id');
 SELECT muskrat.status();
+SELECT muskrat.forget(1, '{a}', true);
 RESET ROLE;
 SELECT muskrat.emit('Test.Row.Event', '{"n": 1}');
 
@@ -61,6 +62,7 @@ LOCK TABLE muskrat.outbox_1 IN SHARE MODE;
 ROLLBACK;
 SELECT muskrat.segment_free(1, c) FROM muskrat.cursor AS c;
 SELECT muskrat.accept_history('no');
+SELECT muskrat.forget(1, '{a}', true);
 SELECT muskrat.emit('Test.Row.Event', '{}');
 SELECT setval('muskrat.doorbell', 1);
 SELECT nextval('muskrat.outbox_id');

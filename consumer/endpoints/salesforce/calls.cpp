@@ -1,0 +1,94 @@
+#include "consumer/endpoints/salesforce/calls.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "consumer/endpoints/api/client.hpp"
+#include "consumer/endpoints/salesforce/verdict.hpp"
+#include "consumer/limits/call_gate.hpp"
+
+namespace muskrat::salesforce {
+namespace {
+
+constexpr milliseconds crowd_look{20};
+
+// A place among the calls under way.
+class Place {
+ public:
+  explicit Place(Session& session) : session_(session) {}
+  ~Place() { session_.leave(); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  Session& session_;
+};
+
+}  // namespace
+
+void Calls::connect(CallGate* gate, Deadline deadline, size_t answer_bytes) {
+  gate_ = gate;
+  http::Options options = api::client_of(settings_);
+  options.response_bytes = std::max(options.response_bytes, answer_bytes);
+  options.once = true;  // a call made again while the first still runs may overtake it
+  client_.emplace(options);
+  session_->token.get(fetch(), deadline);
+}
+
+api::SharedToken::Fetch Calls::fetch() {
+  return [this](Deadline deadline) { return session_->login(*client_, settings_, deadline); };
+}
+
+bool Calls::sleep(milliseconds span) const {
+  if (gate_ != nullptr) return gate_->sleep(span);
+  std::this_thread::sleep_for(span);
+  return false;
+}
+
+Calls::Reply Calls::send(const http::Request& request, size_t records, Deadline patience, Deadline deadline) {
+  unanswered_ = false;
+  api::Token token = session_->token.get(fetch(), deadline);
+  for (bool renewed = false;; renewed = true) {
+    if (auto not_now = enter(records, patience)) return {std::nullopt, std::move(*not_now)};
+    auto response = exchange(request, token, deadline);
+    if (renewed || response.status != 401 || verdict_of_answer(401, read_error(response.body)) != Verdict::renew)
+      return {std::move(response), {}};
+    token = session_->token.renew(token.text, fetch(), deadline);
+  }
+}
+
+// Takes a place among the calls under way, which exchange() gives back.
+std::optional<Outcome> Calls::enter(size_t records, Deadline patience) {
+  milliseconds left{0};
+  if (std::string why = session_->resting(settings_.integer("quota_share"), left); !why.empty())
+    return Outcome::park(std::move(why), left);
+  if (std::string why = gate_ == nullptr ? "" : gate_->enter(records, patience); !why.empty())
+    return Outcome::untried(why);
+  while (!session_->enter())
+    if (patience.passed() || sleep(crowd_look))
+      return Outcome::untried("not tried yet: as many calls as Salesforce takes at once are under way");
+  return std::nullopt;
+}
+
+http::Response Calls::exchange(http::Request request, const api::Token& token, Deadline deadline) {
+  const Place place(*session_);
+  request.url = token.base_url + request.url;
+  request.headers.emplace_back("Authorization", "Bearer " + token.text);
+  const auto accept = [](const auto& header) { return header.first == "Accept"; };
+  if (std::none_of(request.headers.begin(), request.headers.end(), accept))
+    request.headers.emplace_back("Accept", "application/json");
+  request.headers.emplace_back("User-Agent", "muskrat/" MUSKRAT_VERSION);
+  try {
+    auto response = client_->send(request, deadline);
+    if (const auto info = response.header("Sforce-Limit-Info"))
+      if (const auto usage = read_usage(*info)) session_->note(*usage);
+    return response;
+  } catch (const http::NotSent&) {
+    throw;
+  } catch (const Failure&) {
+    unanswered_ = true;
+    throw;
+  }
+}
+
+}  // namespace muskrat::salesforce

@@ -1,0 +1,417 @@
+// Events become records of one sObject, upserted by external id; see docs/salesforce.md.
+//
+// A collection of at most 200 is one call and has a result for each record, in the order sent. A deletion is a call of
+// its own. All lanes share one session (session.hpp), renewed once when an answer says that it ended. No two calls
+// under way have one external id, nor one parent, whose lock they would fight for (api/keys_in_use.hpp). What was not
+// tried, because the endpoint got into trouble or the time was used up, is parked and uses no attempt.
+#include "consumer/endpoints/salesforce/endpoint.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "common/backoff.hpp"
+#include "consumer/endpoints/api/client.hpp"
+#include "consumer/endpoints/api/keys_in_use.hpp"
+#include "consumer/endpoints/api/shared.hpp"
+#include "consumer/endpoints/salesforce/bulk.hpp"
+#include "consumer/endpoints/salesforce/calls.hpp"
+#include "consumer/endpoints/salesforce/csv.hpp"
+#include "consumer/endpoints/salesforce/records.hpp"
+#include "consumer/endpoints/salesforce/verdict.hpp"
+#include "consumer/jobs.hpp"
+
+namespace muskrat::salesforce {
+namespace {
+
+using Batch = std::span<const Record* const>;
+
+constexpr size_t collection_most = 200, bulk_answer_bytes = size_t{256} << 20;
+constexpr milliseconds key_wait{2'000}, key_look{20};
+constexpr unsigned lone_failures_most = 3;
+constexpr milliseconds put_off_most{5'000};  // for so long records wait for a call that is full
+constexpr milliseconds again_wait{1'000};    // after an error inside Salesforce
+
+class SalesforceEndpoint : public Endpoint {
+ public:
+  explicit SalesforceEndpoint(const Component& component)
+      : name_(component.name),
+        settings_(component.settings),
+        records_(component.settings),
+        one_shape_(!component.settings.records("fields").empty()),
+        bulk_from_(static_cast<size_t>(component.settings.integer("bulk_from"))),
+        calls_(component.settings),
+        keys_(api::shared_by<api::KeysInUse>("salesforce " + component.settings.text("login_url") + " " +
+                                             component.settings.text("username"))) {}
+
+  void connect(Deadline deadline) override { calls_.connect(gate(), deadline, bulk_from_ > 0 ? bulk_answer_bytes : 0); }
+
+  std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override {
+    begin(deadline);
+    std::vector<Outcome> outcomes(batch.size());
+    std::vector<Record> records;
+    records.reserve(batch.size());
+    std::vector<const Record*> upserts, removals;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      auto record = records_.record(*batch[i], outcomes[i]);
+      if (!record) continue;
+      records.push_back(std::move(*record));
+      fates_[&records.back()] = &outcomes[i];
+      (records.back().remove ? removals : upserts).push_back(&records.back());
+    }
+    if (bulk_from_ > 0 && upserts.size() >= bulk_from_) upserts = send_bulk(std::move(upserts));
+    backlog_ = upserts.size() >= collection_most;
+    send_all(std::move(upserts), collection_most);
+    backlog_ = false;
+    send_all(std::move(removals), 1);
+    return outcomes;
+  }
+
+ private:
+  void begin(Deadline deadline) {
+    deadline_ = deadline;
+    // each request has at least half of the time to itself
+    patience_ = Deadline::in(milliseconds(deadline.poll_timeout() / 2));
+    halt_.reset();
+    fates_.clear();
+    answers_ = lone_failures_ = 0;
+    again_ = false;
+  }
+
+  // ---- which records go in which call ----
+
+  // A call goes out as full as it can be: while another lane's call has what this one wants, it is waited for; not for
+  // long, and not for what rests.
+  void send_all(std::vector<const Record*> waiting, size_t most) {
+    const Deadline keys_free = Deadline::in(key_wait).sooner(patience_);
+    while (!waiting.empty() && !halt_) {
+      std::optional<api::HeldKeys> keys(std::in_place, *keys_);
+      std::vector<const Record*> left = waiting, taken;
+      const auto call = next_call(left, taken, most, *keys);
+      if (!taken.empty() && !keys_free.passed()) {
+        keys.reset();  // nobody waits for what a waiting lane has
+        if (!calls_.sleep(key_look)) continue;
+        return settle(waiting, Outcome::untried("not tried yet: the process is to stop"));
+      }
+      for (const Record* record : taken) wait(*record, key_look);
+      waiting = std::move(left);
+      held_ = &*keys;
+      if (can_wait(call.size()))
+        settle(call, Outcome::untried("not tried yet: it goes with others"));
+      else if (!call.empty())
+        send(call);
+    }
+    if (halt_) settle(waiting, *halt_);
+  }
+
+  // Where there is a backlog, what is left of a delivery goes with others: a call for a few takes one of the day's. Not
+  // for long, so that it ends.
+  bool can_wait(size_t records) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const bool few = backlog_ && records > 0 && records * 8 < collection_most * 7;
+    if (few && first_put_off_ == SteadyTime{}) first_put_off_ = now;
+    if (few && now - first_put_off_ < put_off_most) return true;
+    if (records > 0) first_put_off_ = {};
+    return false;
+  }
+
+  // Takes from `waiting` what one call may hold, of one external id one record, the first; and those that another call
+  // has. What rests waits for itself.
+  std::vector<const Record*> next_call(std::vector<const Record*>& waiting, std::vector<const Record*>& taken,
+                                       size_t most, api::HeldKeys& keys) {
+    std::vector<const Record*> call, left;
+    for (const Record* record : waiting) {
+      if (call.size() == most || keys.holds(record->key))
+        left.push_back(record);
+      else if (keys.add(record->key, record->parents))
+        call.push_back(record);
+      else if (const milliseconds rest = rests_for(*record); rest.count() > 0)
+        wait(*record, rest);
+      else
+        taken.push_back(record);
+    }
+    waiting = std::move(left);
+    return call;
+  }
+
+  milliseconds rests_for(const Record& record) const {
+    milliseconds rest = keys_->taken_for(record.key);
+    for (const std::string& parent : record.parents) rest = std::max(rest, keys_->taken_for(parent));
+    return rest;
+  }
+
+  void wait(const Record& record, milliseconds span) {
+    *fates_.at(&record) = Outcome::wait("another call with the same external id or parent is under way", span);
+  }
+
+  void settle(Batch records, const Outcome& outcome) {
+    for (const Record* record : records) *fates_.at(record) = outcome;
+  }
+
+  void halt(Batch records, Outcome outcome) {
+    halt_ = std::move(outcome);
+    settle(records, *halt_);
+  }
+
+  // ---- a bulk job ----
+
+  // One job for all that it may hold; returns what goes in collections.
+  std::vector<const Record*> send_bulk(std::vector<const Record*> waiting) {
+    std::vector<const Record*> others, taken;
+    const auto fits = [](const Record* record) { return fits_in_csv(*record); };
+    std::partition_copy(std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.end()),
+                        std::back_inserter(taken), std::back_inserter(others), fits);
+    waiting = std::exchange(taken, {});
+    api::HeldKeys keys(*keys_);
+    auto job = next_call(waiting, taken, waiting.size(), keys);
+    for (auto* rest : {&waiting, &taken}) others.insert(others.end(), rest->begin(), rest->end());
+    if (job.size() < bulk_from_) return others.insert(others.end(), job.begin(), job.end()), others;
+    held_ = &keys;
+    run_bulk(job);
+    return others;
+  }
+
+  void run_bulk(Batch records) {
+    JobListing listing(jobs(), name_, "bulk job", records.size());
+    BulkJob job(calls_, records_, settings_, deadline_,
+                [&](const auto& id, const auto& state) { listing.heard(id, state); });
+    try {
+      job.run(records);
+    } catch (const Failure& failure) {
+      if (!job.end().begun) throw;
+      halt_ = Outcome::untried(failure.what());
+    }
+    const BulkEnd& end = job.end();
+    if (end.begun && !end.over) held_->may_run_until(longest_call());
+    ++answers_;
+    if (end.refusal && !end.begun) return refuse_bulk(records, *end.refusal);
+    if (end.not_now) halt_ = *end.not_now;
+    if (end.over && !end.failed && !end.unread) works();
+    Outcome rest = Outcome::retry("the bulk job ended, and its results do not name the record");
+    if (end.unread) rest = unclear("the bulk job ended, and its results cannot be read");
+    if (!end.over) rest = Outcome::untried("the bulk job is at work still; what it does is not known yet");
+    if (halt_) rest = *halt_;
+    if (end.failed) rest = bulk_failed(end.error);
+    for (const Record* record : records) {
+      const auto found = end.results.find(record->key);
+      *fates_.at(record) = found == end.results.end() ? rest
+                           : found->second            ? outcome_of(*found->second)
+                                                      : Outcome::done();
+    }
+  }
+
+  // Before it began: nothing of it was done.
+  void refuse_bulk(Batch records, const http::Response& response) {
+    const Error error = read_error(response.body);
+    const Verdict verdict = verdict_of_answer(response.status, error);
+    const std::string reason = "bulk job: " + reason_of(response.status, error);
+    if (verdict == Verdict::limit) return halt(records, limited(reason));
+    const bool passes = verdict == Verdict::down || verdict == Verdict::shaky || verdict == Verdict::renew;
+    halt(records, Outcome::park(reason, passes ? down_.next() : setup_.next()));
+  }
+
+  Outcome bulk_failed(const Error& error) {
+    const bool shape = error.code == "InvalidBatch";
+    return stop_after(Outcome::park("the bulk job failed: " + reason_of(error) +
+                                        (shape ? "; look at the endpoint's object, external_id and fields, and at the "
+                                                 "org's"
+                                               : ""),
+                                    shape ? setup_.next() : down_.next()));
+  }
+
+  // ---- a call ----
+
+  void send(Batch records) {
+    if (halt_) return settle(records, *halt_);
+    if (patience_.passed())
+      return halt(records, Outcome::untried("not tried yet: the time of one delivery is used up"));
+    const bool removal = records.front()->remove;
+    try {
+      auto reply = calls_.send(removal ? records_.removal(*records.front()) : records_.upsert(records), records.size(),
+                               patience_, deadline_);
+      if (!reply.response) return halt(records, std::move(reply.not_now));
+      judge(records, *reply.response);
+    } catch (const Failure& failure) {
+      if (calls_.unanswered()) held_->may_run_until(longest_call());
+      // what was answered stays answered; the next delivery meets the trouble first
+      if (answers_ == 0) throw;
+      halt(records, Outcome::untried(failure.what()));
+    }
+  }
+
+  // A call without an answer may go on at Salesforce: until then no other has its keys.
+  SteadyTime longest_call() const { return std::chrono::steady_clock::now() + settings_.duration("unanswered_rest"); }
+
+  // ---- what came of it ----
+
+  void judge(Batch records, const http::Response& response) {
+    ++answers_;
+    const bool removal = records.front()->remove;
+    if (response.status == 502 || response.status == 504) held_->may_run_until(longest_call());
+    if (removal && (response.status == 204 || response.status == 200)) return works(), settle(records, Outcome::done());
+    if (!removal && response.status == 200) return read_results(records, response);
+    if (response.status == 300)
+      return settle(records, Outcome::dead("answer 300: several records have this external id; make the field unique"));
+    const Error error = read_error(response.body);
+    // it is gone already, as it should be; a field that is not there has words of its own
+    if (removal && is_gone(response.status, error)) return works(), settle(records, Outcome::done());
+    refused(records, response.status, error);
+  }
+
+  static bool is_gone(int status, const Error& error) {
+    return error.code == "ENTITY_IS_DELETED" ||
+           (status == 404 && error.code == "NOT_FOUND" && error.message.find("external ID field") == std::string::npos);
+  }
+
+  void refused(Batch records, int status, const Error& error) {
+    const std::string reason = reason_of(status, error);
+    switch (verdict_of_answer(status, error)) {
+      case Verdict::narrow:
+        return halve(records, records.front()->remove ? Outcome::retry(reason)
+                                                      : Outcome::dead(reason + ", though it was sent alone"));
+      case Verdict::shape:
+        // of records that all look alike none does better than the others
+        return one_shape_ ? halt(records, Outcome::park(reason, setup_.next())) : to_the_record(records, reason);
+      case Verdict::shaky:
+      case Verdict::retry:
+        if (records.size() > 1 && !std::exchange(again_, true)) return again(records);
+        return to_the_record(records, reason);
+      case Verdict::limit:
+        return halt(records, limited(reason));
+      case Verdict::renew:
+        return halt(records, Outcome::park(reason + "; a new session was refused too", down_.next()));
+      case Verdict::down:
+        return halt(records, Outcome::park(reason, down_.next()));
+      default:
+        return halt(records, Outcome::park(reason, setup_.next()));
+    }
+  }
+
+  // The day's calls are used up; or too many were under way at once.
+  Outcome limited(const std::string& reason) {
+    Session& session = calls_.session();
+    if (!session.used_up()) {
+      session.crowded();
+      return Outcome::park(reason, down_.next());
+    }
+    session.rest(reason);
+    milliseconds left{0};
+    const std::string why = session.resting(100, left);
+    return Outcome::park(why, left);
+  }
+
+  void halve(Batch records, const Outcome& alone) {
+    if (records.size() == 1) return settle(records, alone);
+    const size_t middle = records.size() / 2;
+    send(records.first(middle));
+    send(records.subspan(middle));
+  }
+
+  // Once for each delivery: what passes by itself costs no halves.
+  void again(Batch records) {
+    if (!calls_.sleep(again_wait)) return send(records);
+    halt(records, Outcome::untried("not tried yet: the process is to stop"));
+  }
+
+  // One bad record, or a server that is down? Where several on end fail alone, it is the server.
+  void to_the_record(Batch records, const std::string& reason) {
+    if (records.size() > 1) return halve(records, Outcome::retry(reason));
+    settle(records, Outcome::retry(reason));
+    if (++lone_failures_ >= lone_failures_most)
+      halt_ = Outcome::park(reason + ", to several events on end", down_.next());
+  }
+
+  void works() {
+    down_.reset();
+    setup_.reset();
+    lone_failures_ = odd_answers_ = 0;
+  }
+
+  // ---- results, record by record ----
+
+  void read_results(Batch records, const http::Response& response) {
+    if (response.cut) return odd(records, "answer 200 is cut off: it is half, or longer than response_bytes");
+    std::string why;
+    const auto document = json::Document::parse(response.body, why);
+    if (!document)
+      return halt(records,
+                  Outcome::park("answer 200 is no JSON: a login page, or another server than meant", down_.next()));
+    const auto list = document->root();
+    if (list.type() != json::Type::array || list.size() != records.size())
+      return odd(records,
+                 "answer 200 does not hold one result for each of the " + std::to_string(records.size()) + " records");
+    works();
+    for (size_t i = 0; i < records.size(); ++i) *fates_.at(records[i]) = outcome_of(list.at(i));
+  }
+
+  // It may have been done: an upsert can be repeated, so that all of them go again. When it goes on, it is the
+  // endpoint's trouble.
+  void odd(Batch records, const std::string& reason) { settle(records, unclear(reason)); }
+
+  Outcome unclear(const std::string& reason) {
+    if (++odd_answers_ < lone_failures_most) return Outcome::retry(reason);
+    return stop_after(Outcome::park(reason + ", several times on end", down_.next()));
+  }
+
+  Outcome outcome_of(const json::Value& result) {
+    const auto success = result.type() == json::Type::object ? result.find("success") : std::nullopt;
+    if (!success || success->type() != json::Type::boolean) return Outcome::retry("a result that cannot be read");
+    if (success->boolean()) return Outcome::done();
+    const auto errors = result.find("errors");
+    return outcome_of(errors ? read_error(*errors) : Error{});
+  }
+
+  Outcome outcome_of(const Error& error) {
+    const std::string reason = reason_of(error);
+    switch (verdict_of_record(error)) {
+      case Verdict::dead:
+        return Outcome::dead(reason);
+      case Verdict::limit:
+        return stop_after(limited(reason));
+      case Verdict::shape:
+        return one_shape_ ? stop_after(Outcome::park(reason, setup_.next())) : Outcome::dead(reason);
+      case Verdict::park:
+        return stop_after(Outcome::park(reason, setup_.next()));
+      case Verdict::down:
+      case Verdict::renew:
+        return stop_after(Outcome::park(reason, down_.next()));
+      default:
+        return Outcome::retry(reason);
+    }
+  }
+
+  Outcome stop_after(Outcome outcome) {
+    halt_ = std::move(outcome);
+    return *halt_;
+  }
+
+  const std::string name_;
+  const Settings& settings_;
+  const Records records_;
+  const bool one_shape_;  // all records have the same fields
+  const size_t bulk_from_;
+  Calls calls_;
+  const std::shared_ptr<api::KeysInUse> keys_;
+  // What a person has to mend is looked at again after so long that the endpoint is parked and says why.
+  Backoff down_{milliseconds(1'000), milliseconds(60'000)}, setup_{milliseconds(80'000), milliseconds(600'000)};
+  unsigned odd_answers_ = 0;
+  SteadyTime first_put_off_{};  // since then records are given back for a fuller call
+
+  // of one delivery
+  Deadline deadline_ = Deadline::distant(), patience_ = Deadline::distant();
+  std::map<const Record*, Outcome*> fates_;
+  std::optional<Outcome> halt_;    // what the rest gets
+  api::HeldKeys* held_ = nullptr;  // of the call under way
+  unsigned answers_ = 0, lone_failures_ = 0;
+  bool again_ = false;    // a call was made a second time
+  bool backlog_ = false;  // it holds as many as a call
+};
+
+}  // namespace
+
+std::unique_ptr<Endpoint> make_endpoint(const Component& component) {
+  return std::make_unique<SalesforceEndpoint>(component);
+}
+
+}  // namespace muskrat::salesforce

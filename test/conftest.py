@@ -1,0 +1,2 @@
+"""For every section that pytest runs."""
+pytest_plugins = ["harness.shared_files"]

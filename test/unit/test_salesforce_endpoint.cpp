@@ -1,0 +1,250 @@
+// The endpoint kind salesforce: which records go in which call, and how many calls there are.
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "consumer/endpoints/salesforce/session.hpp"
+#include "test/unit/salesforce_fixture.hpp"
+
+using namespace muskrat;
+using namespace muskrat::unit;
+
+namespace {
+
+void test_salesforce_collection_is_one_call_with_the_session(void** state) {
+  Org& org = org_of(state);
+  org.answers(200, "[" + good + "," + good + "]");
+  org.make();
+  assert_fates(org.made.deliver({at(1), at(2)}), "DD");
+  const auto journal = org.server.journal();
+  assert_int_equal(journal.size(), 2);
+  assert_text(journal[0].body, "grant_type=client_credentials&client_id=app&client_secret=s%26s");
+  assert_text(journal[1].method + " " + journal[1].path,
+              "PATCH /services/data/v65.0/composite/sobjects/Contact/Ext__c");
+  assert_text(journal[1].get_header_value("Authorization"), "Bearer token-1");
+  assert_text(
+      journal[1].body,
+      R"({"allOrNone":false,"records":[{"attributes":{"type":"Contact"},"Ext__c":"1","Account":{"Ext__c":"a"}},)"
+      R"({"attributes":{"type":"Contact"},"Ext__c":"2","Account":{"Ext__c":"a"}}]})");
+}
+
+void test_salesforce_collection_holds_200_records_at_most_and_the_rest_goes_with_others(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const auto& request, auto& response) { response.set_content(all_good(request), "application/json"); };
+  org.make();
+  const auto outcomes = org.made.deliver(many(401));
+  assert_fates(outcomes, std::string(400, 'D') + "p");
+  assert_true(outcomes.back().until.count() == 0);
+  const auto calls = org.calls();
+  assert_int_equal(calls.size(), 2);
+  assert_int_equal(count_of(calls[0].body, "\"attributes\""), 200);
+  assert_fates(org.made.deliver({at(401)}), "D");  // there are no others
+}
+
+// Those that must wait leave room in the call for others, of which there are enough.
+void test_salesforce_full_delivery_of_which_many_wait_is_given_back_for_a_fuller_call(void** state) {
+  Org& org = org_of(state);
+  org.rest = "    unanswered_rest: 10m\n";
+  org.fields = "    fields: [{to: Ext__c, from: id, as: text}]\n";
+  org.answers(504, "");
+  org.make();
+  org.made.deliver(many(100));
+  org.call = [](const auto& request, auto& response) { response.set_content(all_good(request), "application/json"); };
+  assert_fates(org.made.deliver(many(200)), std::string(100, 'w') + std::string(100, 'p'));
+  assert_int_equal(org.calls().size(), 1);
+  std::vector<Event> others;
+  for (int64_t id = 90; id < 290; ++id) others.push_back(at(id));
+  assert_fates(org.made.deliver(others), std::string(11, 'w') + std::string(189, 'D'));
+  std::vector<Event> few(others.begin(), others.begin() + 20);
+  assert_fates(org.made.deliver(few), std::string(11, 'w') + std::string(9, 'D'));  // nobody else comes
+  assert_int_equal(org.calls().size(), 3);
+}
+
+void test_salesforce_server_error_that_passes_costs_no_halves(void** state) {
+  Org& org = org_of(state);
+  std::atomic<int> errors{1};
+  org.call = [&](const auto& request, auto& response) {
+    if (errors-- > 0) {
+      response.status = 500;
+      return response.set_content("<html>oops</html>", "text/html");
+    }
+    response.set_content(all_good(request), "application/json");
+  };
+  org.make();
+  assert_fates(org.made.deliver(many(50)), std::string(50, 'D'));
+  const auto calls = org.calls();
+  assert_int_equal(calls.size(), 2);
+  assert_text(calls[0].body, calls[1].body);
+}
+
+// ---- one external id, one parent: one call ----
+
+struct Meeting {
+  std::atomic<int> inside{0}, most{0};
+  void of(const httplib::Request& request, httplib::Response& response) {
+    const int now = ++inside;
+    for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) continue;
+    std::this_thread::sleep_for(milliseconds(60));
+    --inside;
+    response.set_content(all_good(request), "application/json");
+  }
+};
+
+// Delivers to two lanes at once; how many of the calls were at work together.
+int met(Org& org, const Event& one, const Event& other) {
+  Meeting meeting;
+  org.call = [&](const auto& request, auto& response) { meeting.of(request, response); };
+  org.make();
+  const auto lane = org.lane();
+  std::vector<Outcome> outcomes;
+  std::thread second([&] {
+    const std::array batch{&other};
+    outcomes = lane->deliver(batch, soon());
+  });
+  assert_fates(org.made.deliver({one}), "D");
+  second.join();
+  assert_fates(outcomes, "D");
+  return meeting.most;
+}
+
+Event about(int64_t id, const std::string& external_id, const std::string& account) {
+  return event(id, id, R"({"id":")" + external_id + R"(","account":")" + account + "\"}");
+}
+
+void test_salesforce_two_lanes_with_different_records_call_at_once(void** state) {
+  assert_int_equal(met(org_of(state), about(1, "a", "p"), about(2, "b", "q")), 2);
+}
+void test_salesforce_two_lanes_with_one_external_id_take_turns(void** state) {
+  assert_int_equal(met(org_of(state), about(1, "a", "p"), about(2, "A", "q")), 1);
+}
+void test_salesforce_two_lanes_with_one_parent_take_turns(void** state) {
+  assert_int_equal(met(org_of(state), about(1, "a", "p"), about(2, "b", "p")), 1);
+}
+
+void test_salesforce_one_external_id_twice_in_a_delivery_is_two_calls_in_order(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const auto& request, auto& response) { response.set_content(all_good(request), "application/json"); };
+  org.make();
+  assert_fates(org.made.deliver({about(1, "a", "p"), about(2, "A", "q"), about(3, "b", "p")}), "DDD");
+  const auto calls = org.calls();
+  assert_int_equal(calls.size(), 2);
+  assert_lacks(calls[0].body, "\"A\"");
+  assert_holds(calls[1].body, "\"A\"");
+}
+
+// A lock that is still held there is told, and tried again.
+void test_salesforce_call_without_an_answer_keeps_its_external_ids_and_no_parents(void** state) {
+  Org& org = org_of(state);
+  org.rest = "    unanswered_rest: 10m\n";
+  org.answers(504, "");
+  org.make();
+  assert_fates(org.made.deliver({about(1, "a", "p")}), "p");
+  org.call = [](const auto& request, auto& response) { response.set_content(all_good(request), "application/json"); };
+  const auto outcomes = org.made.deliver({about(2, "A", "q"), about(3, "b", "p")});
+  assert_fates(outcomes, "wD");
+  assert_holds(outcomes[0].reason, "same external id or parent");
+  assert_true(outcomes[0].until > milliseconds(500'000));
+}
+
+void test_salesforce_no_parent_empties_the_field_of_its_id(void** state) {
+  Org& org = org_of(state);
+  org.fields =
+      "    fields: [{to: Ext__c, from: id, as: text}, {to: Account.Ext__c, from: a}, {to: Plan__r.Ext__c, from: p}]\n";
+  org.answers(200, "[" + good + "]");
+  org.make();
+  assert_fates(org.made.deliver({event(1, 1, R"({"id":1,"a":null,"p":null})")}), "D");
+  assert_holds(org.calls()[0].body, R"("Ext__c":"1","AccountId":null,"Plan__c":null})");
+}
+
+void test_salesforce_too_many_calls_at_once_makes_them_fewer(void**) {
+  salesforce::Session session;
+  for (int i = 0; i < 4; ++i) assert_true(session.enter());
+  session.crowded();
+  assert_false(session.enter());
+  for (int i = 0; i < 3; ++i) session.leave();
+  assert_true(session.enter());
+  assert_false(session.enter());
+}
+
+void test_salesforce_used_up_calls_park_for_five_minutes(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const auto&, httplib::Response& response) {
+    response.status = 403;
+    response.set_header("Sforce-Limit-Info", "api-usage=100/100");
+    response.set_content(R"([{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}])",
+                         "application/json");
+  };
+  org.make();
+  auto outcomes = org.made.deliver({at(1)});
+  assert_fates(outcomes, "p");
+  assert_holds(outcomes[0].reason, "REQUEST_LIMIT_EXCEEDED");
+  assert_true(outcomes[0].until > milliseconds(200'000));
+  assert_fates(org.made.deliver({at(1)}), "p");
+  assert_int_equal(org.calls().size(), 1);
+  // with calls left, it was too many at once
+  org.made.endpoint.reset();
+  org.call = [](const auto&, httplib::Response& response) {
+    response.status = 403;
+    response.set_header("Sforce-Limit-Info", "api-usage=5/100");
+    response.set_content(R"([{"message":"ConcurrentRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}])",
+                         "application/json");
+  };
+  org.make("    lanes: 3\n");
+  outcomes = org.made.deliver({at(1)});
+  assert_fates(outcomes, "p");
+  assert_true(outcomes[0].until < milliseconds(5'000));
+}
+
+void test_salesforce_delete_is_a_call_and_what_is_gone_is_done(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const httplib::Request&, httplib::Response& response) {
+    response.status = 204;
+    response.body.clear();
+  };
+  org.make();
+  assert_fates(org.made.deliver({at(1, Op::remove)}), "D");
+  const auto request = org.server.journal().back();
+  assert_text(request.method + " " + request.path, "DELETE /services/data/v65.0/sobjects/Contact/Ext__c/1");
+  org.answers(404, R"([{"message":"The requested resource does not exist","errorCode":"NOT_FOUND"}])");
+  assert_fates(org.made.deliver({at(1, Op::remove)}), "D");
+  org.answers(
+      404, R"([{"message":"Provided external ID field does not exist or is not accessible","errorCode":"NOT_FOUND"}])");
+  assert_fates(org.made.deliver({at(1, Op::remove)}), "p");
+}
+
+void test_salesforce_share_of_the_daily_calls_parks(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const auto&, httplib::Response& response) {
+    response.set_header("Sforce-Limit-Info", "api-usage=81/100; api-bursts=1/750");
+    response.set_content("[" + good + "]", "application/json");
+  };
+  org.make();
+  assert_fates(org.made.deliver({at(1)}), "D");
+  const auto outcomes = org.made.deliver({at(2)});
+  assert_fates(outcomes, "p");
+  assert_holds(outcomes[0].reason, "used 81 of its 100 API calls");
+  assert_true(outcomes[0].until > milliseconds(60'000));
+  assert_int_equal(org.server.journal().size(), 2);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      checked_with(test_salesforce_collection_is_one_call_with_the_session, setup, teardown),
+      checked_with(test_salesforce_collection_holds_200_records_at_most_and_the_rest_goes_with_others, setup, teardown),
+      checked_with(test_salesforce_full_delivery_of_which_many_wait_is_given_back_for_a_fuller_call, setup, teardown),
+      checked_with(test_salesforce_server_error_that_passes_costs_no_halves, setup, teardown),
+      checked_with(test_salesforce_two_lanes_with_different_records_call_at_once, setup, teardown),
+      checked_with(test_salesforce_two_lanes_with_one_external_id_take_turns, setup, teardown),
+      checked_with(test_salesforce_two_lanes_with_one_parent_take_turns, setup, teardown),
+      checked_with(test_salesforce_one_external_id_twice_in_a_delivery_is_two_calls_in_order, setup, teardown),
+      checked_with(test_salesforce_call_without_an_answer_keeps_its_external_ids_and_no_parents, setup, teardown),
+      checked_with(test_salesforce_no_parent_empties_the_field_of_its_id, setup, teardown),
+      checked(test_salesforce_too_many_calls_at_once_makes_them_fewer),
+      checked_with(test_salesforce_used_up_calls_park_for_five_minutes, setup, teardown),
+      checked_with(test_salesforce_delete_is_a_call_and_what_is_gone_is_done, setup, teardown),
+      checked_with(test_salesforce_share_of_the_daily_calls_parks, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
