@@ -59,7 +59,7 @@ ScheduledState::ScheduledState(const std::string& path, std::string source)
     : db_(sqlite::Database::open(path, patience)), source_(std::move(source)) {}
 
 void ScheduledState::make_tables() {
-  for (const char* sql : {tables, KnownRows::table, HeldRecords::table}) db_.exec(sql);
+  for (const char* sql : {tables, KnownRows::table, HeldRecords::table, NoticeNumbers::table}) db_.exec(sql);
 }
 
 void ScheduledState::load() {
@@ -104,6 +104,16 @@ int64_t ScheduledState::reserve(size_t count) {
 
 void ScheduledState::release(int64_t unused) {
   db_.prepare("UPDATE scheduled SET next_seq = ?2 WHERE source = ?1").bind(1, source_).bind(2, unused).run();
+}
+
+std::vector<int64_t> ScheduledState::number(const std::vector<Notice>& notices, int64_t kept_from_us) {
+  if (!numbers_) numbers_.emplace(db_, source_);
+  std::vector<int64_t> numbers;
+  sqlite::Transaction transaction(db_);
+  numbers_->forget_before(kept_from_us);
+  for (const Notice& each : notices) numbers.push_back(numbers_->number(each.message_id, each.made_us));
+  transaction.commit();
+  return numbers;
 }
 
 bool ScheduledState::knows(const std::string& digest) {

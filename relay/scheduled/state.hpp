@@ -2,7 +2,7 @@
 // the records that it holds.
 //
 // Used by ScheduledSource, produce() and `muskrat status`. A SQLite file beside the relay (relay.state), one row a
-// source; what settled() and reserve() wrote survives kill -9. Failure{reconnect} when the file cannot be used.
+// source; what settled(), reserve() and number() wrote survives kill -9. Failure{reconnect} when the file cannot be used.
 // Neighbours: RunLock, which says who may run. Thread rule: one owner; other processes may have the file open too.
 // What it does not do: stand-by on another machine. The file is this machine's.
 #pragma once
@@ -18,6 +18,7 @@
 #include "common/sqlite.hpp"
 #include "relay/scheduled/held_records.hpp"
 #include "relay/scheduled/known_rows.hpp"
+#include "relay/scheduled/notice_numbers.hpp"
 
 namespace muskrat {
 
@@ -53,6 +54,11 @@ class ScheduledState {
     std::vector<int64_t> released = {};  // numbers of records that are held no longer
   };
 
+  struct Notice {
+    std::string message_id;
+    int64_t made_us = 0;
+  };
+
   // Makes the file and the source's row where they are missing. `shape` says what the cursor consists of.
   static std::unique_ptr<ScheduledState> open(const std::string& path, const std::string& source,
                                               const std::string& shape);
@@ -71,6 +77,8 @@ class ScheduledState {
 
   // The first of `count` numbers that were never given before, whatever becomes of them.
   int64_t reserve(size_t count);
+  // A number for each, by when it was made; see NoticeNumbers. Those made before `kept_from_us` are forgotten.
+  std::vector<int64_t> number(const std::vector<Notice>& notices, int64_t kept_from_us);
   bool knows(const std::string& digest);
   // Whether a record of that rank may be known at all.
   bool may_know(int64_t rank) const { return rank <= top_place_; }
@@ -103,6 +111,7 @@ class ScheduledState {
   std::optional<sqlite::Statement> knows_, kept_;  // asked for every record
   std::optional<KnownRows> rows_;
   std::optional<HeldRecords> held_;
+  std::optional<NoticeNumbers> numbers_;
 };
 
 }  // namespace muskrat

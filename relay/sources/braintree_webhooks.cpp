@@ -84,7 +84,7 @@ class WebhookSource : public Source {
 
   http::Answered answer(const http::Asked& asked);
   http::Answered take(const std::string& body);
-  http::Answered publish(const Record& record, Deadline deadline);
+  http::Answered publish(const Record& record, int64_t made_us, Deadline deadline);
   http::Answered refused(int status, const std::string& why) const;
   std::vector<Keys> keys() const;
   void count(const char* result) const;
@@ -118,7 +118,7 @@ void WebhookSource::session(const Stop& stop) {
   const auto state = ScheduledState::open(scheduled_state_path(context_.config.relay), name_, "webhooks");
   const http::Listener listener(settings_.text("listen"), static_cast<size_t>(settings_.bytes("body_bytes")),
                                 [this](const http::Asked& asked) { return answer(asked); });
-  WebhookPublisher publisher(context_.config, {name_, settings_.bytes("max_body"), settings_.duration("patience")},
+  WebhookPublisher publisher(context_.config, {name_, settings_.bytes("max_body"), settings_.duration("patience"), settings_.duration("max_age")},
                              inbox_, *state);
   log::info("relay", "listening for webhooks", {{"source", name_}, {"port", listener.port()}});
   trouble_.clear();
@@ -166,14 +166,15 @@ http::Answered WebhookSource::take(const std::string& body) {
   if (!sent) return refused(400, "its timestamp is none");
   if (*sent < wall_clock_us() - settings_.duration("max_age").count() * 1000)
     return refused(403, "it is older than max_age");
-  return publish(*record, deadline);
+  return publish(*record, *sent, deadline);
 }
 
-// The event's number and its epoch are the publisher's to give.
-http::Answered WebhookSource::publish(const Record& record, Deadline deadline) {
+// The event's number and its epoch are the publisher's to give, the number by when it was made.
+http::Answered WebhookSource::publish(const Record& record, int64_t made_us, Deadline deadline) {
   std::optional<Event> event;
   try {
     event = shape_.event_of(record, shape_.read(record), 0, wall_clock_us());
+    if (event) event->seq = made_us;
   } catch (const Failure& failure) {
     log::error("relay", "no event can be made of a webhook", {{"source", name_}, {"why", failure.what()}});
     count("failed");

@@ -16,6 +16,7 @@ constexpr int connections_in_patience = 3;
 WebhookPublisher::WebhookPublisher(const Config& config, const Settings& settings, WebhookInbox& inbox,
                                    ScheduledState& state)
     : source_(settings.source),
+      max_age_(settings.max_age),
       inbox_(inbox),
       state_(state),
       meters_(settings.source),
@@ -62,10 +63,11 @@ void WebhookPublisher::take() {
   const WebhookInbox::Batch batch = inbox_.take();
   if (batch.empty()) return;
   try {
-    int64_t seq = state_.reserve(batch.size());
-    for (const auto& item : batch)
-      if (!joins(item)) add(item, seq++);
-    state_.release(seq);
+    std::vector<ScheduledState::Notice> notices;
+    for (const auto& item : batch) notices.push_back({item->event.message_id, item->event.seq});
+    const auto seqs = state_.number(notices, wall_clock_us() - max_age_.count() * 1000);
+    for (size_t i = 0; i < batch.size(); ++i)
+      if (!joins(batch[i])) add(batch[i], seqs[i]);
   } catch (const Failure&) {
     inbox_.tell(batch, false);
     throw;

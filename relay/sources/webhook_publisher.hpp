@@ -4,7 +4,8 @@
 // before it. What comes again while it is under way waits for the same confirm. An event whose request has gone stays
 // under way until the broker has it: a repeat, with the id that it had. Of one that the broker does not take the
 // request is told so, and the others go on. A confirm that is missing for a third of the requests' patience has the
-// connection made anew, so that a request outlives a message that the broker forgot. Used by braintree_webhooks.cpp.
+// connection made anew, so that a request outlives a message that the broker forgot. Events are numbered by when they
+// were made, which their seq says in microseconds when they come. Used by braintree_webhooks.cpp.
 // Neighbours: WebhookInbox, Publisher and Window, as the other sources have them. Thread rule: the source's thread.
 // What it does not do: hold events back, or keep them for the next start.
 #pragma once
@@ -28,6 +29,7 @@ class WebhookPublisher {
     std::string source;
     int64_t max_body;
     milliseconds patience;  // of the requests
+    milliseconds max_age;   // of what they bring
   };
   WebhookPublisher(const Config& config, const Settings& settings, WebhookInbox& inbox, ScheduledState& state);
   // Closes the inbox; those who still wait are told that the broker has nothing of them.
@@ -58,6 +60,7 @@ class WebhookPublisher {
   void tell(int64_t seq, bool taken);
 
   std::string source_;
+  milliseconds max_age_;
   WebhookInbox& inbox_;
   ScheduledState& state_;
   Meters meters_;

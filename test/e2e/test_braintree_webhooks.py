@@ -14,12 +14,19 @@ SUBJECT = {"id": "s1", "status": "Past Due", "price": "10.00", "days_past_due": 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
-def listen(world, url, **more):
+LATER = NOW + datetime.timedelta(seconds=1)
+
+
+def micros(at):
+    return int(at.replace(tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
+
+
+def listen(world, url, endpoints=None, **more):
     """A relay with a listener, and who sends to it."""
     port = free_port()
     source = {"kind": "braintree-webhooks", "listen": f"127.0.0.1:{port}", "path": "/hooks/braintree",
               "keys": [{"public": public, "private": private} for public, private in KEYS.items()], **more}
-    world.program.configure(url, sources={"hooks": source}, relay={"state": world.folder + "/relay.sqlite"})
+    world.program.configure(url, sources={"hooks": source}, endpoints=endpoints or {}, relay={"state": world.folder + "/relay.sqlite"})
     world.program.setup()
     world.seen = world.observe()
     world.relay = world.program.relay()
@@ -47,14 +54,15 @@ def test_webhook_is_an_event_before_it_is_answered(world, hooks):
     assert event.body == (f'{{"object":"Subscription","kind":"subscription_went_past_due","timestamp":"{stamp}","id":"s1",'
                           '"record":{"id":"s1","status":"Past Due","price":"10.00","days_past_due":3}}')
     assert event.routing_key == "Braintree.Subscription.subscription_went_past_due"
-    assert (event.key, event.op, event.seq) == ('Braintree.Subscription:["s1"]', "record", 1)
+    assert (event.key, event.op) == ('Braintree.Subscription:["s1"]', "record")
+    assert event.seq == micros(NOW)
 
 
 def test_webhook_that_comes_again_has_the_id_that_it_had(world, hooks):
     for newline in (True, False):
         assert hooks.send("subscription_canceled", "subscription", SUBJECT, at=NOW, newline=newline).statuses == [200]
     first, again = world.seen.wait(2)
-    assert (first.message_id, first.body) == (again.message_id, again.body)
+    assert (first.message_id, first.body, first.seq) == (again.message_id, again.body, again.seq)
 
 
 def test_webhook_of_another_key_of_the_merchant_is_taken(world, hooks):
@@ -100,6 +108,28 @@ def test_webhook_while_the_broker_is_down_is_refused_and_taken_when_it_comes_aga
     assert [d.statuses[-1] for d in sent] == [200, 200]
     wait_until(lambda: {d.json["id"] for d in world.seen.deliveries} == {"s1", "s2"}, 30, "both")
     assert len({(d.message_id, d.body) for d in world.seen.deliveries}) == 2
+
+
+def test_webhook_that_was_refused_and_comes_again_after_a_newer_one_leaves_an_endpoint_at_the_newer(world, rabbitmq):
+    """What an endpoint that keeps state would go back to, were events numbered as requests come."""
+    world.tsql("CREATE TABLE subscriptions (id text PRIMARY KEY, status text)")
+    route = {"table": "public.subscriptions", "key": ["id"], "columns": ["id", {"to": "status", "from": "record.status"}]}
+    hooks = listen(world, world.broker.url, {"billing": world.mirror(subscribe=["Braintree.#"], routes=[route])})
+    world.consumer = world.program.consume()
+    rabbitmq.kill9()
+    try:
+        older = hooks.send("subscription_went_past_due", "subscription", SUBJECT, at=NOW)
+        assert older.statuses == [503]
+    finally:
+        rabbitmq.start()
+    wait_until(lambda: world.relay.get("/readyz")[0] == 200, 60, "the broker's connection")
+    assert hooks.send("subscription_canceled", "subscription", {"id": "s1", "status": "Canceled"}, at=LATER).statuses == [200]
+    hooks.clock.advance(3600)
+    assert hooks.send_due() == [older] and older.statuses == [503, 200]
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="billing") == 1, 20, "the older one")
+    assert [(d.json["kind"], d.seq) for d in world.seen.wait(2)] == [("subscription_canceled", micros(LATER)),
+                                                                     ("subscription_went_past_due", micros(NOW))]
+    assert world.tsql("SELECT * FROM subscriptions") == [("s1", "Canceled")]
 
 
 def send_until_taken(hooks, name, taken, stop):

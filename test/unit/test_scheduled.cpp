@@ -109,6 +109,34 @@ void test_state_forgets_what_ranks_lower_and_knows_two_versions_of_a_row(void** 
   assert_false(ScheduledState::open(path(state), "other", "a")->knows("new"));
 }
 
+// ---- the numbers of notifications ----
+
+constexpr int64_t noon = 1'764'158'400'000'000, second = 1'000'000;
+
+void test_notices_are_numbered_by_when_they_were_made_and_keep_their_numbers(void** state) {
+  auto kept = ScheduledState::open(path(state), "hooks", "webhooks");
+  assert_true(kept->number({{"b", noon + second}, {"a", noon}}, 0) == std::vector<int64_t>({noon + second, noon}));
+  kept = ScheduledState::open(path(state), "hooks", "webhooks");
+  assert_true(kept->number({{"a", noon}, {"b", noon + second}}, 0) == std::vector<int64_t>({noon, noon + second}));
+  assert_true(ScheduledState::open(path(state), "other", "webhooks")->number({{"a", noon + 7}}, 0) ==
+              std::vector<int64_t>({noon}));
+}
+
+void test_notices_of_one_second_are_numbered_as_they_came_first(void** state) {
+  const auto kept = ScheduledState::open(path(state), "hooks", "webhooks");
+  assert_true(kept->number({{"a", noon}, {"b", noon}, {"a", noon}}, 0) ==
+              std::vector<int64_t>({noon, noon + 1, noon}));
+  assert_true(kept->number({{"d", noon + second}, {"c", noon}, {"b", noon}}, 0) ==
+              std::vector<int64_t>({noon + second, noon + 2, noon + 1}));
+}
+
+void test_notices_that_are_too_old_to_come_again_are_forgotten(void** state) {
+  const auto kept = ScheduledState::open(path(state), "hooks", "webhooks");
+  kept->number({{"a", noon}, {"b", noon}, {"c", noon + second}}, 0);
+  assert_true(kept->number({{"b", noon}}, noon + second) == std::vector<int64_t>({noon}));  // the first of its second
+  assert_true(kept->number({{"c", noon + second}}, noon + second) == std::vector<int64_t>({noon + second}));
+}
+
 HeldRecord held(int64_t seq, const std::string& body, const std::string& key) {
   return {seq, {body, "v", 0, Op::remove}, 7, 8, key, "no reason"};
 }
@@ -220,6 +248,9 @@ int main() {
       checked_with(test_state_holds_records_until_they_are_released_each_content_once, setup, teardown),
       checked_with(test_state_gives_up_held_records_by_number_and_by_key, setup, teardown),
       checked_with(test_state_shows_large_held_records_a_few_at_a_time, setup, teardown),
+      checked_with(test_notices_are_numbered_by_when_they_were_made_and_keep_their_numbers, setup, teardown),
+      checked_with(test_notices_of_one_second_are_numbered_as_they_came_first, setup, teardown),
+      checked_with(test_notices_that_are_too_old_to_come_again_are_forgotten, setup, teardown),
       checked_with(test_state_survives_and_tells_its_history, setup, teardown),
       checked_with(test_state_of_another_shape_is_refused, setup, teardown),
       checked_with(test_file_lock_has_one_holder, setup, teardown),
