@@ -2,9 +2,11 @@
 import os
 import shutil
 import statistics
+import subprocess
 
 import psycopg2
 
+from harness import build as where
 from harness.clients import connect
 from harness.postgres import Postgres
 
@@ -27,6 +29,17 @@ CREATE TRIGGER capture AFTER INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FU
 """
 
 
+BARE = """
+CREATE TABLE bare_outbox (id bigint NOT NULL, body text NOT NULL);
+ALTER TABLE bare_outbox ALTER body SET STORAGE PLAIN;
+CREATE INDEX bare_outbox_index ON bare_outbox (id);
+CREATE SEQUENCE bare_outbox_id;
+CREATE FUNCTION bare_empty() RETURNS trigger LANGUAGE c AS '{library}';
+CREATE FUNCTION bare_insert() RETURNS trigger LANGUAGE c AS '{library}'
+"""
+LIMITS = {"empty": "a C trigger that does nothing", "bare": "a C trigger that stores a row of the same size and looks at nothing"}
+
+
 class Stage:
     """One server; a table for each way of capturing, all alike."""
 
@@ -39,6 +52,7 @@ class Stage:
         self.tables = {}  # variant → what to empty before each run
         self.add("plain")
         self.add("capture", customers.attach("capture"), "muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
+        self.add_limits(bench)
         self.add("plpgsql", PLPGSQL_OUTBOX.format(table="plpgsql", notify=""), "plpgsql_outbox")
         self.add("plpgsql_notify", PLPGSQL_OUTBOX.format(table="plpgsql_notify",
                                                          notify="PERFORM pg_notify('outbox', NEW.id::text);"), "plpgsql_notify_outbox")
@@ -56,6 +70,20 @@ class Stage:
         if trigger:
             self.sql(trigger)
         self.tables[variant] = ", ".join(filter(None, [variant, also]))
+
+    def add_limits(self, bench):
+        """Triggers of bare_capture.c: the least that one costs which does nothing, and one which stores an event's row."""
+        pg_config = os.path.join(where.pg_bindirs()[self.pg.major], "pg_config")
+        include = subprocess.run([pg_config, "--includedir-server"], capture_output=True, text=True, check=True).stdout.strip()
+        library = os.path.join(self.pg.data, "bare_capture.so")
+        shutil.copy(bench.bare.binary("bare_capture", "-shared", "-fPIC", "-isystem", include), library)
+        os.chmod(library, 0o755)
+        self.sql(BARE.format(library=library))
+        self.sql(customers.bulk_insert("capture", 1, 100))
+        ((size,),) = self.sql("SELECT avg(pg_column_size(o.*))::int FROM muskrat.outbox_1 AS o")
+        for variant, call in (("empty", "bare_empty()"), ("bare", f"bare_insert('{size}')")):
+            self.add(variant, f"CREATE TRIGGER capture AFTER INSERT OR UPDATE ON {variant} FOR EACH ROW EXECUTE FUNCTION {call}",
+                     "bare_outbox")
 
     def create_peer(self, extension, package):
         try:
@@ -78,8 +106,8 @@ class Stage:
             self.tables["table_log"] += ", table_log_log"
 
     def peers(self):
-        """The variants that are compared: plain, capture, and whoever is installed."""
-        return [v for v in ("plain", "capture", "plpgsql", "plpgsql_notify", "pgq", "table_log") if v in self.tables]
+        """The variants that are compared: plain, capture, the limits, and whoever is installed."""
+        return [v for v in ("plain", "capture", *LIMITS, "plpgsql", "plpgsql_notify", "pgq", "table_log") if v in self.tables]
 
     def empty(self, variant):
         self.sql(f"TRUNCATE {self.tables[variant]}", "CHECKPOINT")
@@ -91,6 +119,13 @@ class Stage:
     def close(self):
         self.connection.close()
         self.pg.remove()
+
+
+def others(name, results, variants, note):
+    """Figures of those that capture is compared with; `note`: of a variant."""
+    for v in variants:
+        about = f"limit: {LIMITS[v]}" if v in LIMITS else f"peer: {v}"
+        yield ratio_figure(f"{name}.{v}", results, v, "plain", against="the same without a trigger", note=about + note(v))
 
 
 def stage_of(bench):
@@ -124,9 +159,8 @@ def bulk(bench):
     yield ratio_figure("capture_bulk_ratio", results, "capture", "plain", goal="≤ 2.2", against="the same INSERT without trigger",
                        note=f"{rows} rows, {ms['capture']:.0f} ms / {ms['plain']:.0f} ms; bodies {least}–{most} B; "
                             f"processor time alone {cpu_ratio:.2f}")
-    for peer in stage.peers()[2:]:
-        yield ratio_figure(f"capture_bulk_ratio.{peer}", results, peer, "plain", against="the same INSERT without trigger",
-                           note=f"peer: {peer}; {ms[peer]:.0f} ms")
+    yield from others("capture_bulk_ratio", results, stage.peers()[2:], lambda v: f"; {ms[v]:.0f} ms; processor time alone "
+                      f"{statistics.median(ratios(cpu, v, 'plain')):.2f}")
 
 
 # ---- many clients, one row each
@@ -156,6 +190,9 @@ class Transactions:
                 + ", ".join(f"{v} {statistics.median(r):.0f}/s" for v, r in self.results.items())
                 + f"; by processor time a commit {ratio:.2f}")
 
+    def beside(self, variant):
+        return f"; by processor time a commit {statistics.median(ratios(self.cpu, 'plain', variant)):.2f}"
+
 
 def oltp(bench):
     stage = stage_of(bench)
@@ -163,17 +200,15 @@ def oltp(bench):
     results = runs.compare(stage.peers(), customers.one_insert)
     yield ratio_figure("capture_oltp_ratio", results, "capture", "plain", goal="≥ 0.90", against="commits/s without trigger",
                        note=runs.note("capture"))
-    for peer in stage.peers()[2:]:
-        yield ratio_figure(f"capture_oltp_ratio.{peer}", results, peer, "plain", against="commits/s without trigger", note=f"peer: {peer}")
+    yield from others("capture_oltp_ratio", results, stage.peers()[2:], runs.beside)
 
 
 def group_commit(bench):
     runs = Transactions(bench, stage_of(bench), "on", 64)
-    results = runs.compare(["plain", "capture", "plpgsql_notify"], customers.one_insert)
+    results = runs.compare(["plain", "capture", *LIMITS, "plpgsql_notify"], customers.one_insert)
     yield ratio_figure("capture_group_commit_ratio", results, "capture", "plain", goal="≥ 0.97", against="commits/s without trigger",
                        note=f"fsync on; {runs.note('capture')}")
-    yield ratio_figure("capture_group_commit_ratio.plpgsql_notify", results, "plpgsql_notify", "plain",
-                       against="commits/s without trigger", note="peer: PL/pgSQL outbox, NOTIFY per row")
+    yield from others("capture_group_commit_ratio", results, [*LIMITS, "plpgsql_notify"], runs.beside)
 
 
 def updates(bench):
@@ -183,16 +218,18 @@ def updates(bench):
         quoted = ", ".join(f'"{n}"' for n in names)
         stage.add("part", customers.attach("part", f"[{quoted}]"), "muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
 
-    def compare(what):
+    def compare(what, limits):
         runs = Transactions(bench, stage, "off", 8, rows)
-        return runs, runs.compare(["plain", "part"], lambda v: f"\\set n random(1, {rows})\nUPDATE {v} SET {what} WHERE id = :n;\n")
+        return runs, runs.compare(["plain", "part", *limits], lambda v: f"\\set n random(1, {rows})\nUPDATE {v} SET {what} WHERE id = :n;\n")
 
-    runs, one = compare("phone = '(555)555-' || (:n % 10000)")
+    runs, one = compare("phone = '(555)555-' || (:n % 10000)", LIMITS)
     yield ratio_figure("capture_update_ratio", one, "part", "plain", goal="≥ 0.90", against="commits/s without trigger",
                        note=f"one captured column changes; {rows} rows; {runs.note('part')}")
-    runs, none = compare("updated_at = now()")
+    yield from others("capture_update_ratio", one, LIMITS, runs.beside)
+    runs, none = compare("updated_at = now()", ["empty"])
     yield ratio_figure("capture_update_ratio.none_captured", none, "part", "plain", goal="≥ 0.98", against="commits/s without trigger",
                        note=f"no captured column changes; {rows} rows; {runs.note('part')}")
+    yield from others("capture_update_ratio.none_captured", none, ["empty"], runs.beside)
 
 
 # ---- many tables
