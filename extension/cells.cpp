@@ -106,6 +106,20 @@ const OutboxRelations* outbox_relations() {
   return relations_known ? &relations : nullptr;
 }
 
+bool cell_read(Oid sequence, CellPlace* place, int64* value) {
+  const OutboxRelations* now = outbox_relations();
+  if (now == nullptr || now->generation != place->generation) {
+    place->generation = 0;
+    if (!cell_read(sequence, value)) return false;
+    if (now != nullptr) place->generation = now->generation;
+    return true;
+  }
+  Relation relation = relation_open(sequence, NoLock);
+  *value = cell_read_again(relation, &place->hint);
+  relation_close(relation, NoLock);
+  return true;
+}
+
 bool cell_read(Oid sequence, int64* value) {
   Relation relation = try_relation_open(sequence, AccessShareLock);
   if (relation == nullptr) return false;

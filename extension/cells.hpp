@@ -33,7 +33,16 @@ const OutboxRelations* outbox_relations();
 // The cell's value. False when the sequence is gone; never raises for that, so PRE_COMMIT may call it.
 bool cell_read(Oid sequence, int64* value);
 
-// The same for a transaction that holds the sequence's lock; `hint` is where the caller found its page last time.
+// Where a cell was found last, and among which relations.
+struct CellPlace {
+  Buffer hint;
+  uint64 generation;  // 0: never
+};
+
+// The same for a transaction that holds the sequence's lock already: quicker while nothing was altered.
+bool cell_read(Oid sequence, CellPlace* place, int64* value);
+
+// The same where the sequence is open; `hint` is where the caller found its page last time.
 int64 cell_read_again(Relation sequence, Buffer* hint);
 
 // The next id (the first of `count` in a row), logged as nextval logs it: 32 ahead, so that a crash skips ids and never

@@ -17,10 +17,13 @@ bool event_written = false;
 // The bell's value, or 0. The lock is asked for conditionally: whoever alters or drops the extension just now must not
 // hold up, let alone deadlock with, a commit.
 int sleeping_relay() {
+  static CellPlace place{InvalidBuffer, 0};
   const OutboxRelations* relations = outbox_relations();
-  if (relations == nullptr || !ConditionalLockRelationOid(relations->doorbell, AccessShareLock)) return 0;
+  if (relations == nullptr) return 0;
+  const Oid bell = relations->doorbell;
   int64 pid = 0;
-  return cell_read(relations->doorbell, &pid) ? static_cast<int>(pid) : 0;
+  if (!ConditionalLockRelationOid(bell, AccessShareLock) || !cell_read(bell, &place, &pid)) return 0;
+  return static_cast<int>(pid);
 }
 
 // A full queue of notifications fails the commit of everyone who notifies: a listener that does not listen must not

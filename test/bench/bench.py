@@ -29,6 +29,7 @@ import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
 import mapping  # noqa: E402
 import mysql_source  # noqa: E402
+import ordering  # noqa: E402
 import scrape  # noqa: E402
 import verify  # noqa: E402
 from measure import Bare, say  # noqa: E402
@@ -36,6 +37,7 @@ from measure import Bare, say  # noqa: E402
 # The figures each comparison yields, and the function that makes it, in the order in which they run.
 COMPARISONS = [
     (["capture_bulk_ratio"], capture.bulk),
+    (["capture_memory_mb"], capture.memory),
     (["capture_mysql_bulk_ratio"], capture_mysql.bulk),
     (["capture_oltp_ratio"], capture.oltp),
     (["capture_group_commit_ratio"], capture.group_commit),
@@ -44,6 +46,7 @@ COMPARISONS = [
     (["mapping_table_rate", "mapping_jq_rate"], mapping.rates),
     (["relay_publish_ratio", "relay_rss_mb"], delivery.publish),
     (["relay_read_rate"], delivery.read_rate),
+    ([f"{who}_keys_{count}" for who in ("relay", "host") for count in (1, 10, 100_000)], ordering.keys),
     (["relay_mysql_publish_ratio", "mysql_outbox_growth"], mysql_source.publish),
     (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
     (["consume_http_ratio", "consume_http_1ms_ratio"], delivery.consume_http),

@@ -11,7 +11,7 @@ from harness.clients import connect
 from harness.postgres import Postgres
 
 import customers
-from measure import Figure, cpu_ms, in_turn, ratio_figure, ratios, say
+from measure import Figure, PeakMemory, cpu_ms, in_turn, ratio_figure, ratios, say
 from pgbench import pgbench
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "autovacuum": "off",
@@ -161,6 +161,29 @@ def bulk(bench):
                             f"processor time alone {cpu_ratio:.2f}")
     yield from others("capture_bulk_ratio", results, stage.peers()[2:], lambda v: f"; {ms[v]:.0f} ms; processor time alone "
                       f"{statistics.median(ratios(cpu, v, 'plain')):.2f}")
+
+
+def memory(bench):
+    """The backend's own memory at its largest within one INSERT; PostgreSQL keeps its queue of triggers there too."""
+    stage, rows = stage_of(bench), bench.size(1_000_000, 10_000_000)
+
+    def peak(variant):
+        stage.empty(variant)
+        connection = connect(stage.pg.dsn())
+        own = PeakMemory(connection.get_backend_pid())
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(customers.bulk_insert(variant, 1, rows))
+        finally:
+            connection.close()
+            largest = own.end()
+            stage.empty(variant)
+        return largest
+
+    results = in_turn({v: lambda v=v: peak(v) for v in ("empty", "capture")}, bench.rounds(3, 1), "MB")
+    runs = [a - b for a, b in zip(results["capture"], results["empty"])]
+    yield Figure("capture_memory_mb", statistics.median(runs), "MB", runs, goal="≤ 16", against="the same INSERT with an empty C trigger",
+                 note=f"{rows:,} rows in one INSERT; in all {statistics.median(results['capture']):.0f} MB")
 
 
 # ---- many clients, one row each

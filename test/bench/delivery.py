@@ -208,25 +208,30 @@ def bare_consume_rate(bench, world, events):
     return events / bench.bare.run("bare_consume", world.rabbitmq.port, world.vhost, "bare", events, 4000, 100)
 
 
+def host_rate(world, events):
+    """Starts the host before a queue of so many events; returns (events a second, its peak memory in MB). From the first delivery on."""
+    consumer = world.program.consume(wait=False)
+    try:
+        def done():
+            if not consumer.running():
+                raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
+            return consumer.metric("muskrat_endpoint_delivered_total") or 0
+        wait_until(done, 30, "the first delivery", 0.005)
+        began, already = time.monotonic(), done()
+        wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
+        return (events - already) / (time.monotonic() - began), consumer.rss_kib("VmHWM") / 1024
+    finally:
+        consumer.stop()
+
+
 def consume(bench):
     stage, events, peaks = stage_of(bench), bench.size(60_000, 500_000), []
 
     def host(world):
-        consumer = world.program.consume(wait=False)
-        try:
-            def done():
-                if not consumer.running():
-                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
-                return consumer.metric("muskrat_endpoint_delivered_total") or 0
-            wait_until(done, 30, "the first delivery", 0.005)
-            began, already = time.monotonic(), done()
-            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
-            took = time.monotonic() - began
-            peaks.append(consumer.rss_kib("VmHWM") / 1024)
-            checked(world)
-            return (events - already) / took
-        finally:
-            consumer.stop()
+        rate, peak = host_rate(world, events)
+        peaks.append(peak)
+        checked(world)
+        return rate
 
     def checked(world):
         arrived = value(world.target, "SELECT count(*) FROM customers")
@@ -273,18 +278,7 @@ def guarded_rate(stage, events, endpoint):
         world.program.save()
         world.write(events)
         world.drain()
-        consumer = world.program.consume(wait=False)
-        try:
-            def done():
-                if not consumer.running():
-                    raise RuntimeError(f"the host ended; its log:\n{consumer.log()}")
-                return consumer.metric("muskrat_endpoint_delivered_total") or 0
-            wait_until(done, 30, "the first delivery", 0.005)
-            began, already = time.monotonic(), done()
-            wait_until(lambda: done() >= events, 600, f"{events} deliveries (has {done()})", 0.02)
-            return (events - already) / (time.monotonic() - began)
-        finally:
-            consumer.stop()
+        return host_rate(world, events)[0]
     finally:
         world.close()
 

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -83,6 +84,28 @@ def process_cpu_ms(pid):
         with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
             total += int(f.read().split()[0])
     return total / 1e6
+
+
+class PeakMemory:
+    """The largest private memory of a process, in MB, by looking every 20 ms until end(); shared buffers do not count."""
+
+    def __init__(self, pid):
+        self.pid, self.peak, self.over = pid, 0.0, threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread.start()
+
+    def _look(self):
+        while not self.over.wait(0.02):
+            try:
+                with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+                    self.peak = max(self.peak, next(int(line.split()[1]) for line in f if line.startswith("RssAnon")) / 1024)
+            except (FileNotFoundError, StopIteration):
+                return
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        return self.peak
 
 
 def percentile(values, share):

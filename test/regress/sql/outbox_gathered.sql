@@ -152,3 +152,14 @@ DELETE FROM item WHERE id < 10;
 COMMIT;
 SELECT object, word, count(*) FROM told GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT by_index() = (SELECT count(*) FROM told) AS indexed;
+
+-- However many rows a statement has: what the library keeps for itself stays small, and is looked at by the last trigger of some rows.
+CREATE TABLE kept (row_id int, bytes bigint);
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO kept SELECT NEW.id, sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'muskrat%';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER zzz_look AFTER INSERT ON item FOR EACH ROW WHEN (NEW.id % 9990 = 0) EXECUTE FUNCTION look();
+INSERT INTO item SELECT n, 0, repeat('x', 300) FROM generate_series(1000, 40000) AS n;
+SELECT count(*), max(bytes) < 500000 AS small FROM kept;

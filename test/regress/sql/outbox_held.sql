@@ -89,3 +89,24 @@ CREATE EXTENSION muskrat;
 SELECT wrote(25);
 COMMIT;
 SELECT segment, id, body::json->>'n' AS n FROM muskrat.outbox ORDER BY id;
+
+-- From one transaction to the next: the segment of the one before is taken for the current one, looked at behind its lock, and let go
+-- where it is not. Nothing but the current one stays locked, or the relay could not empty the others.
+CREATE VIEW locked AS
+    SELECT string_agg(relation::regclass::text, ' ' ORDER BY relation::regclass::text) AS segments FROM pg_locks
+    WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation::regclass::text LIKE 'muskrat.%';
+SELECT wrote(26);
+SELECT setval('muskrat.current_segment', 2);
+BEGIN; SELECT wrote(27); SELECT segments FROM locked; COMMIT;
+BEGIN; SELECT wrote(28); SELECT segments FROM locked; COMMIT;
+CREATE INDEX another ON muskrat.outbox_2 (captured_at);
+BEGIN; SELECT wrote(29); SELECT segments FROM locked; COMMIT;
+DROP INDEX muskrat.another;
+TRUNCATE muskrat.outbox_1;
+SELECT setval('muskrat.current_segment', 1);
+BEGIN; SELECT wrote(30); SELECT segments FROM locked; COMMIT;
+DROP EXTENSION muskrat CASCADE;
+SELECT wrote(31);
+CREATE EXTENSION muskrat;
+SELECT wrote(32);
+SELECT segment, body::json->>'n' AS n FROM muskrat.outbox ORDER BY id;
