@@ -31,7 +31,7 @@ packages="g++ make pkg-config ccache
  libjansson-dev rapidjson-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcpp-httplib-dev libhowardhinnant-date-dev tzdata libssl-dev openssl
  libexpat1-dev libcmocka-dev python3 python3-pika python3-psycopg2 python3-pyflakes python3-pymysql python3-pytest python3-yaml strace
  clang-format clang-tidy git"
-[ -z "$bench" ] || packages="$packages postgresql-$major-pgq3 postgresql-$major-tablelog"
+[ -z "$bench" ] || packages="$packages postgresql-$major-pgq3 postgresql-$major-tablelog postgresql-$major-wal2json"
 
 missing=
 for p in $packages; do

@@ -150,8 +150,9 @@ def gentle(bench):
     middle = {v: statistics.median(r) for v, r in results.items()}
     return ratio_figure("backfill_p99_ratio", results, "beside", "alone", goal="≤ 1.2",
                         against="the application's p99 alone, relay and host at work",
-                        note=f"at the default pace of {DEFAULT_PACE:,} rows/s, turns of {seconds} s; {CHANGES_A_SECOND:,} changes a second; "
-                             f"{middle['beside']:.1f} ms, {middle['alone']:.1f} ms; endpoint equal to the source at the end")
+                        note=f"at the default pace of {DEFAULT_PACE:,} rows/s, turns of {seconds} s; "
+                             f"{CHANGES_A_SECOND:,} changes a second; {middle['beside']:.1f} ms, {middle['alone']:.1f} ms; "
+                             "endpoint equal to the source at the end")
 
 
 def backfill(bench):

@@ -11,6 +11,7 @@ from harness.clients import connect
 from harness.postgres import Postgres
 
 import customers
+from decoding import Decoded
 from measure import Figure, PeakMemory, cpu_ms, in_turn, ratio_figure, ratios, say
 from pgbench import pgbench
 
@@ -58,6 +59,7 @@ class Stage:
                                                          notify="PERFORM pg_notify('outbox', NEW.id::text);"), "plpgsql_notify_outbox")
         self.add_pgq()
         self.add_table_log()
+        self.decoded = self.add_wal2json(bench)
 
     def sql(self, *statements):
         with self.connection.cursor() as cursor:
@@ -105,6 +107,13 @@ class Stage:
             self.sql("SELECT table_log_init(4, 'table_log')")
             self.tables["table_log"] += ", table_log_log"
 
+    def add_wal2json(self, bench):
+        try:
+            return Decoded(bench, SETTINGS)
+        except LookupError as package:
+            say(f"    wal2json: not installed: skipped; `packaging/deps.sh --bench` installs {package}")
+            return None
+
     def peers(self):
         """The variants that are compared: plain, capture, the limits, and whoever is installed."""
         return [v for v in ("plain", "capture", *LIMITS, "plpgsql", "plpgsql_notify", "pgq", "table_log") if v in self.tables]
@@ -117,6 +126,8 @@ class Stage:
                         " WHERE op = 'i'")[0]
 
     def close(self):
+        if self.decoded:
+            self.decoded.close()
         self.connection.close()
         self.pg.remove()
 
@@ -150,7 +161,10 @@ def bulk(bench):
         cpu[variant].append(cpu_ms(pid) - before)
         return took
 
-    results = in_turn({v: lambda v=v: run(v) for v in stage.peers()}, bench.rounds(5, 9), "ms")
+    variants = {v: lambda v=v: run(v) for v in stage.peers()}
+    if stage.decoded:
+        variants["wal2json"] = lambda: stage.decoded.bulk(rows)
+    results = in_turn(variants, bench.rounds(5, 9), "ms")
     average, least, most = stage.body_bytes()
     if not 300 <= average <= 400:
         raise RuntimeError(f"the rows make bodies of {average} bytes, not 300 to 400")
@@ -161,6 +175,9 @@ def bulk(bench):
                             f"processor time alone {cpu_ratio:.2f}")
     yield from others("capture_bulk_ratio", results, stage.peers()[2:], lambda v: f"; {ms[v]:.0f} ms; processor time alone "
                       f"{statistics.median(ratios(cpu, v, 'plain')):.2f}")
+    if stage.decoded:
+        yield from others("capture_bulk_ratio", results, ["wal2json"], lambda v: f"; {ms[v]:.0f} ms, the INSERT and then the decoding "
+                          "of its rows, with wal_level = logical")
 
 
 def memory(bench):
@@ -243,7 +260,8 @@ def updates(bench):
 
     def compare(what, limits):
         runs = Transactions(bench, stage, "off", 8, rows)
-        return runs, runs.compare(["plain", "part", *limits], lambda v: f"\\set n random(1, {rows})\nUPDATE {v} SET {what} WHERE id = :n;\n")
+        script = f"\\set n random(1, {rows})\nUPDATE {{}} SET {what} WHERE id = :n;\n"
+        return runs, runs.compare(["plain", "part", *limits], script.format)
 
     runs, one = compare("phone = '(555)555-' || (:n % 10000)", LIMITS)
     yield ratio_figure("capture_update_ratio", one, "part", "plain", goal="≥ 0.90", against="commits/s without trigger",

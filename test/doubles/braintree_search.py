@@ -1,6 +1,7 @@
 """Searches of Braintree's double: what a <search> asks, held against a record.
 
-    <search><settled-at><min type="datetime">…Z</min><max type="datetime">…Z</max></settled-at><status type="array"><item>settled</item>…
+    <search><settled-at><min type="datetime">…Z</min><max type="datetime">…Z</max></settled-at>
+    <status type="array"><item>settled</item>…
 
 Three sorts of criteria: ranges (is, min, max), several values (an array), text (is, is-not, starts-with, ends-with, contains). Ranges
 of time include their lower bound; their upper one plus a minute they exclude. A criterion that is not in the lists below is refused.
