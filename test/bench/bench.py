@@ -58,7 +58,7 @@ COMPARISONS = [
     (["held_xmin_ratio"], delivery.held_xmin),
     (["backfill_p99_ratio", "backfill_max_p99_ratio", "backfill_max_rate", "backfill_rss_mb"], backfill.backfill),
     (["scrape_ratio", "scrape_snapshot_ratio", "scrape_rss_mb"], scrape.scrape),
-    (["verify_over_two_scans", "verify_rows_over_two_scans"], verify.verify),
+    (["verify_over_two_scans", "verify_beside_over_two_scans", "verify_rows_over_two_scans"], verify.verify),
 ]
 
 

@@ -1,12 +1,15 @@
 """verify against what it cannot do without: reading the source's table and the endpoint's, once each, out of the server."""
+import statistics
 import subprocess
+import threading
 import time
 
 from harness.clients import query
 
 import customers
 import delivery
-from measure import in_turn, ratio_figure
+from backfill import CHANGES_A_SECOND, Application
+from measure import Figure, in_turn, ratio_figure
 
 
 def tables(bench):
@@ -18,10 +21,11 @@ def tables(bench):
     rows = bench.size(200_000, 5_000_000)
     for n in range(1, rows + 1, 500_000):
         last = min(n + 499_999, rows)
-        query(world.dsn, customers.bulk_insert("customers", n, last))
+        query(world.dsn, "SET session_replication_role = replica; " + customers.bulk_insert("customers", n, last))
         query(world.target, customers.bulk_insert("customers", n, last))
     for dsn in (world.dsn, world.target):
         query(dsn, "VACUUM ANALYZE customers")
+    query(world.dsn, f"SELECT setval(pg_get_serial_sequence('customers', 'id'), {rows})")
     return world, rows
 
 
@@ -43,10 +47,30 @@ def verify(bench):
             return time.monotonic() - began
         return run
 
+    def beside_changes():
+        """The same while the application goes on, relay and host at work."""
+        application = threading.Thread(target=Application(world, rows, bench.size(15, 90)).run)
+        application.start()
+        try:
+            time.sleep(2)
+            took = verified()()
+            if not application.is_alive():
+                raise RuntimeError("the application was over before the comparison")
+            return took
+        finally:
+            application.join()
+
     results = in_turn({"scans": scans, "digests": verified(), "rows": verified("--no-digests")}, bench.rounds(3, 3), "verify")
+    world.program.relay()
+    world.program.consume()
+    busy = in_turn({"beside": beside_changes}, 3, "verify")["beside"]
+    world.program.stop()
+    runs = [b / a for a, b in zip(results["scans"], busy)]
     note = f"{rows:,} rows of ten columns that are equal, servers at rest"
     against = "reading both tables out of the server, one after the other"
     return [ratio_figure("verify_over_two_scans", results, "digests", "scans", against=against, goal="≤ 1.0",
                          note=note + ", by digests"),
+            Figure("verify_beside_over_two_scans", statistics.median(runs), "ratio", runs, against=against + ", at rest",
+                   note=f"{rows:,} rows, by digests, while {CHANGES_A_SECOND:,} changes a second go on; {statistics.median(busy):.1f} s"),
             ratio_figure("verify_rows_over_two_scans", results, "rows", "scans", against=against,
                          note=note + ", each row by itself")]
