@@ -1,10 +1,11 @@
 // The numbers of notifications: by when they were made, not by when they came.
 //
-// Used by ScheduledState for WebhookPublisher. Who sends notifications sends again what was not taken, an hour later, when a newer one of
-// the same record may have been taken; numbered as they come, the older one would win wherever the newest state is kept.
-// A number is the second in which the notification was made, in microseconds since 1970, and its place among those of
-// that second, in the order in which they came first. What comes again has the number that it had, for as long as
-// notifications are taken. Thread rule: that of the state. What it does not do: transactions; those are the state's.
+// Used by ScheduledState for WebhookPublisher. Who sends notifications sends again what was not taken, an hour later,
+// when a newer one of the same record may have been taken; numbered as they come, the older one would win wherever the
+// newest state is kept. A number is the second in which the notification was made, in microseconds since 1970, and its
+// place among those of that second, in the order in which they came first. What comes again has the number that it had,
+// for as long as notifications are taken. Thread rule: that of the state. What it does not do: transactions; those are
+// the state's.
 #pragma once
 
 #include <cstdint>

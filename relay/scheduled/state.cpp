@@ -109,6 +109,7 @@ void ScheduledState::release(int64_t unused) {
 std::vector<int64_t> ScheduledState::number(const std::vector<Notice>& notices, int64_t kept_from_us) {
   if (!numbers_) numbers_.emplace(db_, source_);
   std::vector<int64_t> numbers;
+  numbers.reserve(notices.size());
   sqlite::Transaction transaction(db_);
   numbers_->forget_before(kept_from_us);
   for (const Notice& each : notices) numbers.push_back(numbers_->number(each.message_id, each.made_us));

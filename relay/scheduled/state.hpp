@@ -2,9 +2,9 @@
 // the records that it holds.
 //
 // Used by ScheduledSource, produce() and `muskrat status`. A SQLite file beside the relay (relay.state), one row a
-// source; what settled(), reserve() and number() wrote survives kill -9. Failure{reconnect} when the file cannot be used.
-// Neighbours: RunLock, which says who may run. Thread rule: one owner; other processes may have the file open too.
-// What it does not do: stand-by on another machine. The file is this machine's.
+// source; what settled(), reserve() and number() wrote survives kill -9. Failure{reconnect} when the file cannot be
+// used. Neighbours: RunLock, which says who may run. Thread rule: one owner; other processes may have the file open
+// too. What it does not do: stand-by on another machine. The file is this machine's.
 #pragma once
 
 #include <cstdint>

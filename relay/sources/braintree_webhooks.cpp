@@ -118,8 +118,10 @@ void WebhookSource::session(const Stop& stop) {
   const auto state = ScheduledState::open(scheduled_state_path(context_.config.relay), name_, "webhooks");
   const http::Listener listener(settings_.text("listen"), static_cast<size_t>(settings_.bytes("body_bytes")),
                                 [this](const http::Asked& asked) { return answer(asked); });
-  WebhookPublisher publisher(context_.config, {name_, settings_.bytes("max_body"), settings_.duration("patience"), settings_.duration("max_age")},
-                             inbox_, *state);
+  WebhookPublisher publisher(
+      context_.config,
+      {name_, settings_.bytes("max_body"), settings_.duration("patience"), settings_.duration("max_age")}, inbox_,
+      *state);
   log::info("relay", "listening for webhooks", {{"source", name_}, {"port", listener.port()}});
   trouble_.clear();
   while (!stop.requested()) {

@@ -64,6 +64,7 @@ void WebhookPublisher::take() {
   if (batch.empty()) return;
   try {
     std::vector<ScheduledState::Notice> notices;
+    notices.reserve(batch.size());
     for (const auto& item : batch) notices.push_back({item->event.message_id, item->event.seq});
     const auto seqs = state_.number(notices, wall_clock_us() - max_age_.count() * 1000);
     for (size_t i = 0; i < batch.size(); ++i)

@@ -124,8 +124,7 @@ void test_notices_are_numbered_by_when_they_were_made_and_keep_their_numbers(voi
 
 void test_notices_of_one_second_are_numbered_as_they_came_first(void** state) {
   const auto kept = ScheduledState::open(path(state), "hooks", "webhooks");
-  assert_true(kept->number({{"a", noon}, {"b", noon}, {"a", noon}}, 0) ==
-              std::vector<int64_t>({noon, noon + 1, noon}));
+  assert_true(kept->number({{"a", noon}, {"b", noon}, {"a", noon}}, 0) == std::vector<int64_t>({noon, noon + 1, noon}));
   assert_true(kept->number({{"d", noon + second}, {"c", noon}, {"b", noon}}, 0) ==
               std::vector<int64_t>({noon + second, noon + 2, noon + 1}));
 }
