@@ -49,16 +49,20 @@ def verify(bench):
 
     def beside_changes():
         """The same while the application goes on, relay and host at work."""
-        application = threading.Thread(target=Application(world, rows, bench.size(15, 90)).run)
-        application.start()
+        over, application = threading.Event(), Application(world, rows, 10)
+
+        def changes():
+            while not over.is_set():
+                application.run()
+
+        thread = threading.Thread(target=changes)
+        thread.start()
         try:
             time.sleep(2)
-            took = verified()()
-            if not application.is_alive():
-                raise RuntimeError("the application was over before the comparison")
-            return took
+            return verified()()
         finally:
-            application.join()
+            over.set()
+            thread.join()
 
     results = in_turn({"scans": scans, "digests": verified(), "rows": verified("--no-digests")}, bench.rounds(3, 3), "verify")
     world.program.relay()
