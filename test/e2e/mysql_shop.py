@@ -47,6 +47,14 @@ class Shop:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def published(self):
+        wait_until(lambda: self.sql("SELECT COUNT(*) FROM muskrat.outbox") == [(0,)], 60, "the outbox to be empty")
+
+    def settled(self):
+        """As World.settled."""
+        self.published()
+        self.world.delivered()
+
     def wait_equal(self, timeout=60):
         wait_until(lambda: list(self.server.sql(ROWS, "mk_mirror")) == self.sql(ROWS), timeout, "the mirror to be equal", 0.3)
         assert self.world.broker.depth("muskrat.mirror.dead") == 0

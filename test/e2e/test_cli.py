@@ -29,7 +29,7 @@ VERBS = ["init", "check", "setup", "install", "attach", "detach", "attached", "e
 
 def muskrat(*args, cwd=None, env=None, input=None):
     clean = {k: v for k, v in os.environ.items() if k != "MUSKRAT_CONFIG"}
-    return subprocess.run([MUSKRAT, *args], capture_output=True, text=True, timeout=30, check=False, cwd=cwd, input=input,
+    return subprocess.run([MUSKRAT, *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd, input=input,
                           env={**clean, **(env or {})}, stdin=None if input else subprocess.DEVNULL)
 
 
@@ -201,7 +201,7 @@ def in_terminal(*args, env=None):
     if pid == 0:
         os.execvpe(MUSKRAT, [MUSKRAT, *args], {**os.environ, "TERM": "xterm", **(env or {})})
     out = b""
-    while select.select([fd], [], [], 20)[0]:
+    while select.select([fd], [], [], 60)[0]:
         try:
             part = os.read(fd, 4096)
         except OSError:  # the other end is closed
@@ -346,17 +346,16 @@ def test_cli_tail_prints_events_and_ends_cleanly(world):
     everything = Child(world.program.argv("tail"), log, what="tail")
     signups = subprocess.Popen(world.program.argv("tail", "--json", "--count", "2", "*.Customer.Signup", "Frontend.Order.*"),
                                stdout=subprocess.PIPE, text=True)
-    wait_until(lambda: sum(q.startswith("amq.gen") for q in world.rabbitmq.ctl(
-        "list_queues", "-q", "--no-table-headers", "-p", world.vhost, "name").split()) == 2, 20, "the two queues of tail")
+    world.broker.wait_temporary_bindings(3)
     world.customers(1, 2, 3, company="a\tb")
     world.sql("UPDATE customers SET company = 'c' WHERE id = 1")
-    out, _ = signups.communicate(timeout=20)
+    out, _ = signups.communicate(timeout=60)
     assert signups.returncode == 0
     events = [json.loads(text) for text in out.splitlines()]
     assert [(e["routing_key"], e["op"], e["key"], e["body"]["id"]) for e in events] == \
         [("Frontend.Customer.Signup", "insert", f"Frontend.Customer:[{n}]", n) for n in (1, 2)]
     assert events[0]["body"]["company"] == "a\tb" and events[0]["source"] == "frontend" and events[0]["message_id"]
-    wait_until(lambda: everything.log().count("\n") == 4, 20, "four lines")
+    wait_until(lambda: everything.log().count("\n") == 4, 60, "four lines")
     assert re.search(r"^\d\d:\d\d:\d\d\.\d{3}  Frontend\.Customer\.Update +update +\[1\] +\{\"id\":1,", everything.log(), re.M)
     assert everything.stop(signal.SIGINT) == 0
     assert world.broker.depth("muskrat.a") == 4, "tail takes nothing from anybody"
@@ -400,7 +399,8 @@ def test_cli_dead_letters_are_listed_and_given_back(world):
             {("Frontend.Customer.Signup", f"Frontend.Customer:[{n}]") for n in (2, 4)}
         seen.append(out)
         assert "no_evens" in letters[0]["reason"] and letters[0]["attempts"] >= 1 and letters[0]["dead_at"] and "Secret" not in out
-    assert seen[0] == seen[1] and world.broker.depth("muskrat.analytics.dead") == 2
+    assert seen[0] == seen[1]
+    world.broker.wait_depth("muskrat.analytics.dead", 2)
     text = world.program.ok("dead", "list", "analytics", "--limit", "1")
     assert "has 2 dead letters" in text and "Shown: 1" in text and "Secret" not in text
     assert "Secret Ltd" in world.program.ok("dead", "list", "analytics", "--body")
@@ -431,7 +431,7 @@ def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world)
 
     world.stand({"one": file_endpoint("one"), "two": file_endpoint("two")})
     world.customers(1)
-    wait_until(lambda: count("one") == 1 and count("two") == 1, 20, "the first event")
+    wait_until(lambda: count("one") == 1 and count("two") == 1, 60, "the first event")
     consumer, program = world.consumer, world.program
 
     good = program.config
@@ -439,7 +439,7 @@ def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world)
     consumer.send(signal.SIGHUP)
     world.wait_log(consumer, "reload refused")
     world.customers(2)
-    wait_until(lambda: count("one") == 2, 20, "the old configuration to go on")
+    wait_until(lambda: count("one") == 2, 60, "the old configuration to go on")
 
     program.config = good
     program.config["endpoints"]["one"]["path"] = f"{world.folder}/moved.jsonl"
@@ -448,16 +448,16 @@ def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world)
     world.wait_log(consumer, '"reloaded"|reloaded')
     consumer.wait_ready()
     world.customers(3)
-    wait_until(lambda: count("moved") == 1 and count("two") == 3 and count("one") == 2, 20, "the new configuration to hold")
+    wait_until(lambda: count("moved") == 1 and count("two") == 3 and count("one") == 2, 60, "the new configuration to hold")
 
     # A port that is taken shows only when it is tried.
     program.config["consumer"]["listen"] = f"127.0.0.1:{program.relay_port}"
     program.save()
     consumer.send(signal.SIGHUP)
-    wait_until(lambda: consumer.log(200).count("reload refused") == 2, 20, "the refusal")
+    wait_until(lambda: consumer.log(200).count("reload refused") == 2, 60, "the refusal")
     consumer.wait_ready()
     world.customers(4)
-    wait_until(lambda: count("moved") == 2, 20, "the configuration before it to go on")
+    wait_until(lambda: count("moved") == 2, 60, "the configuration before it to go on")
     assert consumer.stop() == 0
 
 
@@ -476,12 +476,12 @@ def test_cli_rotated_broker_password_is_taken_up_without_restart(world):
     url = world.broker.url.replace("guest:guest@", "rotating@")
     world.stand({"a": {"kind": "null", "subscribe": "#"}}, broker={"url": url, "password": f"${{file:{secret}}}"})
     world.customers(1)
-    world.broker.wait_depth("muskrat.a", 0)
+    world.settled()
     change("second")
     world.rabbitmq.ctl("close_all_connections", "--vhost", world.vhost, "rotated")
     time.sleep(0.5)
     world.customers(2, 3)
     for daemon in (world.relay, world.consumer):
         daemon.wait_ready()
-    world.broker.wait_depth("muskrat.a", 0)
+    world.settled()
     assert "ACCESS_REFUSED" not in world.relay.log(200) + world.consumer.log(200)

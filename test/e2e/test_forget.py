@@ -9,7 +9,6 @@ import uuid
 import pika
 from test_dead_verbs import QUEUE as DEAD, bury
 from test_mysql_source import Front
-from test_replay import published
 
 from harness.processes import wait_until
 
@@ -48,13 +47,12 @@ def plant(world):
     world.customers(1, 12)
     world.sql("UPDATE customers SET phone = '555'")
     world.broker.wait_depth("muskrat.analytics", 4)
-    published(world)
+    world.published()
     bury(world, [{"id": "a", "key": KEY}, {"id": "b", "key": LONGER}, {"id": "c", "key": KEY}])
     bury_other(world, [LONGER, KEY])
     lay_unrouted(world, [KEY, LONGER, KEY, KEY])
     world.consumer = world.program.consume()
-    world.wait_equal()
-    wait_until(lambda: not world.broker.depth("muskrat.other"), 20, "the queue to be empty")
+    world.settled()
     assert world.consumer.stop() == 0
     world.program.ok("pause", "analytics")  # makes the state database
     world.program.ok("resume", "analytics")
@@ -127,7 +125,7 @@ def test_forget_killed_at_many_calls_takes_nobody_else_and_the_same_command_does
     assert sum(kills) >= 10 and done.returncode in (0, 3), (n, done.stdout, done.stderr)
     # What a killed run had in hand the broker puts back.
     for queue in (DEAD, OTHER_DEAD, "muskrat.unrouted"):
-        wait_until(lambda q=queue: keys_of(world, q).count(LONGER) == 1, 20, f"the other customer's message in {queue}")
+        wait_until(lambda q=queue: keys_of(world, q).count(LONGER) == 1, 60, f"the other customer's message in {queue}")
     if any(KEY in keys_of(world, queue) for queue in (DEAD, OTHER_DEAD, "muskrat.unrouted")):
         forget(world, "--key", KEY, "--yes")
     assert [keys_of(world, queue) for queue in (DEAD, OTHER_DEAD, "muskrat.unrouted")] == [[LONGER]] * 3
@@ -138,7 +136,7 @@ def test_forget_leaves_what_is_not_published_and_says_so(world):
     world.stand(consume=False)
     world.customers(1)
     world.broker.wait_depth("muskrat.analytics", 1)
-    published(world)
+    world.published()
     world.relay.stop()
     world.sql("DELETE FROM customers WHERE id = 1")
     text = forget(world, "--key", KEY, "--yes", code=3)
@@ -146,8 +144,8 @@ def test_forget_leaves_what_is_not_published_and_says_so(world):
     assert "1 event erased; 1 left" in text
     assert world.sql("SELECT op FROM muskrat.outbox") == [("d",)]
     world.start()  # the deletion still travels
-    world.wait_target("SELECT count(*)::int FROM customers", [(0,)])
-    published(world)
+    world.settled()
+    assert world.tsql("SELECT count(*)::int FROM customers") == [(0,)]
     assert "1 event erased; 0 left" in forget(world, "--key", KEY, "--yes")
 
 
@@ -155,7 +153,7 @@ def test_forget_takes_keys_from_a_file(world):
     world.stand(consume=False)
     world.customers(1, 12, 3)
     world.broker.wait_depth("muskrat.analytics", 3)
-    published(world)
+    world.published()
     path = os.path.join(world.folder, "keys.txt")
     with open(path, "w", encoding="utf-8") as f:
         f.write(f"{KEY}\r\n\nFrontend.Customer:[3]\n{KEY}\n")
@@ -167,7 +165,7 @@ def test_forget_without_a_broker_or_a_right_erases_nothing(world):
     world.stand(consume=False)
     world.customers(1)
     world.broker.wait_depth("muskrat.analytics", 1)
-    published(world)
+    world.published()
     world.sql("DROP ROLE IF EXISTS forget_nobody")
     world.sql("CREATE ROLE forget_nobody LOGIN IN ROLE muskrat_relay")
     try:

@@ -38,7 +38,7 @@ def test_http_endpoint_request_is_golden(world, server):
     stand(world, {"hook": hook(server, batch="array", payload="event", headers=[{"name": "X-Source", "value": "{$source}"}],
                                signing_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")})
     world.customers(1, company='Löwe "&" Söhne\n')
-    request = wait_until(lambda: server.requests(), 20, "a request")[0]
+    request = wait_until(lambda: server.requests(), 60, "a request")[0]
     golden("test/golden/http_request.txt", requests_text(
         [request], (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<message_id>"),
         (r'"epoch":\d+,"seq":\d+', '"epoch":<epoch>,"seq":<seq>'),
@@ -59,10 +59,10 @@ def test_http_endpoint_killed_between_effect_and_record_repeats_the_same_call(wo
     consumer = world.program.consume()
     victim.append(consumer.pid)
     world.customers(1, 2, 3)
-    wait_until(lambda: len(server.requests()) >= 2, 20, "the deadly request")
-    consumer.wait(10)
+    wait_until(lambda: len(server.requests()) >= 2, 60, "the deadly request")
+    consumer.wait(60)
     world.program.consume()
-    wait_until(lambda: len(set(ids(server))) == 3 and world.broker.depth("muskrat.hook") == 0, 20, "all three")
+    world.settled()
     seen = ids(server)
     assert len(seen) == 4 and seen[1] == seen[2], "the call that was not recorded is repeated, and only that one"
 
@@ -70,7 +70,7 @@ def test_http_endpoint_killed_between_effect_and_record_repeats_the_same_call(wo
 def test_http_endpoint_that_goes_down_holds_up_no_other_and_loses_nothing(world, server):
     stand(world, {"hook": hook(server), "analytics": world.mirror()})
     world.customers(1)
-    wait_until(lambda: len(server.requests()) == 1, 20, "the first")
+    wait_until(lambda: len(server.requests()) == 1, 60, "the first")
     port = server.port
     server.stop()
     world.customers(*range(2, 30))
@@ -92,12 +92,12 @@ def test_http_endpoint_bad_record_is_a_dead_letter_and_its_neighbours_are_done(w
     server.answer = answer
     stand(world, {"hook": hook(server, batch="array", batch_age="200ms", lanes=1)})
     world.customers(*range(1, 11))
-    wait_until(lambda: world.broker.depth("muskrat.hook.dead") == 1, 20, "the dead letter")
+    wait_until(lambda: world.broker.depth("muskrat.hook.dead") == 1, 60, "the dead letter")
 
     def done():
         bodies = [json.loads(request["body"]) for request in server.requests()]
         return {r["id"] for body in bodies for r in body if not any(x["id"] == 5 for x in body)}
-    wait_until(lambda: done() == set(range(1, 11)) - {5}, 20, "all others to be done")
+    wait_until(lambda: done() == set(range(1, 11)) - {5}, 60, "all others to be done")
 
 
 def test_host_second_one_on_the_same_state_file_is_refused(world, server):
@@ -105,18 +105,18 @@ def test_host_second_one_on_the_same_state_file_is_refused(world, server):
     config = f"{world.folder}/other.yaml"
     with open(config, "w", encoding="utf-8") as f:
         yaml.safe_dump({**world.program.config, "consumer": {"state": f"{world.folder}/state.sqlite", "listen": ""}}, f)
-    done = subprocess.run([world.program.binary, "consume", "--config", config], capture_output=True, text=True, timeout=20,
+    done = subprocess.run([world.program.binary, "consume", "--config", config], capture_output=True, text=True, timeout=60,
                           check=False, stdin=subprocess.DEVNULL)
     assert done.returncode != 0 and "another muskrat consume" in done.stderr
     world.customers(1)
-    wait_until(lambda: len(server.requests()) == 1, 20, "the first host to go on")
+    wait_until(lambda: len(server.requests()) == 1, 60, "the first host to go on")
 
 
 def test_http_endpoint_state_in_postgresql_recognises_repeats(world, server):
     world.stand(endpoints={"hook": hook(server)}, consumer={"state_dsn": world.target})
     world.customers(1, 2)
-    wait_until(lambda: len(server.requests()) == 2, 20, "both")
-    wait_until(lambda: world.tsql("SELECT count(*)::int FROM muskrat_host.guard") == [(2,)], 20, "both to be recorded")
+    wait_until(lambda: len(server.requests()) == 2, 60, "both")
+    wait_until(lambda: world.tsql("SELECT count(*)::int FROM muskrat_host.guard") == [(2,)], 60, "both to be recorded")
 
 
 def test_exec_endpoint_in_python_as_in_the_example(world):
@@ -125,12 +125,12 @@ def test_exec_endpoint_in_python_as_in_the_example(world):
                               "command": ["/usr/bin/python3", program, f"{world.folder}/greeted"]}})
     world.customers(1, 2)
     world.sql("INSERT INTO customers (id, email) VALUES (3, 'nobody')")
-    wait_until(lambda: world.broker.depth("muskrat.greeter.dead") == 1, 20, "the dead letter")
+    wait_until(lambda: world.broker.depth("muskrat.greeter.dead") == 1, 60, "the dead letter")
 
     def greeted():
         with open(f"{world.folder}/greeted", encoding="utf-8") as f:
             return f.read().splitlines()
-    wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 20, "both to be greeted")
+    wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 60, "both to be greeted")
 
 
 def test_http_endpoint_superseded_event_is_listed_with_what_stands_there(world, server):
@@ -140,8 +140,8 @@ def test_http_endpoint_superseded_event_is_listed_with_what_stands_there(world, 
                              headers={"x-muskrat-key": "Frontend.Customer:[1]", "x-muskrat-epoch": 2, "x-muskrat-seq": seq,
                                       "x-muskrat-source": "frontend", "x-muskrat-op": "update"})
         wait_until(lambda count=count: world.consumer.metric("muskrat_endpoint_batches_total", endpoint="hook") == count,
-                   10, "it to be taken")
-    (text,) = wait_until(lambda: world.program.ok("superseded", "hook", "--json").splitlines(), 10, "the note")
+                   60, "it to be taken")
+    (text,) = wait_until(lambda: world.program.ok("superseded", "hook", "--json").splitlines(), 60, "the note")
     note = json.loads(text)
     assert (note["message_id"], note["epoch"], note["seq"], note["in_place"]) == ("m3", 2, 3, "2/7")
     assert len(server.requests()) == 1

@@ -62,7 +62,7 @@ def contacts(salesforce):
 
 def wait_contacts(world, salesforce, expected):
     wait_until(lambda: contacts(salesforce) == expected, 40, "all contacts in their last state")
-    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 0, 20, "all to be settled")
+    world.settled()
 
 
 def wait_parked(world, why):
@@ -282,12 +282,12 @@ def test_salesforce_bulk_job_that_is_at_work_is_seen_until_it_is_over(world, sal
     wait_until(lambda: [job["state"] for job in jobs()] == ["InProgress"], 30, "muskrat status to tell of the job")
     (job,) = jobs()
     assert job["what"] == "bulk job" and job["records"] == 400 and [job["id"]] == list(salesforce.bulk.jobs)
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_jobs", endpoint="salesforce") == 1, 20, "the metric")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_jobs", endpoint="salesforce") == 1, 60, "the metric")
     page = world.consumer.get("/")[1]
     assert f"bulk job {job['id']}" in page and "400 records, InProgress" in page
     salesforce.bulk.polls = 0
     wait_contacts(world, salesforce, {str(n): "-" for n in range(1, 401)})
-    wait_until(lambda: jobs() == [], 20, "muskrat status to tell of none")
+    wait_until(lambda: jobs() == [], 60, "muskrat status to tell of none")
 
 
 def test_salesforce_bulk_job_that_fails_half_way_loses_nothing(world, salesforce, app):

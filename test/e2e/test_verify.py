@@ -29,6 +29,7 @@ def mirrored(world, count=500):
     world.start()
     done = world.program.run("backfill", "customers", "--to", "analytics")
     assert done.returncode == 0, done.stdout + done.stderr
+    world.settled()
     world.wait_equal()
     return world
 
@@ -75,6 +76,7 @@ def test_verify_of_an_endpoint_that_is_behind_waits_and_does_not_guess(world):
     mirrored(world, 100)
     assert world.consumer.stop() == 0
     world.sql("UPDATE customers SET phone = 'new' WHERE id <= 10")
+    world.published()
     lines = verify(world, "customers", "analytics", "--patience", "2", code=3)
     assert lines[-1]["undecided"] == 10 and lines[-1]["different"] == 0
     assert all("nobody consumes" in line["why"] for line in lines[:-1])
@@ -86,10 +88,10 @@ def test_verify_of_an_endpoint_that_is_behind_waits_and_does_not_guess(world):
 def test_verify_beside_writers_finds_only_what_was_planted(world):
     mirrored(world, 3000)
     world.sql(FILL.format(5001, 5020))  # rows that no writer touches
-    world.wait_equal()
+    world.settled()
     writers = Writers(world)
     try:
-        wait_until(lambda: writers.commits > 50, 20, "the writers")
+        wait_until(lambda: writers.commits > 50, 60, "the writers")
         for _ in range(2):
             assert verify(world, "customers", "analytics", "--rate", "4000/s", "--chunk", "200")[-1]["undecided"] == 0
         world.tsql("DELETE FROM customers WHERE id = 5001")
@@ -139,7 +141,7 @@ def typed(world):
     world.program.setup()
     world.start()
     assert world.program.run("backfill", "kinds", "--to", "analytics").returncode == 0
-    world.wait_target("SELECT count(*) FROM kinds", [(40,)])
+    world.settled()
 
 
 def test_verify_takes_no_type_for_another_and_finds_a_change_in_each(world):
@@ -175,6 +177,7 @@ def test_verify_goes_through_conversions_conditions_and_the_scale_of_columns(wor
     world.sql("UPDATE customers SET company = 'hidden' WHERE id > 50")
     world.start()
     assert world.program.run("backfill", "customers", "--to", "analytics").returncode == 0
+    world.settled()  # 50 rows are there long before: the changes make them too
     world.wait_target("SELECT count(*) FROM mapped", [(50,)])
     done = world.program.run("verify", "customers", "analytics", *QUICK)
     assert done.returncode == 2 and "is no plain copy" in done.stderr and "--no-extra" in done.stderr
@@ -193,6 +196,7 @@ def test_verify_says_what_the_endpoint_would_refuse(world):
     world.sql("UPDATE customers SET phone = CASE id WHEN 3 THEN 'none' ELSE '12' END")
     world.start()
     assert world.program.run("backfill", "customers", "--to", "analytics").returncode == 0
+    world.settled()
     world.wait_target("SELECT count(*) FROM narrow", [(4,)])
     lines = verify(world, "customers", "analytics", code=1)
     assert [(line["row"], line["key"], line["columns"]) for line in lines[:-1]] == [("refused", '["3"]', ["phone"])]
@@ -213,6 +217,7 @@ def test_verify_of_partitions_and_conditions_follows_both(world):
     world.program.setup()
     world.start()
     assert world.program.run("backfill", "customers", "--to", "analytics").returncode == 0
+    world.settled()
     world.wait_target("SELECT count(*) FROM customers", [(200,)])
     assert verify(world, "customers", "analytics", "--chunk", "64")[-1]["rows"] == 300
     world.tsql("INSERT INTO customers VALUES (250, 'of a row that is not meant')")
@@ -235,7 +240,7 @@ def test_verify_where_deletes_do_not_arrive_says_so(world):
     late(world, 10, endpoints={"analytics": world.mirror(subscribe=["Frontend.Customer.Signup"], routes=[route])})
     world.start()
     assert world.program.run("backfill", "customers", "--to", "analytics").returncode == 0
-    world.wait_target("SELECT count(*) FROM seen", [(10,)])
+    world.settled()
     world.sql("DELETE FROM customers WHERE id = 3")
     done = world.program.run("verify", "customers", "analytics", *QUICK)
     assert done.returncode == 0, done.stdout + done.stderr

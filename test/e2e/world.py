@@ -95,13 +95,31 @@ class World:
 
     # ---- waiting ----
 
-    def wait_equal(self, timeout=20):
+    def published(self):
+        """Until the cursor is past every event: only then are they in their queues, and may be replayed."""
+        wait_until(lambda: self.sql("""
+            SELECT NOT EXISTS (SELECT FROM muskrat.outbox o, muskrat.cursor c
+                                WHERE c.current IS NOT NULL OR o.xid >= pg_snapshot_xmax(c.last)
+                                   OR o.xid IN (SELECT pg_snapshot_xip(c.last)))
+               FROM muskrat.cursor""") == [(True,)], 60, "the cursor to be at rest")
+
+    def delivered(self):
+        """Until each endpoint is done with everything in its queue and in its hands."""
+        prefix = self.program.config["broker"].get("prefix", "muskrat")
+        self.broker.wait_settled(*(f"{prefix}.{name}" for name in self.program.config["endpoints"]))
+
+    def settled(self):
+        """Until nothing more can change. Equal rows do not say so: a row's event may come again, or another one of it."""
+        self.published()
+        self.delivered()
+
+    def wait_equal(self, timeout=60):
         """Until the target's customers are the source's, column by column."""
         a = "SELECT id, email, phone, subdomain, company, username, volume, retention, rate FROM customers ORDER BY id"
         b = a.replace("company", "company_name")
         wait_until(lambda: self.sql(a) == self.tsql(b), timeout, "source and target to be equal; logs in " + self.folder)
 
-    def wait_target(self, sql, expected, timeout=20):
+    def wait_target(self, sql, expected, timeout=60):
         def reached():
             return self.tsql(sql) == expected
         try:
@@ -109,7 +127,7 @@ class World:
         except TimeoutError:
             assert self.tsql(sql) == expected
 
-    def wait_log(self, daemon, pattern, timeout=20):
+    def wait_log(self, daemon, pattern, timeout=60):
         """A line of the daemon's log."""
         def found():
             with open(daemon.log_path, encoding="utf-8", errors="replace") as f:

@@ -107,6 +107,18 @@ class Broker:
                 return None
             raise
 
+    def unsettled(self, *queues):
+        """Messages of these quorum queues that are ready or in somebody's hands, of which depth() knows nothing. Takes a second."""
+        names = ", ".join(f'<<"{queue}">>' for queue in queues)
+        return int(self.rabbitmq.ctl("eval", f"""lists:sum([begin
+            {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{self.vhost}">>, queue, Name)),
+            {{ok, {{_, Count}}, _}} = ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1),
+            Count end || Name <- [{names}]])."""))
+
+    def wait_settled(self, *queues, timeout=60):
+        wait_until(lambda: not self.depth(queues[0]) and not self.unsettled(*queues), timeout,
+                   lambda: f"all to be settled: {', '.join(queues)}")
+
     def get_all(self, queue, limit=100000):
         """Takes and acknowledges what is in the queue."""
         def take(channel):
@@ -129,6 +141,10 @@ class Broker:
                 if method is None:
                     break
                 found.append(_delivery(method, properties, body))
+            # The broker takes a moment to put everything back, in which the queue seems shorter than it is.
+            channel.close()
+            again = channel.connection.channel()
+            wait_until(lambda: again.queue_declare(queue, passive=True).method.message_count >= len(found), 60, "what was looked at")
             return found
         return self.call(look)
 
@@ -148,6 +164,13 @@ class Broker:
 
     def unbind(self, queue, pattern, exchange="muskrat"):
         self.call(lambda c: c.queue_unbind(queue, exchange, pattern))
+
+    def wait_temporary_bindings(self, count, exchange="muskrat"):
+        """Until the queues whose names the broker made, as `muskrat tail` has one, have so many bindings to the exchange."""
+        def made():
+            rows = self.rabbitmq.ctl("list_bindings", "-p", self.vhost, "--no-table-headers", "source_name", "destination_name")
+            return sum(row.startswith(f"{exchange}\tamq.gen") for row in rows.splitlines())
+        wait_until(lambda: made() == count, 60, f"{count} bindings")
 
     def delete_queue(self, queue):
         self.call(lambda c: c.queue_delete(queue))
@@ -169,7 +192,7 @@ class Broker:
                        f"{count} messages in {queue}")
         self.call(put)
 
-    def wait_depth(self, queue, count, timeout=30):
+    def wait_depth(self, queue, count, timeout=60):
         wait_until(lambda: self.depth(queue) == count, timeout, lambda: f"{count} messages in {queue} (has {self.depth(queue)})", 0.1)
 
 
@@ -212,15 +235,15 @@ class Observer:
                 except (pika.exceptions.AMQPError, OSError):
                     pass
 
-    def wait(self, count, timeout=30):
-        wait_until(lambda: len(self.deliveries) >= count, timeout, f"{count} events (seen: {len(self.deliveries)})")
+    def wait(self, count, timeout=60):
+        wait_until(lambda: len(self.deliveries) >= count, timeout, lambda: f"{count} events (seen: {len(self.deliveries)})")
         return self.deliveries
 
-    def wait_for(self, condition, timeout=30, what="an event"):
+    def wait_for(self, condition, timeout=60, what="an event"):
         """The first delivery for which condition(delivery) holds."""
         return wait_until(lambda: next((d for d in list(self.deliveries) if condition(d)), None), timeout, what)
 
-    def quiet(self, seconds=1.0, timeout=30):
+    def quiet(self, seconds=1.0, timeout=60):
         """Waits until nothing has come for `seconds`; returns what came."""
         deadline = time.monotonic() + timeout
         count, since = -1, time.monotonic()
