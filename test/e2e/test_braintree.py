@@ -52,7 +52,7 @@ def configure(world, server, **more):
 
 
 def produce(world, *args, code=0):
-    done = world.program.run("produce", "shop", "--json", *args, timeout=120)
+    done = world.program.run("produce", "shop", "--json", *args, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -19,6 +19,7 @@ def test_daemons_sigterm_drains(world):
         world.relay = world.program.relay()
     world.wait_equal()
     assert world.consumer.stop() == 0
+    observer.wait(200)
     ids = [d.message_id for d in observer.quiet()]
     assert len(ids) == 200 and len(set(ids)) == 200, "a drained stop repeats nothing"
 
@@ -36,17 +37,17 @@ def test_daemons_blocked_broker_is_a_visible_state(world):
     world.rabbitmq.ctl("set_vm_memory_high_watermark", "0")
     try:
         world.customers(*range(2, 60))
-        wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 1, 20, "the relay to show that it is blocked")
-        wait_until(lambda: "blocked" in world.relay.get("/readyz")[1], 10, "/readyz to say so")
+        wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 1, 60, "the relay to show that it is blocked")
+        wait_until(lambda: "blocked" in world.relay.get("/readyz")[1], 60, "/readyz to say so")
         assert world.relay.get("/healthz")[0] == 200, "blocked is no reason to be restarted"
         began = time.monotonic()
         assert world.relay.stop() == 0
-        assert time.monotonic() - began < 7, "a blocked broker must not hold up a stop"
+        assert time.monotonic() - began < 15, "a blocked broker must not hold up a stop, which waits for 30 s else"
     finally:
         world.rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
     world.start(consume=False)
     world.wait_equal(40)
-    wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 0, 10, "the state to clear")
+    wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 0, 60, "the state to clear")
 
 
 def test_daemons_second_relay_stands_by_and_takes_over(world):
@@ -74,9 +75,9 @@ def test_daemons_metrics_and_health(world):
         status, page = daemon.get("/")
         assert status == 200 and "<html" in page.lower()
         assert daemon.get("/nothing")[0] == 404
-    wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total", source="frontend") == 25, 5, "the relay's count")
+    wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total", source="frontend") == 25, 60, "the relay's count")
     assert world.relay.metric("muskrat_relay_held", source="frontend") == 0
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_delivered_total", endpoint="analytics", outcome="done") == 25, 5,
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_delivered_total", endpoint="analytics", outcome="done") == 25, 60,
                "the host's count")
     for daemon in (world.relay, world.consumer):
         text = daemon.get("/metrics")[1]
@@ -97,6 +98,7 @@ def test_daemons_metric_names_are_the_golden_ones(world):
     world.relay = world.program.relay()
     world.customers(1)
     world.wait_equal()
+    wait_until(lambda: world.relay.metric("muskrat_scheduled_runs_total", source="nightly"), 60, "a run to end")
     found = sorted({" ".join(line.split()[2:4]) for daemon in (world.relay, world.consumer)
                     for line in daemon.get("/metrics")[1].splitlines() if line.startswith("# TYPE muskrat_")})
     golden("test/golden/metrics.txt", "".join(name + "\n" for name in found))
@@ -107,7 +109,7 @@ def test_daemons_relay_reads_many_backlogs_one_after_the_other(world):
     world.stand(source={"window": 4}, consume=False)
     for first in range(0, 80 * 10, 10):
         world.sql(f"INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series({first + 1}, {first + 10}) AS n")
-        wait_until(lambda n=first + 10: world.relay.metric("muskrat_relay_events_confirmed_total") == n, 20, f"{first + 10} confirms")
+        wait_until(lambda n=first + 10: world.relay.metric("muskrat_relay_events_confirmed_total") == n, 60, f"{first + 10} confirms")
 
 
 def test_daemons_event_whose_headers_fit_no_frame_is_held_and_others_go_on(world):
@@ -119,7 +121,7 @@ def test_daemons_event_whose_headers_fit_no_frame_is_held_and_others_go_on(world
     world.sql("SET muskrat.max_body = '1kB'; INSERT INTO wide (id) VALUES (1)")
     world.customers(1, 2)
     world.wait_equal()
-    wait_until(lambda: world.relay.metric("muskrat_relay_held", source="frontend") == 1, 10, "the event to be held")
+    wait_until(lambda: world.relay.metric("muskrat_relay_held", source="frontend") == 1, 60, "the event to be held")
     world.wait_log(world.relay, "event held.*do not fit into a frame")
     world.customers(3)
     world.wait_equal()
@@ -157,13 +159,13 @@ def test_daemons_confirm_that_never_comes_is_not_waited_for_for_ever(world):
         world.program.save()
         world.start(consume=False)
         world.customers(1)
-        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 1, 20, "the first confirm")
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 1, 60, "the first confirm")
         proxy.forget = 1
         world.customers(2)
-        wait_until(lambda: proxy.forgotten == 1, 20, "a confirm to be forgotten")
+        wait_until(lambda: proxy.forgotten == 1, 60, "a confirm to be forgotten")
         world.sql("UPDATE customers SET email = 'new@example.com' WHERE id = 2")
         world.customers(3)
-        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 2, 20, "what has another key not to wait")
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 2, 60, "what has another key not to wait")
         wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 4, 60, "the forgotten event to be sent again")
         assert proxy.connections == 2
     told = [(d.json["id"], d.op) for d in observer.wait(5)]
@@ -188,15 +190,15 @@ def test_daemons_listen_beyond_loopback_needs_a_token(world):
 
 
 def test_daemons_idle_relay_hardly_asks(world):
-    """Woken by the writer's NOTIFY, not by polling: an event after a pause is there at once."""
-    world.stand()
+    """Woken by the writer's NOTIFY, not by polling: an event after a pause is there before the next look is due."""
+    world.stand(source={"poll_interval": "1m"})
     observer = world.observe()
-    for n in range(5):
-        time.sleep(1.3)
+    for n in range(3):
+        time.sleep(4.6)  # looks come after 1, 2, 4 … ms: the last one 4.1 s ago at most, the next one in 3.6 s
         began = time.monotonic()
         world.customers(n)
         observer.wait(n + 1)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 3
 
 
 def test_daemons_ring_that_comes_with_a_statements_answer_is_heard(world):
@@ -211,7 +213,7 @@ def test_daemons_ring_that_comes_with_a_statements_answer_is_heard(world):
         with holder.cursor() as cursor:
             cursor.execute("SELECT * FROM muskrat.cursor FOR UPDATE")
         wait_until(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
-                   10, "the relay to wait for the row, as it does once a second", 0.01)
+                   60, "the relay to wait for the row, as it does once a second", 0.01)
         world.customers(2)
     finally:
         holder.close()
@@ -225,5 +227,5 @@ def test_daemons_page_knows_every_component_from_its_first_answer(world):
         world.program.config["consumer"]["state_dsn"] = f"host=127.0.0.1 port={silent.getsockname()[1]} sslmode=disable"
         world.program.save()
         world.consumer = world.program.consume(wait=False)
-        code, said = wait_until(lambda: (answer := world.consumer.get("/readyz"))[0] and answer, 20, "the page to open")
+        code, said = wait_until(lambda: (answer := world.consumer.get("/readyz"))[0] and answer, 60, "the page to open")
     assert code == 503 and "endpoint analytics" in json.loads(said)["waiting_for"], said

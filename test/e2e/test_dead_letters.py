@@ -23,7 +23,7 @@ def test_dead_letters_bad_event_leaves_with_its_reason_and_neighbours_are_done(w
     reason = " ".join(str(v) for k, v in letter.headers.items() if "reason" in k)
     assert "23514" in reason and "plan_check" in reason
     assert "bad" not in reason.split(), "no payload in the reason"
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 1, 5, "the count")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 1, 60, "the count")
 
 
 def test_dead_letters_later_events_of_the_key_go_on(world):
@@ -101,12 +101,12 @@ def test_dead_letters_endpoint_that_goes_down_parks_and_comes_back(world):
                   f" WHERE datname = '{world.target_db}'")
     world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS false')
     world.customers(*range(2, 40))
-    wait_until(lambda: world.consumer.get("/readyz")[0] == 503, 15, "the host to say that the endpoint is down")
+    wait_until(lambda: world.consumer.get("/readyz")[0] == 503, 60, "the host to say that the endpoint is down")
     world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS true CONNECTION LIMIT -1')
     world.tsql("ALTER TABLE hidden RENAME TO customers")
     world.wait_equal(40)
     assert world.broker.depth("muskrat.analytics.dead") == 0
-    wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 15, "the host to be ready again")
+    wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 60, "the host to be ready again")
 
 
 def test_dead_letters_retry_after_the_cause_is_mended_is_done_and_leaves_no_letter(world):
@@ -131,6 +131,7 @@ def test_dead_letters_retry_by_key_takes_these_and_leaves_the_others_in_order(wo
     chosen = before[1]
     assert "1 dead letter sent" in world.program.ok("dead", "retry", "analytics", "--key", chosen.key)
     world.wait_target("SELECT id FROM customers", [(chosen.json["id"],)])
+    world.broker.wait_depth("muskrat.analytics.dead", 3)
     left = [letter.message_id for letter in world.broker.peek("muskrat.analytics.dead")]
     assert left == [letter.message_id for letter in before if letter.key != chosen.key]
 
@@ -142,7 +143,8 @@ def test_dead_letters_retry_that_fails_again_is_a_letter_again_with_the_same_id(
     world.broker.wait_depth("muskrat.analytics.dead", 1)
     (first,) = world.broker.peek("muskrat.analytics.dead")
     world.program.ok("dead", "retry", "analytics", "--reason", "23514")
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 2, 10, "the second burial")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 2, 60, "the second burial")
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
     (second,) = world.broker.peek("muskrat.analytics.dead")
     assert (second.message_id, second.body, second.headers["x-muskrat-routing-key"]) == \
         (first.message_id, first.body, first.headers["x-muskrat-routing-key"])
@@ -157,9 +159,9 @@ def test_dead_letters_retry_never_overwrites_newer_state(world):
     world.wait_equal()
     world.tsql("ALTER TABLE customers DROP CONSTRAINT plan_check")
     world.program.ok("dead", "retry", "analytics")
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="analytics") == 1, 10, "the old one")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="analytics") == 1, 60, "the old one")
     world.wait_equal()
-    (letter,) = wait_until(lambda: world.program.ok("superseded", "analytics", "--json").splitlines(), 10, "the note of it")
+    (letter,) = wait_until(lambda: world.program.ok("superseded", "analytics", "--json").splitlines(), 60, "the note of it")
     assert json.loads(letter)["routing_key"] == "Frontend.Customer.Signup" and json.loads(letter)["key"] == "Frontend.Customer:[1]"
     assert "passed over 1 event for newer state" in world.program.ok("superseded", "analytics")
 
@@ -196,10 +198,11 @@ def test_dead_letters_drop_takes_what_is_meant_and_leaves_the_others_in_order(wo
     done = world.program.run("dead", "drop", "analytics", "--message-id", before[2].message_id, "--yes")
     assert done.returncode == 0 and "1 dead letter of the endpoint analytics dropped; 3 left" in done.stdout
     assert "SQLSTATE 23514 constraint plan_check" in done.stdout, "it says what it drops"
+    world.broker.wait_depth("muskrat.analytics.dead", 3)
     left = [letter.message_id for letter in world.broker.peek("muskrat.analytics.dead")]
     assert left == [letter.message_id for letter in before if letter is not before[2]]
     assert "3 dead letters" in world.program.ok("dead", "drop", "analytics", "--all", "--yes")
-    assert world.broker.depth("muskrat.analytics.dead") == 0
+    world.broker.wait_depth("muskrat.analytics.dead", 0)
 
 
 def test_dead_letters_drop_is_done_by_nobody_by_mistake(world):
@@ -212,7 +215,7 @@ def test_dead_letters_drop_is_done_by_nobody_by_mistake(world):
         done = world.program.run("dead", "drop", "analytics", *args)
         assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done
     assert world.program.run("dead", "drop", "analitics", "--all", "--yes").returncode == 2
-    assert world.broker.depth("muskrat.analytics.dead") == 1
+    world.broker.wait_depth("muskrat.analytics.dead", 1)
 
 
 def test_dead_letters_drop_of_more_than_one_window(world):
@@ -251,7 +254,7 @@ def test_dead_letters_scheduled_retry_sends_transient_ones_again_and_leaves_the_
     world.tsql("DELETE FROM trouble")
     world.wait_target("SELECT id, email FROM customers ORDER BY id", [(1, "c1@example.com"), (2, "newer")], 30)
     world.broker.wait_depth("muskrat.analytics.dead", 1)
-    (left,) = world.broker.peek("muskrat.analytics.dead")
+    (left,) = wait_until(lambda: world.broker.peek("muskrat.analytics.dead"), 60, "the host to have looked at it")
     assert left.headers["x-muskrat-class"] == "permanent" and "x-muskrat-dead-retries" not in left.headers
     assert world.consumer.metric("muskrat_endpoint_dead_retried_total", endpoint="analytics") >= 3
 
@@ -263,7 +266,7 @@ def test_dead_letters_scheduled_retry_ends_after_its_times(world):
     world.tsql("INSERT INTO trouble VALUES (1)")
     world.customers(1)
     wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 3, 30, "the third burial")
-    (left,) = world.broker.peek("muskrat.analytics.dead")
+    (left,) = wait_until(lambda: world.broker.peek("muskrat.analytics.dead"), 60, "the letter")
     assert left.headers["x-muskrat-dead-retries"] == 2
     assert "sent again     2 times" in world.program.ok("dead", "show", "analytics", left.message_id)
 

@@ -123,7 +123,7 @@ def test_dead_show_trail_grows_over_lives(world):
     world.customers(1, volume="bad")
     world.broker.wait_depth(QUEUE, 1)
     world.program.ok("dead", "retry", "analytics")
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 2, 10, "the second burial")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 2, 60, "the second burial")
     out = world.program.ok("dead", "show", "analytics", "1")
     assert out.count("dead: SQLSTATE 23514 constraint plan_check") == 2 and "class          permanent" in out
 

@@ -154,7 +154,7 @@ def test_http_json_cursor_never_passes_the_servers_clock(world, stats):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["cursor"] <= stamp_of(int(time.time()) + 6)
     server.add("volume", [{"key": "c0", "ts": stamp_of(time.time()), "value": 1}])
-    wait_until(lambda: produce(world)["sent"] == 1, 20, "the record of this moment")
+    wait_until(lambda: produce(world)["sent"] == 1, 60, "the record of this moment")
     expect(seen, 1)
 
 
@@ -260,7 +260,7 @@ def test_http_json_token_that_expires_in_mid_run_is_read_anew(world, stats):
     seen = configure(world, server, bearer="${file:" + path + "}", requests=2)
     process = subprocess.Popen(world.program.argv("produce", "stats", "--json"), stdout=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: server.journal.count() >= 2, 20, "the run to begin")
+        wait_until(lambda: server.journal.count() >= 2, 60, "the run to begin")
         with open(path, "w", encoding="utf-8") as f:
             f.write(new)
         server.tokens[old] = 0
@@ -282,11 +282,11 @@ def test_http_json_token_that_expired_fails_the_run_until_there_is_another(world
     world.relay = world.program.relay(wait=False)
     line = world.wait_log(world.relay, "run failed")
     assert "answered with status 401" in line and "the token or password is wrong, or has expired" in line
-    wait_until(lambda: (world.relay.metric("muskrat_scheduled_failures_total", source="stats") or 0) >= 2, 20, "another try")
+    wait_until(lambda: (world.relay.metric("muskrat_scheduled_failures_total", source="stats") or 0) >= 2, 60, "another try")
     with open(path, "w", encoding="utf-8") as f:
         f.write(server.issue())
     expect(seen, 3)
-    wait_until(lambda: world.relay.metric("muskrat_scheduled_lag_seconds", source="stats") == 0, 20, "the alarm to end")
+    wait_until(lambda: world.relay.metric("muskrat_scheduled_lag_seconds", source="stats") == 0, 60, "the alarm to end")
 
 
 def test_http_json_check_online_looks_at_the_answer(world, stats):

@@ -64,8 +64,8 @@ def test_init_writes_what_leads_to_equal_tables(fresh):
     world.customers(1, 2, company="Ltd")
     world.sql("INSERT INTO app_users (id, balance, password_hash) VALUES (1, 2.50, 'x')")
     wait_until(lambda: world.tsql("SELECT id, email, company FROM customers ORDER BY id") ==
-               world.sql("SELECT id, email, company FROM customers WHERE id > 0 ORDER BY id"), 20, "the customers")
-    wait_until(lambda: world.tsql("SELECT id, balance::text FROM app_users") == [(1, "2.50")], 20, "the user")
+               world.sql("SELECT id, email, company FROM customers WHERE id > 0 ORDER BY id"), 60, "the customers")
+    wait_until(lambda: world.tsql("SELECT id, balance::text FROM app_users") == [(1, "2.50")], 60, "the user")
 
 
 def test_init_asks_a_person(fresh):
@@ -81,7 +81,7 @@ def test_init_asks_a_person(fresh):
     def answer(prompt, text):
         nonlocal shown
         while prompt not in shown:
-            assert select.select([master], [], [], 20)[0], f"no {prompt!r} in {shown!r}"
+            assert select.select([master], [], [], 60)[0], f"no {prompt!r} in {shown!r}"
             shown += os.read(master, 65536).decode()
         shown = ""
         os.write(master, (text + "\n").encode())
@@ -89,13 +89,13 @@ def test_init_asks_a_person(fresh):
     answer("RabbitMQ", "")
     answer("A database to keep copies in", "")
     answer("Tables to capture", "customers")
-    while select.select([master], [], [], 20)[0]:
+    while select.select([master], [], [], 60)[0]:
         try:
             shown += os.read(master, 65536).decode()
         except OSError:
             break
     os.close(master)
-    assert child.wait(20) == 0, shown
+    assert child.wait(60) == 0, shown
     assert "muskrat attach" in shown
     assert subprocess.run([world.program.binary, "check", "--config", path], capture_output=True, check=False).returncode == 0
     assert "kind: file" in open(path, encoding="utf-8").read()
@@ -168,10 +168,10 @@ def test_endpoint_ddl_types_are_the_sources_own(world):
     world.program.setup()
     world.start()
     world.sql("INSERT INTO app_users VALUES (7, 'a b', 'sad', 12.50, '{x,y}', '2001-02-03', '{\"a\": 1}', '2026-01-02 03:04:05+00')")
-    wait_until(lambda: world.tsql("SELECT count(*) FROM users") == [(1,)], 10, "the row")
+    wait_until(lambda: world.tsql("SELECT count(*) FROM users") == [(1,)], 60, "the row")
     assert world.tsql("SELECT \"Order\", mood, balance::text, tags, born::text, profile->>'a', version FROM users") == \
         [("a b", "sad", "12.50", ["x", "y"], "2001-02-03", "1", 2)]
-    wait_until(lambda: world.tsql("SELECT (body->'money'->>'balance')::text FROM log") == [("12.50",)], 10, "the log")
+    wait_until(lambda: world.tsql("SELECT (body->'money'->>'balance')::text FROM log") == [("12.50",)], 60, "the log")
 
 
 def test_endpoint_ddl_says_what_to_add_when_the_mapping_grew(world):

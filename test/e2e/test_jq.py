@@ -115,8 +115,9 @@ endpoints:
 
 
 def lines(path):
+    """What the host has written; not a line at which it is just now."""
     with open(path, encoding="utf-8") as f:
-        return [json.loads(line)["body"] for line in f]
+        return [json.loads(line)["body"] for line in f if line.endswith("\n")]
 
 
 def evaluators(host):
@@ -150,7 +151,7 @@ def test_jq_runaways_become_dead_letters_and_nobody_waits_for_them(world):
     for n in range(1, 9):
         world.customers(n, company=companies.get(n, "fine"))
     world.wait_equal()
-    wait_until(lambda: len(lines(out)) == 5, 30, "the five others")
+    wait_until(lambda: len(lines(out)) == 5, 60, "the five others")
     assert sorted(line["id"] for line in lines(out)) == [1, 3, 5, 7, 8]
     world.broker.wait_depth("muskrat.archive.dead", 3)
     letters = [json.loads(line) for line in world.program.ok("dead", "list", "archive", "--json").splitlines()]
@@ -161,7 +162,7 @@ def test_jq_runaways_become_dead_letters_and_nobody_waits_for_them(world):
     # The host itself was never in it: no memory taken, the same process.
     assert world.consumer.running() and world.consumer.rss_kib("VmHWM") < 150 * 1024
     world.customers(9, company="fine")
-    wait_until(lambda: len(lines(out)) == 6, 10, "one more")
+    wait_until(lambda: len(lines(out)) == 6, 60, "one more")
 
 
 def test_jq_expression_that_runs_away_over_every_event_makes_its_endpoint_wait(world):
@@ -169,7 +170,7 @@ def test_jq_expression_that_runs_away_over_every_event_makes_its_endpoint_wait(w
     stand_with(world, "def f: f; f", circuit_first="100ms", circuit_most="500ms")
     world.customers(*range(1, 12))
     world.wait_equal()
-    world.wait_log(world.consumer, "event after event, jq ran for more than 1 s", 30)
+    world.wait_log(world.consumer, "event after event, jq ran for more than 1 s")
     page = world.consumer.get("/")[1]
     assert "archive" in (page if isinstance(page, str) else page.decode())
 
@@ -177,12 +178,13 @@ def test_jq_expression_that_runs_away_over_every_event_makes_its_endpoint_wait(w
 def test_jq_evaluator_killed_again_and_again_loses_nothing(world):
     out = stand_with(world, "{id, name: (.company | ascii_upcase)}", circuit_first="100ms", circuit_most="200ms", batch_size=20)
     world.customers(1, company="first")
-    wait_until(lambda: os.path.exists(out) and len(lines(out)) == 1, 20, "the first")
+    wait_until(lambda: os.path.exists(out) and len(lines(out)) == 1, 60, "the first")
     world.sql("INSERT INTO customers (id, email, company) SELECT n, 'x', 'c' || n FROM generate_series(2, 3000) n")
     killed = set()
 
     def killing():
-        for pid in set(evaluators(world.consumer.pid)) - killed:
+        # Not for ever: on a busy machine one might never come to its first event.
+        for pid in set(evaluators(world.consumer.pid)) - killed if len(killed) < 30 else ():
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         return len(lines(out)) >= 3000
@@ -196,8 +198,8 @@ def test_jq_evaluator_killed_again_and_again_loses_nothing(world):
 def test_jq_evaluators_end_with_their_host(world):
     out = stand_with(world, "{id}")
     world.customers(1)
-    wait_until(lambda: os.path.exists(out) and len(lines(out)) == 1, 20, "the first")
+    wait_until(lambda: os.path.exists(out) and len(lines(out)) == 1, 60, "the first")
     pids = evaluators(world.consumer.pid)
     assert len(pids) == 1
     os.kill(world.consumer.pid, signal.SIGKILL)
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "the evaluator to end")
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 60, "the evaluator to end")

@@ -90,7 +90,7 @@ def test_main_path_types_arrive_unchanged(world):
         row = [values[n % len(values)] for _, values in TYPES.values()]
         world.sql(odd + f"INSERT INTO kinds VALUES ({', '.join(['%s'] * (len(row) + 1))})", [n, *row])
     read = "SELECT id, " + ", ".join(f"{name}::text" for name in TYPES) + " FROM kinds ORDER BY id"
-    wait_until(lambda: len(world.tsql(read)) == len(world.sql(read)), 15, "all rows")
+    wait_until(lambda: len(world.tsql(read)) == len(world.sql(read)), 60, "all rows")
     for ours, theirs in zip(world.sql(read), world.tsql(read)):
         for name, a, b in zip(["id", *TYPES], ours, theirs):
             assert a == b, f"row {ours[0]}, {name}: {a!r} became {b!r}"

@@ -34,7 +34,7 @@ SIGNUP = {"routing_key": "Frontend.Customer.Signup", "op": "insert", "body": {"i
 
 
 def muskrat(folder, *args, input=None):
-    return subprocess.run([MUSKRAT, *args, "--config", str(folder / "muskrat.yaml")], capture_output=True, text=True, timeout=30,
+    return subprocess.run([MUSKRAT, *args, "--config", str(folder / "muskrat.yaml")], capture_output=True, text=True, timeout=60,
                           check=False, cwd=folder, input=input)
 
 
@@ -199,7 +199,7 @@ def test_mapping_reaches_database_and_file_and_what_fails_is_dead_alone(world):
     def lines():
         with open(out, encoding="utf-8") as f:
             return [json.loads(line)["body"] for line in f]
-    wait_until(lambda: len(lines()) == 3, 10, "three lines: the update is skipped")
+    wait_until(lambda: len(lines()) == 3, 60, "three lines: the update is skipped")
     assert lines() == [{"customer": {"id": 1, "name": "u1"}}, {"customer": {"id": 2, "name": "c2"}}, {"customer": {"id": 3, "name": None}}]
     # The dead letter as it is listed says why; and what the mended mapping would do.
     program = Program(world.folder + "/mended", BUILD)

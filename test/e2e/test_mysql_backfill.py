@@ -33,13 +33,13 @@ def test_mysql_backfill_beside_writers_killed_and_gone_on_with_makes_the_mirror_
     writers = Writers(shop)
     kills = 0
     try:
-        wait_until(lambda: writers.commits > 50, 20, "the writers")
+        wait_until(lambda: writers.commits > 50, 60, "the writers")
         for _ in range(5):
             before = shop.sql("SELECT COALESCE(SUM(passed), 0) FROM muskrat.backfill")[0][0]
             child = Child(world.program.argv("backfill", "customers", "--to", "mirror", "--chunk", "40", "--rate", "1000/s"),
                           f"{world.folder}/backfill.log", record=world.folder)
             wait_until(lambda b=before, c=child: shop.sql("SELECT COALESCE(SUM(passed), 0) FROM muskrat.backfill")[0][0] > b
-                       or not c.running(), 20, "some rows to be told")
+                       or not c.running(), 60, "some rows to be told")
             kills += child.running()
             child.kill9()
         shop.backfill("--resume")
@@ -56,12 +56,12 @@ def test_mysql_backfill_killed_at_every_chunk_tells_each_row_once(make_shop, wor
     world.start()
     kills = passed = 0
     while passed < 600:
-        child = Child(world.program.argv("backfill", "customers", "--to", "mirror", "--chunk", "50", "--rate", "250/s"),
+        child = Child(world.program.argv("backfill", "customers", "--to", "mirror", "--chunk", "50", "--rate", "50/s"),
                       f"{world.folder}/backfill.log", record=world.folder)
 
         def moved(child=child, before=passed):
             return shop.sql("SELECT COALESCE(MAX(passed), 0) FROM muskrat.backfill")[0][0] > before or not child.running()
-        wait_until(moved, 20, "a chunk to be told")
+        wait_until(moved, 60, "a chunk to be told")
         kills += child.running()
         child.kill9()
         passed = shop.sql("SELECT MAX(passed) FROM muskrat.backfill")[0][0]
@@ -85,10 +85,10 @@ def test_mysql_backfill_tells_a_locked_row_when_its_lock_is_free(make_shop, worl
         with holder.cursor() as c:
             c.execute("UPDATE customers SET email = 'held' WHERE region = 'west''s' AND id = 5")  # by the whole key: that row's lock alone
         child = Child(world.program.argv("backfill", "customers", "--to", "mirror"), f"{world.folder}/backfill.log", record=world.folder)
-        wait_until(lambda: shop.sql("SELECT walked, events FROM muskrat.backfill") == [(1, 19)], 20, "all rows but one")
+        wait_until(lambda: shop.sql("SELECT walked, events FROM muskrat.backfill") == [(1, 19)], 60, "all rows but one")
         assert child.running()
         holder.commit()
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     finally:  # an open transaction would hold up the DROP of its table
         holder.close()
         if child is not None and child.running():

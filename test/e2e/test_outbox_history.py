@@ -162,7 +162,7 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
     standby = standby_of(server)
     try:
         there = standby.dsn("front")
-        wait_until(lambda: waiting(there) == [2], 20, "the standby to catch up")
+        wait_until(lambda: waiting(there) == [2], 60, "the standby to catch up")
         assert hello(there)[3] is True
         assert len(clients.query(there, "SELECT * FROM muskrat.status()")) > 8  # a standby answers too
         server.stop("immediate")

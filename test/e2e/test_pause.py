@@ -39,7 +39,7 @@ def row(world, name="history"):
 
 
 def wait_state(world, word):
-    return wait_until(lambda: row(world)["state"] == word and row(world), 20, f"history to be {word}")
+    return wait_until(lambda: row(world)["state"] == word and row(world), 60, f"history to be {word}")
 
 
 def paused(world):
@@ -58,7 +58,7 @@ def updates(world, *words):
 def test_pause_holds_one_endpoint_in_order_and_its_neighbours_go_on(world, state):
     stand(world, state)
     world.customers(1)
-    wait_until(lambda: emails(world) == ["c1@example.com"], 20, "the first event")
+    wait_until(lambda: emails(world) == ["c1@example.com"], 60, "the first event")
     assert f"events wait in the queue {QUEUE}" in world.program.ok("pause", "history", "--why", "the server moves")
     shown = wait_state(world, "paused")
     assert shown["ready"] and shown["why"].startswith("since 20") and shown["why"].endswith(": the server moves")
@@ -70,7 +70,7 @@ def test_pause_holds_one_endpoint_in_order_and_its_neighbours_go_on(world, state
     world.broker.wait_depth(QUEUE, 3)
     assert emails(world) == ["c1@example.com"]
     assert "goes on; it was paused since" in world.program.ok("resume", "history")
-    wait_until(lambda: emails(world) == ["c1@example.com", "v1", "v2", "v3"], 20, "the rest, in order")
+    wait_until(lambda: emails(world) == ["c1@example.com", "v1", "v2", "v3"], 60, "the rest, in order")
     assert wait_state(world, "consuming")["why"] == "" and paused(world) == 0
     world.wait_log(world.consumer, '"event":"resumed"')
 
@@ -84,10 +84,10 @@ def test_pause_of_an_endpoint_at_work_repeats_nothing_and_loses_nothing(world, s
     world.start(relay=False)
     for _ in range(2):
         before = len(emails(world))
-        wait_until(lambda: len(emails(world)) > before + 40, 20, "the host to be at work")
+        wait_until(lambda: len(emails(world)) > before + 40, 60, "the host to be at work")
         world.program.ok("pause", "history")
         wait_state(world, "paused")
-        assert world.broker.depth(QUEUE) == rows - len(emails(world)), "what was not done is back in the queue"
+        world.broker.wait_depth(QUEUE, rows - len(emails(world)))  # what was not done is back in the queue
         world.program.ok("resume", "history")
     world.wait_target("SELECT count(*), count(DISTINCT id) FROM history", [(rows, rows)], 40)
     assert world.consumer.metric("muskrat_endpoint_repeated_total", endpoint="history") == 0
@@ -109,10 +109,10 @@ def test_pause_survives_restarts_and_reloads_of_the_host(world, state):
     assert world.broker.depth(QUEUE) == 2 and emails(world) == []
     assert "consuming" not in [json.loads(text)["event"] for text in world.consumer.log(1000).splitlines()
                                if '"endpoint":"history"' in text]
-    assert world.consumer.stop(timeout=5) == 0
+    assert world.consumer.stop(timeout=15) == 0
     world.program.ok("resume", "history")  # none again
     world.start(relay=False)
-    wait_until(lambda: len(emails(world)) == 2, 20, "both events")
+    wait_until(lambda: len(emails(world)) == 2, 60, "both events")
 
 
 def test_pause_verbs_say_what_they_found_and_change_nothing_twice(world, state):
@@ -189,18 +189,18 @@ def test_pause_unreadable_state_leaves_running_hosts_as_they_are_and_keeps_new_o
     def archived():
         with open(f"{world.folder}/archive", encoding="utf-8") as f:
             return f.read().count("\n")
-    wait_until(lambda: archived() == 1, 20, "the other endpoint to go on")
+    wait_until(lambda: archived() == 1, 60, "the other endpoint to go on")
     assert row(world)["state"] == "paused"
     done = world.program.run("status")
     assert done.returncode == 3 and "which endpoints are paused is not known" in done.stdout
     assert world.consumer.stop() == 0
     assert world.consumer.log(1000).count("pauses cannot be read") == 1
     world.consumer = world.program.consume(wait=False)
-    wait_until(lambda: "whether it is paused could not be read" in world.consumer.get("/readyz")[1], 20, "the host to say so")
+    wait_until(lambda: "whether it is paused could not be read" in world.consumer.get("/readyz")[1], 60, "the host to say so")
     world.customers(2)
     world.broker.wait_depth("muskrat.archive", 1)
     assert archived() == 1
     world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS true')
-    wait_until(lambda: archived() == 2, 20, "the one that is not paused")
+    wait_until(lambda: archived() == 2, 60, "the one that is not paused")
     wait_state(world, "paused")
     assert not os.path.exists(f"{world.folder}/history") or os.path.getsize(f"{world.folder}/history") == 0

@@ -191,7 +191,7 @@ def test_salesforce_field_that_goes_while_the_relay_runs_fails_its_runs_with_its
     relay = world.program.relay()
     seen.wait(1)
     salesforce.org.remove_field("Contact", "Plan__c")
-    wait_until(lambda: "Plan__c" in world.program.run("status").stdout, 20, "status to name the field")
+    wait_until(lambda: "Plan__c" in world.program.run("status").stdout, 60, "status to name the field")
     salesforce.org.add_field("Contact", "Plan__c")
     insert(salesforce, "b", stamp=None)
     assert names(seen, 2) == ["a", "b"]
@@ -217,7 +217,7 @@ def test_salesforce_source_rests_at_its_share_of_the_calls_and_goes_on(world, sa
     salesforce.traps.set(page_size=2)
     salesforce.daily_limit = 8
     relay = world.program.relay(wait=False)  # it is not ready while it rests, which it may before anybody has looked
-    wait_until(lambda: "of its 8 API calls of 24 hours, and quota_share is 50" in relay.get("/readyz")[1], 20, "the relay to say so")
+    wait_until(lambda: "of its 8 API calls of 24 hours, and quota_share is 50" in relay.get("/readyz")[1], 60, "the relay to say so")
     wait_until(lambda: salesforce.journal.noted("REQUEST_LIMIT_EXCEEDED"), 30, "the day's calls to be used up")
     assert len(seen.deliveries) < 20
     salesforce.daily_limit = 10000

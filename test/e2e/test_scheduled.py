@@ -42,7 +42,7 @@ def runs(world):
 def after_a_whole_run(world):
     """A run that began after this call has ended, and everything that was confirmed has been seen."""
     before = runs(world)
-    wait_until(lambda: runs(world) >= before + 2, 20, "a run after this one")
+    wait_until(lambda: runs(world) >= before + 2, 60, "a run after this one")
 
 
 def ids(seen):
@@ -51,10 +51,10 @@ def ids(seen):
 
 def settled(world, seen, expected):
     """What was sent, when another run has passed: `expected` and nothing else."""
-    wait_until(lambda: len(seen.deliveries) >= len(expected), 20, lambda: f"{expected}, not {ids(seen)}")
+    wait_until(lambda: len(seen.deliveries) >= len(expected), 60, lambda: f"{expected}, not {ids(seen)}")
     after_a_whole_run(world)
     sent = int(world.relay.metric("muskrat_relay_events_confirmed_total", source="billing") or 0)  # another may have sent all
-    wait_until(lambda: len(seen.deliveries) >= sent, 20, "all that was confirmed")
+    wait_until(lambda: len(seen.deliveries) >= sent, 60, "all that was confirmed")
     assert ids(seen) == list(expected)
 
 
@@ -109,11 +109,11 @@ def test_scheduled_relay_killed_in_mid_run_skips_nothing_and_repeats_identically
     insert(world, *range(1, 61))
     for count in (4, 13, 31, 50):
         relay = world.program.relay()
-        wait_until(lambda n=count: len(set(ids(seen))) >= n, 20, f"{count} of the rows")
+        wait_until(lambda n=count: len(set(ids(seen))) >= n, 60, f"{count} of the rows")
         relay.kill9()
         world.program.daemons.remove(relay)
     world.relay = world.program.relay()
-    wait_until(lambda: set(ids(seen)) == set(range(1, 61)), 20, "all rows")
+    wait_until(lambda: set(ids(seen)) == set(range(1, 61)), 60, "all rows")
     after_a_whole_run(world)
     by_id = {}
     for d in seen.deliveries:
@@ -128,7 +128,7 @@ def test_scheduled_source_remembers_over_a_restart_of_the_relay(world):
     assert world.relay.stop() == 0
     insert(world, 3, changed="2026-01-01T00:00:01Z")
     world.relay = world.program.relay()
-    wait_until(lambda: len(seen.deliveries) >= 3, 20, "the new row")
+    wait_until(lambda: len(seen.deliveries) >= 3, 60, "the new row")
     after_a_whole_run(world)
     assert ids(seen) == [1, 2, 3] and seen.deliveries[-1].seq == 3
 
@@ -158,8 +158,8 @@ def failed(world, **more):
     insert(world, 1)
     world.relay = world.program.relay(wait=False)
     line = world.wait_log(world.relay, "run failed")
-    wait_until(lambda: (world.relay.metric("muskrat_scheduled_failures_total", source="billing") or 0) >= 2, 20, "it to be tried again")
-    wait_until(lambda: world.relay.metric("muskrat_scheduled_lag_seconds", source="billing") > 0, 20, "the lag to rise")
+    wait_until(lambda: (world.relay.metric("muskrat_scheduled_failures_total", source="billing") or 0) >= 2, 60, "it to be tried again")
+    wait_until(lambda: (world.relay.metric("muskrat_scheduled_lag_seconds", source="billing") or 0) > 0, 60, "the lag to rise")
     assert world.relay.get("/readyz")[0] == 503
     return line
 
@@ -192,7 +192,7 @@ def test_scheduled_record_too_large_for_an_event_fails_the_run_where_that_is_ask
     world.program.config["sources"]["billing"].pop("max_body")
     world.program.save()
     produce(world)
-    wait_until(lambda: set(ids(seen)) >= set(range(1, 6)), 20, "all rows")
+    wait_until(lambda: set(ids(seen)) >= set(range(1, 6)), 60, "all rows")
     assert ids(seen).count(3) == ids(seen).count(4) == 1
 
 
@@ -315,7 +315,7 @@ def test_produce_counts_as_the_sources_last_run_and_the_relay_sends_nothing_agai
     produce(world)
     seen.wait(1)
     world.relay = world.program.relay()
-    wait_until(lambda: "the next run is due" in world.relay.get("/")[1], 20, "the relay to sleep")
+    wait_until(lambda: "the next run is due" in world.relay.get("/")[1], 60, "the relay to sleep")
     insert(world, 2, changed="2026-01-02T00:00:00Z")
     assert "sent     1 event" in produce(world)  # while the relay sleeps
     seen.wait(2)
@@ -421,8 +421,8 @@ def test_scheduled_runs_that_a_cron_expression_missed_are_caught_up_once(world):
     insert(world, 2, changed="2026-01-01T00:00:01Z")
     relay = world.relay = world.program.relay(env=ahead(world, 3 * 366 * 24))  # three first days of January lie between
     seen.wait(2)
-    wait_until(lambda: runs(world) == 1, 20, "the run to end")
-    wait_until(lambda: "the next run is due" in relay.get("/")[1], 20, "the relay to sleep")
+    wait_until(lambda: runs(world) == 1, 60, "the run to end")
+    wait_until(lambda: "the next run is due" in relay.get("/")[1], 60, "the relay to sleep")
     success, following = (relay.metric(f"muskrat_scheduled_{name}_seconds", source="billing") for name in ("last_success", "next_run"))
     assert 0 < following - success <= 366 * 86400 + 3600 and runs(world) == 1
     assert relay.metric("muskrat_scheduled_lag_seconds", source="billing") == 0
@@ -450,7 +450,7 @@ def test_scheduled_source_that_rests_for_long_in_mid_run_keeps_its_connection_to
     insert(world, *range(1, 16))
     world.relay = world.program.relay()
     seen.wait(15)
-    wait_until(lambda: runs(world) == 1, 20, "the run to end")
+    wait_until(lambda: runs(world) == 1, 60, "the run to end")
     assert world.relay.metric("muskrat_relay_connections_total", source="billing", to="broker") == 1
 
 
@@ -472,6 +472,6 @@ def test_scheduled_clock_that_jumps_holds_up_no_run_and_sends_nothing_twice(worl
     seen.wait(1)
     world.relay = world.program.relay()
     insert(world, 2, changed="2026-01-01T00:00:01Z")
-    wait_until(lambda: len(seen.deliveries) >= 2, 20, "the row that came after the jump")
+    wait_until(lambda: len(seen.deliveries) >= 2, 60, "the row that came after the jump")
     after_a_whole_run(world)
     assert ids(seen) == [1, 2]

@@ -119,7 +119,7 @@ def test_diff_run_that_is_cut_takes_no_unread_row_for_deleted(world):
     world.program.config["sources"]["billing"].pop("rate")
     world.program.save()
     json.loads(produce(world, "--json").splitlines()[-1])
-    wait_until(lambda: set(told(seen)) == set(record(*range(1, 31)) + delete(30)), 20, lambda: told(seen))
+    wait_until(lambda: set(told(seen)) == set(record(*range(1, 31)) + delete(30)), 60, lambda: told(seen))
     assert told(seen).count(("delete", 30)) == 1
     by_id = {}
     for d in seen.deliveries[30:]:
@@ -175,10 +175,10 @@ def test_diff_goes_on_in_the_relay_on_its_schedule(world):
     seen = diff(world, every="1s")
     insert(world, 1, 2)
     world.relay = world.program.relay()
-    wait_until(lambda: len(seen.deliveries) >= 2, 20, "the first run")
+    wait_until(lambda: len(seen.deliveries) >= 2, 60, "the first run")
     change(world, "DELETE FROM usage WHERE id = 1")
-    wait_until(lambda: len(seen.deliveries) >= 3, 20, "the deletion")
-    wait_until(lambda: world.relay.metric("muskrat_scheduled_deleted_total", source="billing") == 1, 20, "it to be counted")
+    wait_until(lambda: len(seen.deliveries) >= 3, 60, "the deletion")
+    wait_until(lambda: world.relay.metric("muskrat_scheduled_deleted_total", source="billing") == 1, 60, "it to be counted")
     assert told(seen)[2:] == delete(1)
 
 

@@ -205,13 +205,13 @@ def test_held_records_are_metered_and_shown_by_the_relay_that_goes_on(world):
     row(world, 2, 2)
     settled(world, seen, [2])
     metric = lambda: world.relay.metric("muskrat_scheduled_held", source="billing")  # noqa: E731
-    wait_until(lambda: metric() == 1, 20, "the metric to rise")
+    wait_until(lambda: metric() == 1, 60, "the metric to rise")
     assert world.relay.get("/readyz")[0] == 200
     assert "1.5" not in world.wait_log(world.relay, "record held")
     row(world, 3, 3, "2026-01-02T00:00:00Z")
     settled(world, seen, [2, 3])
     world.program.ok("held", "drop", "billing", "--all", "--yes")
-    wait_until(lambda: metric() == 0, 20, "the metric to fall")
+    wait_until(lambda: metric() == 0, 60, "the metric to fall")
 
 
 def test_held_nothing_where_a_bad_record_is_to_fail_the_run(world):
@@ -231,7 +231,7 @@ def test_held_records_and_the_cursor_survive_a_kill_together(world):
     for count in (4, 12, 22):
         process = subprocess.Popen(world.program.argv("produce", "billing", "--json"), stdout=subprocess.DEVNULL)
         try:
-            wait_until(lambda n=count: len(set(ids(seen))) >= n, 20, f"{count} of the rows")
+            wait_until(lambda n=count: len(set(ids(seen))) >= n, 60, f"{count} of the rows")
         finally:
             process.kill()
             process.wait()
@@ -239,7 +239,7 @@ def test_held_records_and_the_cursor_survive_a_kill_together(world):
     assert [each["key"] for each in held(world)] == [f"Billing.Usage:[{n}]" for n in range(4, 41, 4)]
     mapped(world, ANY)
     assert end_of(world)["released"] == 10
-    wait_until(lambda: set(ids(seen)) == set(range(1, 41)), 20, "all rows")
+    wait_until(lambda: set(ids(seen)) == set(range(1, 41)), 60, "all rows")
     by_id = {}
     for d in seen.deliveries:
         by_id.setdefault(d.json["id"], set()).add((d.message_id, d.body, d.key))

@@ -124,7 +124,7 @@ def test_mysql_run_that_is_killed_in_mid_stream_is_made_anew(world, billing):
     world.program.config["sources"]["billing"].pop("rate")
     world.program.save()
     produce(world)
-    wait_until(lambda: set(ids(seen)) == set(range(1, 31)), 20, "all rows")
+    wait_until(lambda: set(ids(seen)) == set(range(1, 31)), 60, "all rows")
     assert len({(d.message_id, d.body) for d in seen.deliveries}) == 30
 
 

@@ -5,6 +5,8 @@ import socket
 import socketserver
 import threading
 
+from .processes import free_port
+
 
 class HttpServer:
     """`answer(request, nth)` returns (status, headers, body); a request is a dict with method, path, headers (lower case), body.
@@ -70,7 +72,7 @@ class HttpServer:
             def handle_error(self, request, client_address):
                 pass  # a client that was killed
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server(("127.0.0.1", port or free_port()), Handler)  # not one that a connection may get meanwhile
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()

@@ -153,7 +153,7 @@ class Child:
         if self.running():
             self.process.send_signal(number)
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         """The exit code, negative for a signal."""
         try:
             return self.process.wait(timeout)
@@ -162,9 +162,9 @@ class Child:
 
     def kill9(self):
         self.send(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(60)
 
-    def stop(self, number=signal.SIGTERM, timeout=30):
+    def stop(self, number=signal.SIGTERM, timeout=60):
         """Asks it to end; kills its whole group when it does not. Returns the exit code."""
         self.send(signal.SIGCONT)
         self.send(number)
@@ -219,7 +219,7 @@ def clear_leftovers(folder):
         if not same:
             continue
         kill_group(pid)
-        wait_until(lambda p=pid, s=entry["started"]: not alive(p, s), 10, f"the end of pid {pid}")
+        wait_until(lambda p=pid, s=entry["started"]: not alive(p, s), 60, f"the end of pid {pid}")
         ended.append(f"{entry['what']} ({pid})")
     os.unlink(path)
     return ended

@@ -14,7 +14,7 @@ import yaml
 
 from .processes import Child, alive, free_port, wait_until
 
-READY_TIMEOUT = 30
+READY_TIMEOUT = 60
 
 
 class Daemon(Child):
@@ -24,7 +24,7 @@ class Daemon(Child):
         super().__init__(argv, log, **kw)
         self.port = port
 
-    def get(self, path, timeout=5):
+    def get(self, path, timeout=15):
         """(status, text) of its HTTP server; (0, why) when it does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as r:
@@ -110,7 +110,7 @@ class Program:
     def argv(self, *args):
         return [self.binary, *args[:1], "--config", self.config_path, *args[1:]]
 
-    def run(self, *args, timeout=30, env=None, input=None):
+    def run(self, *args, timeout=60, env=None, input=None):
         """Calls a verb; returns the CompletedProcess (text)."""
         return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=timeout, check=False, input=input,
                               env=dict(os.environ, **(env or {})), stdin=None if input else subprocess.DEVNULL)

@@ -114,7 +114,7 @@ class RabbitMQ:
         """A pika connection."""
         return pika.BlockingConnection(pika.ConnectionParameters(
             "127.0.0.1", self.port, vhost, pika.PlainCredentials("guest", "guest"), heartbeat=heartbeat,
-            socket_timeout=5, blocked_connection_timeout=30))
+            socket_timeout=15, blocked_connection_timeout=30))
 
     def ctl(self, *args, timeout=60, check=True):
         """rabbitmqctl; returns its output."""

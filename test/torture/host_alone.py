@@ -60,7 +60,7 @@ class HostAlone:
         again."""
         for _ in range(20):
             assert host.stop() == 0
-            if not self.waiting():
+            if not self.broker.unsettled(self.queue):  # what it gave back may not be ready yet
                 return
             host = self.program.consume()
             time.sleep(1)

@@ -88,7 +88,7 @@ def _at_rest(rig):
 def _drain(rig):
     """An undisturbed relay, until everything is published and the cursor is at rest."""
     relay = rig.program.relay(wait=False)
-    wait_until(lambda: _all_published(rig) and _at_rest(rig), 30, "an undisturbed relay to catch up")
+    wait_until(lambda: _all_published(rig) and _at_rest(rig), 60, "an undisturbed relay to catch up")
     relay.stop()
 
 
@@ -116,7 +116,7 @@ def consumer_kill_sweep(rig, step=1, batch=(1, 2, 3, 1, 2)):
     for name in _threads_at_work(rig, batch):
         for n in range(1, SWEEP_LIMIT, step):
             consumer = rig.program.consume()
-            tracer = _kill_thread_at(rig, consumer, wait_until(lambda: _threads(consumer).get(name), 10, f"thread {name}"), n)
+            tracer = _kill_thread_at(rig, consumer, wait_until(lambda: _threads(consumer).get(name), 60, f"thread {name}"), n)
             _write_batch(rig, batch, f"{name}-n{n}")
             dead = _until_dead_or(consumer, rig._arrived, 60)
             consumer.stop()
@@ -155,7 +155,7 @@ def _threads_at_work(rig, batch):
     before = switches()
     for _ in range(3):  # keys are hashed to lanes alike, but the batch may arrive in one piece or in several
         _write_batch(rig, batch, "which threads work")
-        wait_until(rig._arrived, 30, "the batch")
+        wait_until(rig._arrived, 60, "the batch")
     after = switches()
     consumer.stop()
     found = sorted(name for name in before if after[name] > before[name])
@@ -172,7 +172,7 @@ def _kill_thread_at(rig, daemon, tid, n):
         with open(f"/proc/{daemon.pid}/task/{tid}/status", encoding="ascii") as f:
             return any(text.split() == ["TracerPid:", str(tracer.pid)] for text in f)
     try:
-        wait_until(attached, 10, f"strace to attach to thread {tid}", 0.01)
+        wait_until(attached, 60, f"strace to attach to thread {tid}", 0.01)
     except (FileNotFoundError, ProcessLookupError):  # killed already: the thread was on its way into a call
         pass
     return tracer
@@ -181,13 +181,13 @@ def _kill_thread_at(rig, daemon, tid, n):
 def _write_batch(rig, batch, tag):
     for pk in batch:
         rig.write(pk, tag=tag, delete_share=0.2)
-    wait_until(lambda: _all_published(rig), 30, "the batch to be published")
+    wait_until(lambda: _all_published(rig), 60, "the batch to be published")
 
 
 def _catch_up(rig):
     """An undisturbed host, until nothing is left in its queues: so that each N meets a whole batch. Returns its repeats."""
     consumer = rig.program.consume()
-    wait_until(lambda: rig._arrived() and not rig.broker.depth("muskrat.mirror") and not rig.broker.depth("muskrat.effects"), 30,
+    wait_until(lambda: rig._arrived() and not rig.broker.depth("muskrat.mirror") and not rig.broker.depth("muskrat.effects"), 60,
                "an undisturbed host to catch up")
     time.sleep(0.1)  # what was handed over last is recognised or applied by now
     repeats = int(consumer.metric("muskrat_endpoint_repeated_total") or 0)
@@ -267,7 +267,7 @@ def unroutable(rig):
     rig.write(1, 4, tag="held")
     # the relay must notice; a relay without `mandatory` takes the confirm for a delivery
     try:
-        wait_until(lambda: (rig.relay.metric("muskrat_relay_held") or 0) >= 1, 10, "the held events to show")
+        wait_until(lambda: (rig.relay.metric("muskrat_relay_held") or 0) >= 1, 30, "the held events to show")
         held_shown = True
     except TimeoutError:
         held_shown = False
@@ -292,7 +292,7 @@ def one_binding_missing(rig):
     rig.observer.wait(1)
     for pk in range(10, 60):
         rig.write(pk, tag="others go on")
-    rig.observer.wait(51, 20)
+    rig.observer.wait(51)
     rig.broker.bind("observer", "Load.#")
     rig.heal()
     return rig.verdict(repeats_allowed=0)
@@ -356,7 +356,7 @@ def stalled_broker_dies(rig, rounds=3):
     for n in range(rounds):
         rig.write(1, 2, 3, tag=f"before{n}")
         try:
-            wait_until(lambda: _all_published(rig) and _at_rest(rig), 20, "the first events")
+            wait_until(lambda: _all_published(rig) and _at_rest(rig), 60, "the first events")
         except TimeoutError:
             break  # the last round's are lost already
         rig.rabbitmq.child.send(signal.SIGSTOP)
@@ -397,7 +397,7 @@ def paused_leader(rig, rounds):
         leader, standby = (rig.relay, other) if _leads(rig.relay) else (other, rig.relay)
         leader.send(signal.SIGSTOP)
         try:
-            wait_until(lambda s=standby: _leads(s), 20, "the stand-by to take over")
+            wait_until(lambda s=standby: _leads(s), 60, "the stand-by to take over")
             time.sleep(0.5)
         finally:
             leader.send(signal.SIGCONT)
@@ -446,7 +446,7 @@ def _handles_signals(daemon):
         with open(f"/proc/{daemon.pid}/status", encoding="ascii") as status:
             mask = next(line for line in status if line.startswith("SigBlk:")).split()[1]
         return int(mask, 16) >> (signal.SIGTERM - 1) & 1
-    wait_until(blocked, 20, "the program to handle signals")
+    wait_until(blocked, 60, "the program to handle signals")
 
 
 def stops_under_load(rig, rounds, seed=1):

@@ -100,10 +100,9 @@ class Bench:
         except TimeoutError:
             pass  # the verdict tells
         assert self.host.wait_ready().stop() == 0
-        if self.broker.depth("muskrat.effects"):  # it was in hand when we stopped
+        if self.broker.unsettled("muskrat.effects"):  # it was in hand when we stopped
             self.start()
-            wait_until(lambda: not self.broker.depth("muskrat.effects"), timeout, "the rest", 0.2)
-            time.sleep(5)
+            self.broker.wait_settled("muskrat.effects", timeout=timeout)
             assert self.host.wait_ready().stop() == 0
 
     def verdict(self, given_up=False):

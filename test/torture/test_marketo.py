@@ -92,8 +92,8 @@ class Calls:
 
     def most_in_window(self):
         """Within one life: what was called before a kill the next host does not know. Seen from here, where one call comes late and
-        the one a window after it does not, a window is a little shorter."""
-        return max(most_within(self.window * 0.95, [e["began"] for e in self.calls if a <= e["began"] < b]) for a, b in self.lives)
+        the one a window after it does not, a window is a little shorter: on a busy machine by some tenths of a second."""
+        return max(most_within(self.window - 0.5, [e["began"] for e in self.calls if a <= e["began"] < b]) for a, b in self.lives)
 
     def sizes(self):
         return [e["body"].count('"leadScore"') for e in self.calls]
@@ -136,7 +136,7 @@ class Lives:
         self.host = self.stand.program.consume(wait=False)
 
     def kill(self):
-        wait_until(self.all_noted, 20, "the superseded events to be noted", 0.1)
+        wait_until(self.all_noted, 60, "the superseded events to be noted", 0.1)
         self.host.kill9()
 
     def all_noted(self):
@@ -154,11 +154,11 @@ def quota_is_used_up(stand, marketo, lives):
     """Parked until midnight in Chicago, over a kill; until an operator knows better."""
     marketo.traps.set(quota_exceeded=True)
     wait_until(lambda: parked(lives), 60, "the endpoint to be parked", 0.1)
-    wait_until(lambda: "607" in stand.program.run("status").stdout, 20, "the state database to know")
+    wait_until(lambda: "607" in stand.program.run("status").stdout, 60, "the state database to know")
     lives.kill()
     calls = marketo.journal.count(LEADS)
     lives.start()
-    wait_until(lambda: parked(lives), 30, "the next host to keep that", 0.1)
+    wait_until(lambda: parked(lives), 60, "the next host to keep that", 0.1)
     assert marketo.journal.count(LEADS) == calls
     marketo.traps.set(quota_exceeded=False)
     stand.program.ok("resume", "marketo")

@@ -133,9 +133,9 @@ class Lives:
         self.host = self.stand.program.consume(wait=False)
 
     def kill(self):
-        wait_until(self.all_noted, 20, "the superseded events to be noted", 0.1)
+        wait_until(self.all_noted, 60, "the superseded events to be noted", 0.1)
         self.host.kill9()
-        wait_until(lambda: all(e["ended"] for e in self.contacts.journal.all(COLLECTIONS)), 20, "the calls that it left behind", 0.02)
+        wait_until(lambda: all(e["ended"] for e in self.contacts.journal.all(COLLECTIONS)), 60, "the calls that it left behind", 0.02)
 
     def all_noted(self):
         """The list is written once a second: what a kill cut off would look like a loss."""
