@@ -146,7 +146,7 @@ def test_bad_input_relay_without_setup_says_so_and_loses_nothing(world):
     assert "setup" in world.wait_log(relay, "setup")
     world.program.setup()
     world.program.consume()
-    world.wait_equal(40)
+    world.wait_equal()
 
 
 def test_bad_input_target_table_is_missing(world):

@@ -107,7 +107,7 @@ def test_webhook_while_the_broker_is_down_is_refused_and_taken_when_it_comes_aga
         return all(d.delivered for d in sent)
     wait_until(again, 90, "both to be taken")
     assert [d.statuses[-1] for d in sent] == [200, 200]
-    wait_until(lambda: {d.json["id"] for d in world.seen.deliveries} == {"s1", "s2"}, 30, "both")
+    wait_until(lambda: {d.json["id"] for d in world.seen.deliveries} == {"s1", "s2"}, 60, "both")
     assert len({(d.message_id, d.body) for d in world.seen.deliveries}) == 2
 
 
@@ -224,13 +224,13 @@ def test_webhook_that_was_answered_with_200_is_there_though_the_relay_is_killed(
                 answered.append(f"s{n}")
     thread = threading.Thread(target=send)
     thread.start()
-    wait_until(lambda: len(answered) >= 30, 30, "some of them")
+    wait_until(lambda: len(answered) >= 30, 60, "some of them")
     world.relay.kill9()
     world.program.daemons.remove(world.relay)
     stop.set()
     thread.join()
     world.relay = world.program.relay()
-    wait_until(lambda: set(answered) <= {d.json["id"] for d in world.seen.deliveries}, 30, "all that were answered with 200")
+    wait_until(lambda: set(answered) <= {d.json["id"] for d in world.seen.deliveries}, 60, "all that were answered with 200")
 
 
 def call(hooks, method, path, body=None):

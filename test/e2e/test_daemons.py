@@ -46,7 +46,7 @@ def test_daemons_blocked_broker_is_a_visible_state(world):
     finally:
         world.rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")
     world.start(consume=False)
-    world.wait_equal(40)
+    world.wait_equal()
     wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 0, 60, "the state to clear")
 
 
@@ -61,7 +61,7 @@ def test_daemons_second_relay_stands_by_and_takes_over(world):
     world.wait_equal()
     world.relay.kill9()
     world.customers(2)
-    world.wait_equal(20)
+    world.wait_equal()
     assert second.stop() == 0
 
 

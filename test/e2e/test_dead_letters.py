@@ -104,7 +104,7 @@ def test_dead_letters_endpoint_that_goes_down_parks_and_comes_back(world):
     wait_until(lambda: world.consumer.get("/readyz")[0] == 503, 60, "the host to say that the endpoint is down")
     world.pg.psql(f'ALTER DATABASE "{world.target_db}" ALLOW_CONNECTIONS true CONNECTION LIMIT -1')
     world.tsql("ALTER TABLE hidden RENAME TO customers")
-    world.wait_equal(40)
+    world.wait_equal()
     assert world.broker.depth("muskrat.analytics.dead") == 0
     wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 60, "the host to be ready again")
 
@@ -252,7 +252,7 @@ def test_dead_letters_scheduled_retry_sends_transient_ones_again_and_leaves_the_
     world.broker.wait_depth("muskrat.analytics.dead", 4)
     world.wait_log(world.consumer, "dead letters sent again")
     world.tsql("DELETE FROM trouble")
-    world.wait_target("SELECT id, email FROM customers ORDER BY id", [(1, "c1@example.com"), (2, "newer")], 30)
+    world.wait_target("SELECT id, email FROM customers ORDER BY id", [(1, "c1@example.com"), (2, "newer")])
     world.broker.wait_depth("muskrat.analytics.dead", 1)
     (left,) = wait_until(lambda: world.broker.peek("muskrat.analytics.dead"), 60, "the host to have looked at it")
     assert left.headers["x-muskrat-class"] == "permanent" and "x-muskrat-dead-retries" not in left.headers
@@ -265,7 +265,7 @@ def test_dead_letters_scheduled_retry_ends_after_its_times(world):
     world.tsql("CREATE TRIGGER refuse BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION refuse()")
     world.tsql("INSERT INTO trouble VALUES (1)")
     world.customers(1)
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 3, 30, "the third burial")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 3, 60, "the third burial")
     (left,) = wait_until(lambda: world.broker.peek("muskrat.analytics.dead"), 60, "the letter")
     assert left.headers["x-muskrat-dead-retries"] == 2
     assert "sent again     2 times" in world.program.ok("dead", "show", "analytics", left.message_id)

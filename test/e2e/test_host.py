@@ -163,7 +163,7 @@ def test_host_queue_that_is_deleted_is_told_and_found_again(world):
     wait_until(lambda: world.consumer.get("/readyz")[0] == 503, 60, "the host to miss its queue")
     world.wait_log(world.consumer, "run muskrat setup")
     world.program.setup()
-    wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 40, "the host to consume again")
+    wait_until(lambda: world.consumer.get("/readyz")[0] == 200, 60, "the host to consume again")
     bench.send({"id": 1})
     world.wait_target("SELECT id FROM c", [(1,)])
 

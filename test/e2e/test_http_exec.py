@@ -78,7 +78,7 @@ def test_http_endpoint_that_goes_down_holds_up_no_other_and_loses_nothing(world,
     world.wait_log(world.consumer, "parked")
     again = HttpServer(port=port)
     try:
-        wait_until(lambda: {b["id"] for b in server.bodies() + again.bodies()} == set(range(1, 30)), 30, "the rest")
+        wait_until(lambda: {b["id"] for b in server.bodies() + again.bodies()} == set(range(1, 30)), 60, "the rest")
         assert not world.broker.depth("muskrat.hook.dead")
     finally:
         again.stop()

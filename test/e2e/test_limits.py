@@ -64,7 +64,7 @@ def test_limits_rate_is_kept_and_all_arrive_in_order(world, server, sqlite):
     for word in ("a", "b", "c"):
         world.sql("UPDATE customers SET email = %s WHERE id = 1", (word,))
     world.wait_equal()  # the neighbour waits for nobody
-    wait_until(lambda: len(times) == 13, 30, "all of them")
+    wait_until(lambda: len(times) == 13, 60, "all of them")
     # the server sees a call a little later than it was let through; a burst beyond the rate would be seen at once
     assert all(later - earlier > 1.3 for earlier, later in zip(times, times[5:])), times
     assert [body["email"] for body in server.bodies() if body["id"] == 1] == ["c1@example.com", "a", "b", "c"]
@@ -87,7 +87,7 @@ def test_limits_concurrency_bounds_the_calls_under_way(world, server, sqlite):
     world.customers(*range(1, 31))
     world.broker.wait_depth("muskrat.hook", 30)
     world.start(relay=False)
-    wait_until(lambda: set(seen(server)) == set(range(1, 31)), 30, "all of them")
+    wait_until(lambda: set(seen(server)) == set(range(1, 31)), 60, "all of them")
     assert max(most) == 2
 
 
@@ -161,7 +161,7 @@ def test_limits_quota_of_a_day_is_whole_again_after_midnight(world, server, sqli
     wait_until(lambda: world.consumer.get("/status")[0] == 200, 60, "the host to answer")
     today = wait_parked(world, "the quota of 3 calls per day (UTC) is used up")["why"]
     assert len(server.requests()) == 3 and today.startswith("until ") and "T00:00:00Z" in today
-    wait_until(lambda: len(server.requests()) == 6, 40, "the next day's three calls")
+    wait_until(lambda: len(server.requests()) == 6, 60, "the next day's three calls")
     tomorrow = wait_until(lambda: row(world, "hook")["state"] == "parked" and row(world, "hook")["why"] != today and
                           row(world, "hook")["why"], 60, "the next day's quota to be used up")
     assert "T00:00:00Z" in tomorrow
@@ -208,7 +208,7 @@ def test_limits_rest_that_was_asked_for_outlives_the_host_until_it_is_resumed(wo
 
     told = world.program.run("resume", "hook")
     assert told.returncode == 0 and "had asked itself for a rest" in told.stdout
-    wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4, 5], 30, "the rest")
+    wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4, 5], 60, "the rest")
     wait_until(lambda: row(world, "hook")["state"] == "consuming", 60, "the endpoint to go on")
     assert "nothing was changed" in world.program.run("resume", "hook").stdout
 

@@ -52,7 +52,7 @@ def test_main_path_random_traffic_ends_equal(world):
                 (connection.commit if rng.random() < 0.9 else connection.rollback)()
         connection.commit()
     connection.close()
-    world.wait_equal(40)
+    world.wait_equal()
 
 
 TYPES = {

@@ -29,7 +29,7 @@ def stand(world, marketo, consume=True, **more):
 
 def wait_parked(world, why):
     """Until `muskrat status` says why nothing is sent."""
-    wait_until(lambda: why in world.program.run("status").stdout, 30, f"status to say: {why}")
+    wait_until(lambda: why in world.program.run("status").stdout, 60, f"status to say: {why}")
 
 
 def customer(world, n, email):
@@ -42,7 +42,7 @@ def hazards(marketo):
 
 
 def leads(marketo):
-    return {row["email"]: row["firstName"] for row in marketo.store.leads.rows.values()}
+    return {row["email"]: row["firstName"] for row in list(marketo.store.leads.rows.values())}
 
 
 def test_marketo_gets_each_customer_once_and_its_last_state(world, marketo):
@@ -50,7 +50,7 @@ def test_marketo_gets_each_customer_once_and_its_last_state(world, marketo):
     world.customers(*range(1, 201))
     world.sql("UPDATE customers SET username = 'later' WHERE id <= 50")
     expected = {f"c{n}@example.com": "later" if n <= 50 else None for n in range(1, 201)}
-    wait_until(lambda: leads(marketo) == expected, 30, "all leads in their last state")
+    wait_until(lambda: leads(marketo) == expected, 60, "all leads in their last state")
     world.settled()
     assert len(marketo.store.leads.rows) == 200 and not hazards(marketo)
     assert marketo.journal.peak(LEADS) <= 5 and not world.broker.depth("muskrat.marketo.dead")
@@ -82,9 +82,9 @@ def test_marketo_requests_are_golden(world, marketo):
                     consumer={"state": f"{world.folder}/state.sqlite"})
     customer(world, 3, "a3@example.com")
     customer(world, 4, "no-address")
-    wait_until(lambda: world.broker.depth("muskrat.marketo") == 2, 30, "both events")
+    wait_until(lambda: world.broker.depth("muskrat.marketo") == 2, 60, "both events")
     world.start(relay=False)
-    wait_until(lambda: cars and world.broker.depth("muskrat.marketo.dead") == 1, 30, "the import to be over, and what it refused")
+    wait_until(lambda: cars and world.broker.depth("muskrat.marketo.dead") == 1, 60, "the import to be over, and what it refused")
     golden("test/golden/marketo_requests.txt", requests_text(marketo.journal.all(), (r"Bearer \S+", "Bearer <token>"),
                                                              (r"muskrat-\d+(-\d+)+", "<boundary>"), (r"\r\n", "<CRLF>\n")))
 
@@ -98,7 +98,7 @@ def test_marketo_wrong_secret_says_what_to_do_and_a_right_one_needs_no_restart(w
     world.customers(1, 2)
     world.wait_log(world.consumer, "client_id and client_secret")
     marketo.client = ("client-id", "client-secret")
-    wait_until(lambda: sorted(leads(marketo)) == ["c1@example.com", "c2@example.com"], 40, "both leads")
+    wait_until(lambda: sorted(leads(marketo)) == ["c1@example.com", "c2@example.com"], 60, "both leads")
 
 
 def test_marketo_user_without_rights_waits_with_a_reason(world, marketo):
@@ -108,7 +108,7 @@ def test_marketo_user_without_rights_waits_with_a_reason(world, marketo):
     wait_parked(world, "603: access denied: give the API user's role the right to do this")
     marketo.errors.clear()
     world.program.ok("resume", "marketo")
-    wait_until(lambda: sorted(leads(marketo)) == ["c1@example.com", "c2@example.com"], 40, "both leads")
+    wait_until(lambda: sorted(leads(marketo)) == ["c1@example.com", "c2@example.com"], 60, "both leads")
     assert not world.broker.depth("muskrat.marketo.dead")
 
 
@@ -118,13 +118,13 @@ def test_marketo_field_removed_in_mid_run_waits_and_goes_on_when_it_is_back(worl
     stand(world, marketo, hold_for="1s",
           **({"lanes": 1, "bulk_from": 2, "batch_age": "1s", "bulk_look": "200ms"} if kind == "import" else {}))
     world.customers(1, 2)
-    wait_until(lambda: len(leads(marketo)) == 2, 40, "both leads")
+    wait_until(lambda: len(leads(marketo)) == 2, 60, "both leads")
     removed = marketo.store.leads.fields.pop("firstName")
     world.customers(3, 4, 5)
     wait_parked(world, "1006: there is no such field (field firstName); look at the endpoint's fields")
     marketo.store.leads.fields["firstName"] = removed
     world.program.ok("resume", "marketo")
-    wait_until(lambda: sorted(leads(marketo)) == [f"c{n}@example.com" for n in range(1, 6)], 40, "all leads")
+    wait_until(lambda: sorted(leads(marketo)) == [f"c{n}@example.com" for n in range(1, 6)], 60, "all leads")
     assert not world.broker.depth("muskrat.marketo.dead")
 
 
@@ -144,7 +144,7 @@ def test_marketo_faults_of_the_api_lose_nothing(world, marketo):
     world.customers(*range(1, 51))
     customer(world, 60, "no-address")
     expected = {f"c{n}@example.com": None for n in range(1, 51)}
-    wait_until(lambda: leads(marketo) == expected, 40, "all leads")
+    wait_until(lambda: leads(marketo) == expected, 60, "all leads")
     wait_until(lambda: world.broker.depth("muskrat.marketo.dead") == 1, 60, "the one that is no address")
     world.settled()
     assert not hazards(marketo)
@@ -153,9 +153,9 @@ def test_marketo_faults_of_the_api_lose_nothing(world, marketo):
 def test_marketo_deletes_take_the_leads_away(world, marketo):
     stand(world, marketo, deletes="apply")
     world.customers(*range(1, 21))
-    wait_until(lambda: len(leads(marketo)) == 20, 30, "all leads")
+    wait_until(lambda: len(leads(marketo)) == 20, 60, "all leads")
     world.sql("DELETE FROM customers WHERE id <= 5")
-    wait_until(lambda: sorted(leads(marketo)) == sorted(f"c{n}@example.com" for n in range(6, 21)), 30, "five leads to go")
+    wait_until(lambda: sorted(leads(marketo)) == sorted(f"c{n}@example.com" for n in range(6, 21)), 60, "five leads to go")
     world.settled()
     assert not world.broker.depth("muskrat.marketo.dead")
 
@@ -170,10 +170,10 @@ def test_marketo_custom_objects_wait_for_their_lead_and_go_with_their_row(world,
         marketo.store.insert_lead(email=f"c{n}@example.com")
 
     def there():
-        return {row["vin"]: row["owner"] for row in cars.rows.values()}
-    wait_until(lambda: there() == {n: f"c{n}@example.com" for n in (1, 2, 3)}, 30, "the objects, once their leads are there")
+        return {row["vin"]: row["owner"] for row in list(cars.rows.values())}
+    wait_until(lambda: there() == {n: f"c{n}@example.com" for n in (1, 2, 3)}, 60, "the objects, once their leads are there")
     world.sql("DELETE FROM customers WHERE id = 2")
-    wait_until(lambda: sorted(there()) == [1, 3], 30, "one to go")
+    wait_until(lambda: sorted(there()) == [1, 3], 60, "one to go")
     world.settled()
     assert not world.broker.depth("muskrat.marketo.dead")
 
@@ -227,7 +227,7 @@ def backlog(world, marketo, count, **more):
     world.consumer.stop()
     world.sql("INSERT INTO customers (id, email, username) "
               f"SELECT n, 'c' || n || '@example.com', 'u, \"' || n || '\"' FROM generate_series(1, {count}) n")
-    wait_until(lambda: world.broker.depth("muskrat.marketo") == count, 30, "the backlog")
+    wait_until(lambda: world.broker.depth("muskrat.marketo") == count, 60, "the backlog")
 
 
 def imported(count, but=()):
@@ -241,7 +241,7 @@ def test_marketo_backlog_goes_as_one_import_and_each_record_has_its_fate(world, 
     backlog(world, marketo, 600)
     world.sql("UPDATE customers SET username = NULL WHERE id = 9")  # no file holds that
     customer(world, 601, "c601@example.com")
-    wait_until(lambda: world.broker.depth("muskrat.marketo") == 602, 30, "two more")
+    wait_until(lambda: world.broker.depth("muskrat.marketo") == 602, 60, "two more")
     world.consumer = world.program.consume()
     wait_until(lambda: leads(marketo) == {**imported(600, but=[7]), "c9@example.com": None, "c601@example.com": None}, 60, "all leads")
     world.settled()
@@ -276,7 +276,7 @@ def test_marketo_import_that_is_at_work_is_seen_until_it_is_over(world, marketo)
     marketo.traps.set(import_looks=1_000_000)
     backlog(world, marketo, 500, unanswered_rest="1s")
     world.consumer = world.program.consume()
-    wait_until(lambda: [job["state"] for job in jobs(world)] == ["Importing"], 30, "muskrat status to tell of the import")
+    wait_until(lambda: [job["state"] for job in jobs(world)] == ["Importing"], 60, "muskrat status to tell of the import")
     (job,) = jobs(world)
     number = job["id"]
     assert job["what"] == "bulk import" and job["records"] == 500 and number == str(next(iter(marketo.bulk.jobs)))
@@ -289,7 +289,7 @@ def test_marketo_import_that_is_at_work_is_seen_until_it_is_over(world, marketo)
     world.consumer.kill9()
     (job,) = jobs(world)
     world.consumer = world.program.consume()
-    wait_until(lambda: [j["heard"] for j in jobs(world) if j["heard"] > job["heard"]], 30, "the next host to hear of it")
+    wait_until(lambda: [j["heard"] for j in jobs(world) if j["heard"] > job["heard"]], 60, "the next host to hear of it")
     assert [(j["id"], j["records"], j["since"]) for j in jobs(world)] == [(number, 500, job["since"])]
     marketo.traps.set(import_looks=0)
     wait_until(lambda: leads(marketo) == imported(500), 60, "all leads")
@@ -326,7 +326,7 @@ def car_backlog(world, marketo, count, without_lead=None, **more):
 
 
 def models(cars):
-    return {row["vin"]: row["model"] for row in cars.values()}
+    return {row["vin"]: row["model"] for row in list(cars.values())}
 
 
 def built(count, but=()):
@@ -346,7 +346,7 @@ def test_marketo_backlog_of_custom_objects_goes_as_one_import_and_each_has_its_f
     upload = marketo.journal.all(CARS + ".json", "POST")[0]
     assert upload["path"].endswith("?format=csv") and "model,owner,vin\n" in upload["body"]
     marketo.store.insert_lead(email="c8@example.com")  # what it was tried again for
-    wait_until(lambda: models(cars) == built(600, but=[7]), 30, "the one whose lead came late")
+    wait_until(lambda: models(cars) == built(600, but=[7]), 60, "the one whose lead came late")
     world.settled()
     objects = [json.loads(e["body"])["input"] for e in marketo.journal.all("/rest/v1/customobjects/car_c.json", "POST")]
     assert {record["vin"] for call in objects for record in call} == {"7", "8"}
@@ -356,7 +356,7 @@ def test_marketo_backlog_of_custom_objects_goes_as_one_import_and_each_has_its_f
 def test_marketo_import_of_custom_objects_of_a_killed_host_is_found_again(world, marketo):
     cars = car_backlog(world, marketo, 500, unanswered_rest="1s")
     world.consumer = world.program.consume(wait=False)
-    wait_until(lambda: [e for e in marketo.journal.all(CARS + "/", "GET") if e["ended"]], 30, "a look at the import")
+    wait_until(lambda: [e for e in marketo.journal.all(CARS + "/", "GET") if e["ended"]], 60, "a look at the import")
     world.consumer.kill9()
     world.consumer = world.program.consume()
     wait_until(lambda: models(cars) == built(500), 60, "all objects")
@@ -372,7 +372,7 @@ def test_marketo_import_of_a_host_that_was_killed_is_found_again(world, marketo,
     backlog(world, marketo, 500, unanswered_rest="1s")
     world.consumer = world.program.consume(wait=False)
     path = IMPORTS + "/batch" if seen == "look" else IMPORTS + ".json"
-    wait_until(lambda: [e for e in marketo.journal.all(path) if e["ended"]], 30, "the import")
+    wait_until(lambda: [e for e in marketo.journal.all(path) if e["ended"]], 60, "the import")
     if seen == "upload":  # and it was noted
         wait_until(lambda: notes(world, "import"), 60, "the note")
     world.consumer.kill9()

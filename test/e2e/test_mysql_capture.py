@@ -544,7 +544,7 @@ def test_mysql_no_write_escapes_while_triggers_are_replaced(shop):
 
     thread = threading.Thread(target=writer)
     thread.start()
-    wait_until(lambda: len(written) > 20, 30, "writes")
+    wait_until(lambda: len(written) > 20, 60, "writes")
     for n in range(6):
         shop.good("attach", "shop", "c", "Shop.Thing", "--columns", "id,a" if n % 2 else "id", "--replace")
     ended.set()

@@ -107,7 +107,7 @@ def test_mysql_rolled_back_ids_are_waited_for_and_forgotten(world, front):
     front.say(9)
     observer.wait(6)
     # After ten seconds no transaction that drew them is open: the relay says so by no longer showing them.
-    wait_until(lambda: "ids_awaited" not in world.relay.get("/")[1], 30, "the gaps to be forgotten")
+    wait_until(lambda: "ids_awaited" not in world.relay.get("/")[1], 60, "the gaps to be forgotten")
     undone.close()
 
 

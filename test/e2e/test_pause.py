@@ -89,7 +89,7 @@ def test_pause_of_an_endpoint_at_work_repeats_nothing_and_loses_nothing(world, s
         wait_state(world, "paused")
         world.broker.wait_depth(QUEUE, rows - len(emails(world)))  # what was not done is back in the queue
         world.program.ok("resume", "history")
-    world.wait_target("SELECT count(*), count(DISTINCT id) FROM history", [(rows, rows)], 40)
+    world.wait_target("SELECT count(*), count(DISTINCT id) FROM history", [(rows, rows)])
     assert world.consumer.metric("muskrat_endpoint_repeated_total", endpoint="history") == 0
 
 

@@ -57,17 +57,18 @@ def sign_up(world, first, last, company="'a-' || n % 3"):
 
 
 def contacts(salesforce):
-    return {row["Ext_Id__c"]: row["LastName"] for row in salesforce.org.seen("Contact")}
+    with salesforce.lock:
+        return {row["Ext_Id__c"]: row["LastName"] for row in salesforce.org.seen("Contact")}
 
 
 def wait_contacts(world, salesforce, expected):
-    wait_until(lambda: contacts(salesforce) == expected, 40, "all contacts in their last state")
+    wait_until(lambda: contacts(salesforce) == expected, 60, "all contacts in their last state")
     world.settled()
 
 
 def wait_parked(world, why):
     """Until `muskrat status` says why nothing is sent."""
-    wait_until(lambda: why in world.program.run("status").stdout, 30, f"status to say: {why}")
+    wait_until(lambda: why in world.program.run("status").stdout, 60, f"status to say: {why}")
 
 
 def test_salesforce_gets_each_customer_in_its_last_state(world, salesforce, app):
@@ -96,9 +97,9 @@ def test_salesforce_requests_are_golden(world, salesforce, app):
     world.configure({"salesforce": endpoint(salesforce, app[0], lanes=1, bulk_from=2, batch_age="1s")},
                     consumer={"state": f"{world.folder}/state.sqlite"})
     sign_up(world, 2, 3, company="'a-1'")
-    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 2, 30, "both events")
+    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 2, 60, "both events")
     world.start(relay=False)
-    wait_until(lambda: salesforce.journal.count("/jobs/ingest", "DELETE") == 1, 30, "the job to be over")
+    wait_until(lambda: salesforce.journal.count("/jobs/ingest", "DELETE") == 1, 60, "the job to be over")
     golden("test/golden/salesforce_requests.txt", requests_text(
         salesforce.journal.all(), (r"assertion=[\w.%-]+", "assertion=<signed>"), (r"Bearer \S+", "Bearer <session>")))
 
@@ -249,7 +250,7 @@ def backlog(world, salesforce, key, count, **more):
     world.stand(endpoints={"salesforce": endpoint(salesforce, key, lanes=1, batch_size=1000, bulk_from=300, batch_age="1s", **more)},
                 consumer={"state": f"{world.folder}/state.sqlite"}, consume=False)
     sign_up(world, 1, count)
-    wait_until(lambda: world.broker.depth("muskrat.salesforce") == count, 30, "the backlog")
+    wait_until(lambda: world.broker.depth("muskrat.salesforce") == count, 60, "the backlog")
 
 
 def test_salesforce_backlog_goes_as_one_bulk_job_and_each_record_has_its_fate(world, salesforce, app):
@@ -257,7 +258,7 @@ def test_salesforce_backlog_goes_as_one_bulk_job_and_each_record_has_its_fate(wo
     salesforce.org.refuse("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", times=1, Ext_Id__c="8")
     backlog(world, salesforce, app[0], 600)
     world.sql("UPDATE customers SET username = 'a \"b\", c' || chr(10) || 'd', company = NULL WHERE id = 9")
-    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 601, 30, "the change")
+    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 601, 60, "the change")
     world.consumer = world.program.consume()
     wait_contacts(world, salesforce, {str(n): 'a "b", c\nd' if n == 9 else "-" for n in range(1, 601) if n != 7})
     assert world.broker.depth("muskrat.salesforce.dead") == 1
@@ -279,7 +280,7 @@ def test_salesforce_bulk_job_that_is_at_work_is_seen_until_it_is_over(world, sal
     def jobs():
         (queue,) = json.loads(world.program.run("status", "--json").stdout)["queues"]
         return queue["jobs"]
-    wait_until(lambda: [job["state"] for job in jobs()] == ["InProgress"], 30, "muskrat status to tell of the job")
+    wait_until(lambda: [job["state"] for job in jobs()] == ["InProgress"], 60, "muskrat status to tell of the job")
     (job,) = jobs()
     assert job["what"] == "bulk job" and job["records"] == 400 and [job["id"]] == list(salesforce.bulk.jobs)
     wait_until(lambda: world.consumer.metric("muskrat_endpoint_jobs", endpoint="salesforce") == 1, 60, "the metric")

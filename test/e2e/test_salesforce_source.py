@@ -54,12 +54,15 @@ def failure(world):
 
 
 def insert(server, *names, stamp=OLD, **more):
-    return [server.org.insert("Contact", {"LastName": name, "Email": None, "Ext_Id__c": name}, stamp=stamp, **more) for name in names]
+    with server.lock:
+        rows = [{"LastName": name, "Email": None, "Ext_Id__c": name} for name in names]
+        return [server.org.insert("Contact", row, stamp=stamp, **more) for row in rows]
 
 
 def edit(server, key, by=None, **values):
     """A change, now, by whom; by default the user as whom the source and the endpoint log in."""
-    server.org.change("Contact", key, values, by=by or server.org.user)
+    with server.lock:
+        server.org.change("Contact", key, values, by=by or server.org.user)
 
 
 def names(seen, count):
@@ -218,7 +221,7 @@ def test_salesforce_source_rests_at_its_share_of_the_calls_and_goes_on(world, sa
     salesforce.daily_limit = 8
     relay = world.program.relay(wait=False)  # it is not ready while it rests, which it may before anybody has looked
     wait_until(lambda: "of its 8 API calls of 24 hours, and quota_share is 50" in relay.get("/readyz")[1], 60, "the relay to say so")
-    wait_until(lambda: salesforce.journal.noted("REQUEST_LIMIT_EXCEEDED"), 30, "the day's calls to be used up")
+    wait_until(lambda: salesforce.journal.noted("REQUEST_LIMIT_EXCEEDED"), 60, "the day's calls to be used up")
     assert len(seen.deliveries) < 20
     salesforce.daily_limit = 10000
     assert sorted(names(seen, 20)) == sorted(f"n{n}" for n in range(20))
@@ -366,7 +369,8 @@ def test_salesforce_with_every_trap_each_change_gets_to_a_file_and_its_last_stat
         told.update({k: False for k in [*keys, *late]})
         edit(salesforce, keys[0], by=person, Phone=str(step))
         edit(salesforce, keys[1], LastName="ours")  # told or not: before the first run it is a person's record, new
-        salesforce.org.delete(salesforce.org.objects["Contact"], keys[2])
+        with salesforce.lock:
+            salesforce.org.delete(salesforce.org.objects["Contact"], keys[2])
         told[keys[2]] = True
         wait_until(lambda: len(lines(path)[1]) >= len(told) // 2, 60, "half of them")
     rows = salesforce.org.objects["Contact"].rows
