@@ -127,7 +127,7 @@ def test_webhook_that_was_refused_and_comes_again_after_a_newer_one_leaves_an_en
     assert hooks.send("subscription_canceled", "subscription", {"id": "s1", "status": "Canceled"}, at=LATER).statuses == [200]
     hooks.clock.advance(3600)
     assert hooks.send_due() == [older] and older.statuses == [503, 200]
-    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="billing") == 1, 20, "the older one")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_superseded_total", endpoint="billing") == 1, 60, "the older one")
     assert [(d.json["kind"], d.seq) for d in world.seen.wait(2)] == [("subscription_canceled", micros(LATER)),
                                                                      ("subscription_went_past_due", micros(NOW))]
     assert world.tsql("SELECT * FROM subscriptions") == [("s1", "Canceled")]
