@@ -97,6 +97,8 @@ Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
 
+void Connection::on_wait(std::function<void()> beat) { impl_->beat = std::move(beat); }
+
 void Connection::attend(const Stop& stop, std::function<void()> beat) {
   impl_->stop = &stop;
   impl_->beat = std::move(beat);

@@ -111,6 +111,8 @@ class Connection {
   // From now on no wait outlasts a request to stop (the statement is cancelled: Failure), and `beat` is called every
   // second of one. For statements that may run for minutes.
   void attend(const Stop& stop, std::function<void()> beat);
+  // The beat alone; {} ends it. When it throws, the statement is cancelled and the connection spoiled.
+  void on_wait(std::function<void()> beat);
 
   int socket() const;
   // Reads what has arrived without waiting (call when socket() is readable); throws when the connection is gone.

@@ -47,6 +47,7 @@ struct Connection::Impl {
 
   void check_sent(int ok, const char* doing);
   void wait(short events, Deadline deadline, const char* doing);
+  void beat_in_mid_statement();
   // Writes what libpq has queued, reading meanwhile: a server that cannot write to us stops reading.
   void flush(Deadline deadline);
   // The next result of the command under way; empty at its end.

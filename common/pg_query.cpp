@@ -91,11 +91,21 @@ void Connection::Impl::check_sent(int ok, const char* doing) {
 
 void Connection::Impl::wait(short events, Deadline deadline, const char* doing) {
   if (PQsocket(raw()) < 0) lost(tidy(PQerrorMessage(raw()), secret));
-  for (Deadline wake = deadline;; beat()) {
+  for (Deadline wake = deadline;; beat_in_mid_statement()) {
     if (beat) wake = deadline.sooner(Deadline::in(milliseconds(1000)));
     if (wait_socket(PQsocket(raw()), events, wake, stop)) return;
     if (stop != nullptr && stop->requested()) gave_up("asked to stop while " + std::string(doing));
     if (!beat || deadline.passed()) timed_out(doing);
+  }
+}
+
+void Connection::Impl::beat_in_mid_statement() {
+  try {
+    beat();
+  } catch (...) {
+    spoiled = true;
+    cancel_in_background(raw());
+    throw;
   }
 }
 

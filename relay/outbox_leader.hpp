@@ -74,6 +74,7 @@ class OutboxLeader {
   void save(SteadyTime now, bool exact);
   // Within something long: renew the lease, listen to the broker.
   void beat();
+  bool stopping() const { return stop_.requested(); }
 
   Meters& meters_;
   std::string name_, board_name_;

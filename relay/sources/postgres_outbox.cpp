@@ -44,13 +44,16 @@ class PostgresOutbox : public OutboxSource {
 
  private:
   void connect(const Stop& stop) override;
+  Db open(const Stop& stop) const;
   std::string place() const override { return db_->connection().place(); }
   Look look() override;
   std::optional<int64_t> lease_take(const LeaseView& seen, const std::string& holder) override {
     return db_->lease_take(seen, holder);
   }
   void lead(int64_t term, milliseconds asked, const Stop& stop) override {
-    Leader(context(), options_, *db_, term, hello_, asked, meters(), stop).run();
+    Leader(
+        context(), options_, *db_, [this, &stop] { return open(stop); }, term, hello_, asked, meters(), stop)
+        .run();
   }
 
   PostgresOptions options_;
@@ -59,14 +62,18 @@ class PostgresOutbox : public OutboxSource {
 };
 
 void PostgresOutbox::connect(const Stop& stop) {
+  db_.reset();
+  db_.emplace(open(stop));
+}
+
+Db PostgresOutbox::open(const Stop& stop) const {
   pg::Address address;
   const Settings& settings = context().component.settings;
   address.dsn = settings.fresh_secret("dsn");
   address.password = settings.fresh_secret("password");
   address.application_name = "muskrat relay " + name();
-  db_.reset();
-  // Statements are short; one that takes half a lease's time has lost the lease anyway.
-  db_.emplace(Db::open(address, std::max(options_.lease_time, milliseconds(10'000)), stop));
+  // Statements are short, but for those that read, which have Db::Patience.
+  return Db::open(address, std::max(options_.lease_time, milliseconds(10'000)), stop);
 }
 
 OutboxSource::Look PostgresOutbox::look() {

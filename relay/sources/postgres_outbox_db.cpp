@@ -15,6 +15,9 @@ const char* const session_settings =
     "'hex'; SET DateStyle = 'ISO';"
     "SET search_path = pg_catalog, pg_temp";
 
+// A read of what one transaction wrote cannot be cut in parts, however much that was.
+constexpr milliseconds patience_time = std::chrono::hours(1);
+
 // Behind a pooler a session setting may be somebody else's by the next statement; the reader's statements do not
 // depend on them for being right, only for being fast.
 
@@ -48,6 +51,16 @@ Db Db::open(const pg::Address& address, milliseconds limit, const Stop& stop) {
   pg::Connection connection = pg::Connection::open(address, Deadline::in(limit), &stop);
   connection.exec(session_settings, Deadline::in(limit));
   return Db(std::move(connection), limit);
+}
+
+Db::Patience::Patience(Db& db, const std::function<void()>& beat) : db_(db), limit_before_(db.limit_) {
+  db_.limit_ = patience_time;
+  db_.connection_.on_wait(beat);
+}
+
+Db::Patience::~Patience() {
+  db_.limit_ = limit_before_;
+  db_.connection_.on_wait({});
 }
 
 void Db::explain(const pg::SqlError& error) const {

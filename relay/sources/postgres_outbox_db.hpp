@@ -64,6 +64,20 @@ class Db {
                  const std::function<void(const pg::Result&)>& row);
   pg::Connection& connection() { return connection_; }
 
+  // While it lives a statement may take long, and `beat` is called every second that it is waited for. It must not use
+  // this Db.
+  class Patience {
+   public:
+    Patience(Db& db, const std::function<void()>& beat);
+    ~Patience();
+    Patience(const Patience&) = delete;
+    Patience& operator=(const Patience&) = delete;
+
+   private:
+    Db& db_;
+    milliseconds limit_before_;
+  };
+
  private:
   explicit Db(pg::Connection connection, milliseconds limit) : connection_(std::move(connection)), limit_(limit) {}
   [[noreturn]] void explain(const pg::SqlError& error) const;

@@ -11,13 +11,16 @@ Cursor cursor_of(const Hello& hello) { return {*hello.last, hello.current, hello
 
 }  // namespace
 
-Leader::Leader(const SourceContext& context, const PostgresOptions& options, Db& db, int64_t term, const Hello& hello,
-               milliseconds lease_asked, Meters& meters, const Stop& stop)
+Leader::Leader(const SourceContext& context, const PostgresOptions& options, Db& db, std::function<Db()> another,
+               int64_t term, const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop)
     : OutboxLeader(context, options, lease_asked, meters, stop),
       options_(options),
       db_(db),
+      another_(std::move(another)),
       term_(term),
-      reader_(db, {name_, hello.epoch, options.window}, cursor_of(hello), meters, [this] { beat(); }) {
+      reader_(
+          db, {name_, hello.epoch, options.window}, cursor_of(hello), meters, [this] { beat(); },
+          [this] { beat_aside(); }) {
   if (!hello.held.empty()) load_held(reader_.locate(hello.held));
   if (options_.bell) db_.listen();
 }
@@ -25,6 +28,7 @@ Leader::Leader(const SourceContext& context, const PostgresOptions& options, Db&
 void Leader::read_page(SteadyTime at) {
   bool polled = !reader_.in_read();
   Reader::Page page = reader_.next(window_.room(), window_.room_bytes());
+  aside_.reset();
   bool any = !page.events.empty();
   int64_t last_id = any ? page.events.back().event.seq : 0;
   for (Outgoing& out : page.events) window_.add(page.read, std::move(out), at);
@@ -39,6 +43,13 @@ void Leader::read_page(SteadyTime at) {
   } else if (polled && pace_.empty(at)) {
     db_.doze(term_, true);
   }
+}
+
+// In mid-statement. What is unconfirmed at a stop is sent again by the next one, as after a kill.
+void Leader::beat_aside() {
+  if (stopping()) throw Failure(Remedy::reconnect, "asked to stop while the outbox is read");
+  if (!aside_) aside_.emplace(another_());
+  beat();
 }
 
 bool Leader::unmarked() const { return window_.position() != saved_position_ || held_.version() != saved_held_; }

@@ -4,6 +4,8 @@
 // (events in), Db (the extension's functions). Thread rule: the source's thread.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "relay/outbox_leader.hpp"
@@ -20,8 +22,9 @@ struct PostgresOptions : OutboxLeader::Options {
 
 class Leader : public OutboxLeader {
  public:
-  Leader(const SourceContext& context, const PostgresOptions& options, Db& db, int64_t term, const Hello& hello,
-         milliseconds lease_asked, Meters& meters, const Stop& stop);
+  // `another`: one more connection, for the lease while a statement of the first takes long.
+  Leader(const SourceContext& context, const PostgresOptions& options, Db& db, std::function<Db()> another,
+         int64_t term, const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop);
 
  private:
   bool in_read() const override { return reader_.in_read(); }
@@ -29,8 +32,9 @@ class Leader : public OutboxLeader {
   std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override { return reader_.fetch(items); }
   bool unmarked() const override;
   void mark(bool exact) override;
-  void renew() override { db_.lease_beat(term_); }
+  void renew() override { (aside_ ? *aside_ : db_).lease_beat(term_); }
   void release() override { db_.lease_release(term_); }
+  void beat_aside();
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
   void hear(bool readable) override;
@@ -39,6 +43,8 @@ class Leader : public OutboxLeader {
 
   const PostgresOptions& options_;
   Db& db_;
+  std::function<Db()> another_;
+  std::optional<Db> aside_;  // while a statement takes long
   int64_t term_;
   Reader reader_;
   Window::Position saved_position_;

@@ -16,11 +16,19 @@ constexpr int64_t read_bytes = 1 << 20;
 constexpr int64_t fetch_bytes = 2 << 20;
 // More transactions than any outbox holds; a slice that went on doubling would one day be none at all.
 constexpr uint64_t slice_most = uint64_t{1} << 32;
+// Rows of a statement between two looks at the clock.
+constexpr size_t rows_between_looks = 16'384;
+constexpr milliseconds between_beats{1000};
 
 }  // namespace
 
-Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat beat)
-    : db_(db), settings_(std::move(settings)), meters_(meters), beat_(std::move(beat)), start_(start) {
+Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat between, Beat within)
+    : db_(db),
+      settings_(std::move(settings)),
+      meters_(meters),
+      between_(std::move(between)),
+      within_(std::move(within)),
+      start_(start) {
   last_ = PgSnapshot::parse(start.last);
   if (!start.current) return;
   // A read that was half confirmed when the last leader stopped: go on behind the confirmed.
@@ -74,7 +82,10 @@ void Reader::begin_read() {
   std::string from = std::to_string(last_.xmax), limit = std::to_string(settings_.read_limit);
   std::string bytes = std::to_string(read_bytes);
   pg::Param params[] = {from, last_.running, limit, bytes};
+  // The server looks at all that waits before it knows the first of it.
+  std::optional<Db::Patience> patience(std::in_place, db_, within_);
   pg::Result rows = db_.ask(sql::small_read(), params);
+  patience.reset();
   snapshot_ = PgSnapshot::parse(std::string(rows.text(0, 0)));
   bool any = !rows.null(0, 3);
   if (any) {
@@ -128,7 +139,7 @@ void Reader::list_more() {
   listed_.clear();
   at_ = 0;
   first_unlisted_ = 0;
-  listed_.reserve(2 * settings_.list_limit);
+  listed_.reserve(list_room());
   if (last_.running != "{}") list_slice(sql::running, last_.running, std::nullopt, INT64_MAX);
   for (uint64_t from = last_.xmax; from < snapshot_.xmax;) {
     uint64_t to = std::min(from + slice_, snapshot_.xmax);
@@ -137,9 +148,9 @@ void Reader::list_more() {
     list_slice(sql::between, low, high, first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX);
     auto took = std::chrono::steady_clock::now() - begun;
     if (took < milliseconds(100)) slice_ = std::min(slice_ * 2, slice_most);
-    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1000);
+    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
     from = to;
-    beat_();
+    between_();
   }
   keep_smallest();
   more_ = first_unlisted_ != 0;
@@ -152,11 +163,19 @@ void Reader::list_slice(const std::string& where_xid, const pg::Param& a, const 
   std::string after = std::to_string(listed_id_), before = std::to_string(below);
   std::vector<pg::Param> params = {snapshot_.text, after, before, a};
   if (b) params.push_back(b);
+  size_t rows = 0;
+  SteadyTime next_beat = std::chrono::steady_clock::now() + between_beats;
+  const Db::Patience patience(db_, within_);
   db_.stream(sql::list(where_xid), params, [&](const pg::Result& row) {
+    // Rows that come without a pause leave no wait in which to beat.
+    if (++rows % rows_between_looks == 0 && std::chrono::steady_clock::now() >= next_beat) {
+      within_();
+      next_beat = std::chrono::steady_clock::now() + between_beats;
+    }
     int64_t id = row.int64(0, 2);
     if (first_unlisted_ != 0 && id >= first_unlisted_) return;
     listed_.push_back({id, place_of(row.int64(0, 0), row.text(0, 1)), static_cast<uint32_t>(row.int64(0, 3))});
-    if (listed_.size() >= 2 * settings_.list_limit) keep_smallest();
+    if (listed_.size() >= list_room()) keep_smallest();
   });
 }
 
@@ -221,6 +240,7 @@ std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
 std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
   std::string literal = array_literal(ids);
   pg::Param params[] = {literal};
+  const Db::Patience patience(db_, within_);
   pg::Result rows = db_.ask(sql::locate(), params);
   std::unordered_map<int64_t, int> row_of;
   for (int row = 0; row < rows.rows(); row++) row_of[rows.int64(row, 2)] = row;

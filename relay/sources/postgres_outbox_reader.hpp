@@ -4,8 +4,8 @@
 // single round trip, bodies and snapshot together, bounded in events and bytes. A
 // large one (a backlog) is drained from sorted lists of at most `list_limit` places
 // (id, segment, ctid), gathered in slices of transactions so that no statement runs
-// long and no snapshot is held; bodies are fetched by ctid, page by page. Bodies are
-// never sorted on the server, nor is anything spilled to its disk. See docs/adr/0012.
+// long and no snapshot is held, unless one transaction alone wrote that much; bodies are fetched by ctid, page by page.
+// Bodies are never sorted on the server, nor is anything spilled to its disk. See docs/adr/0012.
 //
 // Before the first event of a read is handed out, everything it saw is durable on the
 // server, and on its synchronous standbys where it has some (docs/adr/0013).
@@ -32,10 +32,11 @@ class Reader {
     size_t read_limit;              // events of a small read
     size_t list_limit = 256 << 10;  // places of a large one listed at a time
   };
-  // Between the slices of a long listing: renew the lease, listen to the broker.
+  // Renew the lease, listen to the broker: between the slices of a long listing, and in the middle of a statement, when
+  // the Db is busy.
   using Beat = std::function<void()>;
 
-  Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat beat);
+  Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat between, Beat within);
 
   struct Page {
     uint64_t read = 0;
@@ -78,6 +79,7 @@ class Reader {
   void list_more();
   void list_slice(const std::string& where_xid, const pg::Param& a, const pg::Param& b, int64_t below);
   void keep_smallest();
+  size_t list_room() const { return settings_.list_limit + settings_.list_limit / 4; }
   void fetch_bodies(size_t events, int64_t bytes);
   void fetch_places(const std::vector<Place>& places, std::vector<Outgoing>& out);
   void note_read();
@@ -86,7 +88,7 @@ class Reader {
   Db& db_;
   Settings settings_;
   Meters& meters_;
-  Beat beat_;
+  Beat between_, within_;
   Cursor start_;
 
   uint64_t number_ = 0;
@@ -98,7 +100,7 @@ class Reader {
   std::vector<Place> listed_;
   size_t at_ = 0;                 // the next of listed_ to hand out
   std::deque<Outgoing> fetched_;  // bodies of listed_ from at_ on, as far as they are here
-  uint64_t slice_ = 50'000;       // transactions in a slice of a listing
+  uint64_t slice_ = 1000;         // transactions in a slice of a listing
   std::deque<Taken> taken_;
 #ifdef MUSKRAT_BUG_cursor_on_id
   int64_t newest_id_ = 0;

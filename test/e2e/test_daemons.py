@@ -1,5 +1,6 @@
 """How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
 import json
+import os
 import signal
 import socket
 import time
@@ -50,12 +51,16 @@ def test_daemons_blocked_broker_is_a_visible_state(world):
     wait_until(lambda: world.relay.metric("muskrat_relay_blocked") == 0, 60, "the state to clear")
 
 
-def test_daemons_second_relay_stands_by_and_takes_over(world):
-    world.stand(source={"lease_time": "2s"})
+def second_relay(world):
     other = world.program.__class__(world.folder, world.program.binary.rsplit("/", 1)[0], "second.yaml")
     other.config = {**world.program.config, "relay": {"listen": f"127.0.0.1:{other.relay_port}"}}
     other.save()
-    second = other.relay(log=f"{world.folder}/second.log")
+    return other.relay(log=f"{world.folder}/second.log")
+
+
+def test_daemons_second_relay_stands_by_and_takes_over(world):
+    world.stand(source={"lease_time": "2s"})
+    second = second_relay(world)
     assert "standby" in second.get("/")[1], second.get("/")[1][-600:]
     world.customers(1)
     world.wait_equal()
@@ -110,6 +115,53 @@ def test_daemons_relay_reads_many_backlogs_one_after_the_other(world):
     for first in range(0, 80 * 10, 10):
         world.sql(f"INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series({first + 1}, {first + 10}) AS n")
         wait_until(lambda n=first + 10: world.relay.metric("muskrat_relay_events_confirmed_total") == n, 60, f"{first + 10} confirms")
+
+
+READS = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'"
+         " AND query LIKE '%%octet_length(body)%%' AND (%s::int IS NULL OR pid = %s)")
+
+
+def stopped_in_mid_read(world):
+    """The backend of the relay, stopped while it looks through what waits in the outbox."""
+    def caught():
+        for (pid,) in world.sql(READS, (None, None)):
+            os.kill(pid, signal.SIGSTOP)
+            if world.sql(READS, (pid, pid)):
+                return pid
+            os.kill(pid, signal.SIGCONT)
+        return None
+    return wait_until(caught, 60, "the relay to read", 0.001)
+
+
+def test_daemons_read_that_takes_long_keeps_the_lease_and_is_waited_for(world):
+    """What one transaction wrote is read by one statement, however much it is: longer than a stand-by waits, and than any other may take."""
+    world.stand(source={"lease_time": "3s"}, relay=False, consume=False)
+    world.sql("INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series(1, 60000) AS n")
+    world.relay = world.program.relay(wait=False)
+    backend = stopped_in_mid_read(world)
+    try:
+        second = second_relay(world)
+        time.sleep(13)
+        assert world.sql("SELECT term FROM muskrat.cursor") == [(1,)]
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    wait_until(lambda: (world.relay.metric("muskrat_relay_events_confirmed_total") or 0) >= 60000, 120, "what one transaction wrote")
+    assert world.sql("SELECT term FROM muskrat.cursor") == [(1,)]
+    assert not world.relay.metric("muskrat_relay_reconnects_total", to="source")
+    assert second.stop() == 0 and world.relay.stop() == 0
+
+
+def test_daemons_stop_in_the_middle_of_a_long_read_is_obeyed(world):
+    world.stand(relay=False, consume=False)
+    world.sql("INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series(1, 60000) AS n")
+    world.relay = world.program.relay(wait=False)
+    backend = stopped_in_mid_read(world)
+    try:
+        assert world.relay.stop(timeout=15) == 0
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    world.start()
+    world.wait_equal(120)
 
 
 def test_daemons_event_whose_headers_fit_no_frame_is_held_and_others_go_on(world):
