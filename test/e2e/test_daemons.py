@@ -134,7 +134,8 @@ def stopped_in_mid_read(world):
 
 
 def test_daemons_read_that_takes_long_keeps_the_lease_and_is_waited_for(world):
-    """What one transaction wrote is read by one statement, however much it is: longer than a stand-by waits, and than any other may take."""
+    """What one transaction wrote is looked through by one statement, however much it is: here longer than a stand-by waits, and than any
+    other statement may take."""
     world.stand(source={"lease_time": "3s"}, relay=False, consume=False)
     world.sql("INSERT INTO customers (id, email) SELECT n, 'x' FROM generate_series(1, 60000) AS n")
     world.relay = world.program.relay(wait=False)
