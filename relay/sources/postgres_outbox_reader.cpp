@@ -14,8 +14,6 @@ namespace {
 constexpr int64_t read_bytes = 1 << 20;
 // Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events.
 constexpr int64_t fetch_bytes = 2 << 20;
-// More transactions than any outbox holds; a slice that went on doubling would one day be none at all.
-constexpr uint64_t slice_most = uint64_t{1} << 32;
 // Rows of a statement between two looks at the clock.
 constexpr size_t rows_between_looks = 16'384;
 constexpr milliseconds between_beats{1000};
@@ -78,6 +76,7 @@ Reader::Page Reader::next(size_t events, int64_t bytes) {
 
 void Reader::begin_read() {
   std::vector<Place>().swap(listed_);  // a large read's list is not kept for small ones
+  slices_.clear();
   at_ = 0;
   std::string from = std::to_string(last_.xmax), limit = std::to_string(settings_.read_limit);
   std::string bytes = std::to_string(read_bytes);
@@ -135,32 +134,60 @@ void Reader::make_durable([[maybe_unused]] bool flushed, [[maybe_unused]] bool r
 
 // ---- a large read ----
 
+// One pass. The first looks through all that the read sees; the later ones leave out the slices of which nothing can
+// come into their list, so that a backlog is not looked through once for each list.
 void Reader::list_more() {
   listed_.clear();
   at_ = 0;
   first_unlisted_ = 0;
   listed_.reserve(list_room());
-  if (last_.running != "{}") list_slice(sql::running, last_.running, std::nullopt, INT64_MAX);
-  for (uint64_t from = last_.xmax; from < snapshot_.xmax;) {
-    uint64_t to = std::min(from + slice_, snapshot_.xmax);
-    std::string low = std::to_string(from), high = std::to_string(to);
-    SteadyTime begun = std::chrono::steady_clock::now();
-    list_slice(sql::between, low, high, first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX);
-    auto took = std::chrono::steady_clock::now() - begun;
-    if (took < milliseconds(100)) slice_ = std::min(slice_ * 2, slice_most);
-    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
-    from = to;
-    between_();
-  }
+  Slice running{0, 0};
+  if (last_.running != "{}") list_slice(running, sql::running, last_.running, std::nullopt);
+  const bool first_pass = slices_.empty();
+  for (Slice& slice : slices_) look_through(slice);
+  if (first_pass) list_new_slices();
   keep_smallest();
   more_ = first_unlisted_ != 0;
+  // What was listed and then gave way to smaller ids is still to come.
+  for (Slice& slice : slices_)
+    if (more_ && slice.top >= first_unlisted_) slice.least = std::min(slice.least, first_unlisted_);
   std::sort(listed_.begin(), listed_.end(), [](const Place& a, const Place& b) { return a.id < b.id; });
   if (!listed_.empty()) listed_id_ = listed_.back().id;
   taken_.back().large = true;
 }
 
-void Reader::list_slice(const std::string& where_xid, const pg::Param& a, const pg::Param& b, int64_t below) {
-  std::string after = std::to_string(listed_id_), before = std::to_string(below);
+void Reader::list_new_slices() {
+  for (uint64_t from = last_.xmax; from < snapshot_.xmax;) {
+    Slice slice{from, std::min(from + std::min(slice_, settings_.slice_most), snapshot_.xmax)};
+    const SteadyTime begun = std::chrono::steady_clock::now();
+    look_through(slice);
+    const auto took = std::chrono::steady_clock::now() - begun;
+    if (took < milliseconds(100)) slice_ = std::min(slice_ * 2, settings_.slice_most);
+    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
+    from = slice.to;
+    slices_.push_back(slice);
+  }
+}
+
+// Rows of a slice never change, for the read's snapshot stays: what is known of them holds to the end of the read.
+void Reader::look_through(Slice& slice) {
+  slice.top = 0;
+  if (slice.least >= bound()) return;
+  const std::string low = std::to_string(slice.from), high = std::to_string(slice.to);
+  list_slice(slice, sql::between, low, high);
+  slice.least = INT64_MAX;
+  if (first_unlisted_ != 0) {
+    const std::string from = std::to_string(first_unlisted_);
+    const pg::Param params[] = {snapshot_.text, from, low, high};
+    const Db::Patience patience(db_, within_);
+    const pg::Result least = db_.ask(sql::least(), params);
+    if (!least.null(0, 0)) slice.least = least.int64(0, 0);
+  }
+  between_();
+}
+
+void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b) {
+  const std::string after = std::to_string(listed_id_), before = std::to_string(bound());
   std::vector<pg::Param> params = {snapshot_.text, after, before, a};
   if (b) params.push_back(b);
   size_t rows = 0;
@@ -172,8 +199,9 @@ void Reader::list_slice(const std::string& where_xid, const pg::Param& a, const 
       within_();
       next_beat = std::chrono::steady_clock::now() + between_beats;
     }
-    int64_t id = row.int64(0, 2);
-    if (first_unlisted_ != 0 && id >= first_unlisted_) return;
+    const int64_t id = row.int64(0, 2);
+    if (id >= bound()) return;
+    slice.top = std::max(slice.top, id);
     listed_.push_back({id, place_of(row.int64(0, 0), row.text(0, 1)), static_cast<uint32_t>(row.int64(0, 3))});
     if (listed_.size() >= list_room()) keep_smallest();
   });

@@ -31,6 +31,8 @@ class Reader {
     int64_t epoch;
     size_t read_limit;              // events of a small read
     size_t list_limit = 256 << 10;  // places of a large one listed at a time
+    // Most transactions in a slice: more than any outbox holds. A width that went on doubling would one day be none.
+    uint64_t slice_most = uint64_t{1} << 32;
   };
   // Renew the lease, listen to the broker: between the slices of a long listing, and in the middle of a statement, when
   // the Db is busy.
@@ -66,6 +68,12 @@ class Reader {
     uint64_t place;  // segment << 48 | block << 16 | offset
     uint32_t bytes;
   };
+  // Transactions of the read in hand, and what is known of the ids of their events.
+  struct Slice {
+    uint64_t from, to;
+    int64_t least = 0;  // none that is not handed out is lower
+    int64_t top = 0;    // the highest that this pass has listed
+  };
   struct Taken {  // reads whose events may be unsettled
     uint64_t number;
     std::string last, snapshot;
@@ -77,7 +85,10 @@ class Reader {
   void take_row(const pg::Result& rows, int row);
   void make_durable(bool flushed, bool replicated);
   void list_more();
-  void list_slice(const std::string& where_xid, const pg::Param& a, const pg::Param& b, int64_t below);
+  void list_new_slices();
+  void look_through(Slice& slice);
+  void list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b);
+  int64_t bound() const { return first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX; }
   void keep_smallest();
   size_t list_room() const { return settings_.list_limit + settings_.list_limit / 4; }
   void fetch_bodies(size_t events, int64_t bytes);
@@ -100,7 +111,8 @@ class Reader {
   std::vector<Place> listed_;
   size_t at_ = 0;                 // the next of listed_ to hand out
   std::deque<Outgoing> fetched_;  // bodies of listed_ from at_ on, as far as they are here
-  uint64_t slice_ = 1000;         // transactions in a slice of a listing
+  std::vector<Slice> slices_;     // of the read in hand, when it has been looked through once
+  uint64_t slice_ = 1000;         // transactions in the next one
   std::deque<Taken> taken_;
 #ifdef MUSKRAT_BUG_cursor_on_id
   int64_t newest_id_ = 0;

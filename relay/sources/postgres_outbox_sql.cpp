@@ -54,6 +54,16 @@ std::string list(const std::string& where_xid) {
                           " AND id > $2::bigint AND id < $3::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)");
 }
 
+const std::string& least() {
+  static const std::string query =
+      "SELECT min(least) FROM (" +
+      for_each_segment(
+          "SELECT min(id) AS least FROM muskrat.outbox_# WHERE xid >= $3::xid8 AND xid < $4::xid8 AND id >= "
+          "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
+      ") AS s";
+  return query;
+}
+
 const std::string& by_place() {
   static const std::string query =
       for_each_segment(std::string("SELECT ") + event_columns + " FROM muskrat.outbox_# WHERE ctid = ANY ($#::tid[])");
