@@ -1,5 +1,6 @@
 #include "relay/sources/mysql_outbox_db.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -8,8 +9,14 @@
 namespace muskrat::mysql_outbox {
 namespace {
 
-// Leaders that vanish behind a half-open connection keep the lease row locked no longer than this.
-const char* const session_settings = "SET SESSION wait_timeout = 60, innodb_lock_wait_timeout = 2";
+// A leader that vanishes or freezes in the middle of a transaction keeps the lease row locked, and stand-bys waiting,
+// no longer than this: MariaDB ends such a transaction after `idle`, MySQL the session after a minute. It reads what
+// stands behind /*M! as a comment.
+std::string session_settings(std::chrono::seconds idle) {
+  return "SET SESSION wait_timeout = 60, innodb_lock_wait_timeout = 2 /*M!100300 , idle_write_transaction_timeout = " +
+         std::to_string(std::max<int64_t>(idle.count(), 1)) + " */";
+}
+
 constexpr int tries = 5;
 
 const char* const variables =
@@ -73,7 +80,7 @@ std::vector<int64_t> parse_id_list(std::string_view text) {
 
 Db Db::open(const mysql::Address& address, milliseconds limit, const Stop* stop) {
   auto connection = mysql::Connection::open(address, Deadline::in(limit), stop);
-  connection.exec(session_settings, Deadline::in(limit));
+  connection.exec(session_settings(std::chrono::duration_cast<std::chrono::seconds>(limit)), Deadline::in(limit));
   return {std::move(connection), limit};
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mysql.hpp"
+#include "relay/sources/mysql_outbox_db.hpp"
 #include "test/integration/server.hpp"
 
 using namespace muskrat;
@@ -56,6 +57,21 @@ void test_exec_with_parameters_returns_them_as_they_are(void**) {
   assert_text(result.text(0, 4), "?");
   assert_text(result.text(0, 5), "?");
   assert_holds(refusal([&] { result.int64(0, 0); }).text, "holds no integer");
+}
+
+// As a leader does that freezes between two statements: its stand-by waits for the row, and not for a minute.
+void test_session_of_the_relay_that_freezes_in_a_transaction_gives_its_locks_up(void**) {
+  auto other = connect();
+  other.exec("CREATE OR REPLACE TABLE lease (id int PRIMARY KEY, beat int) ENGINE = InnoDB", soon());
+  other.exec("INSERT INTO lease VALUES (1, 1)", soon());
+  auto frozen = mysql_outbox::Db::open({setting("MUSKRAT_TEST_MYSQL_DSN"), "", "test"}, std::chrono::seconds(2));
+  frozen.connection().exec("START TRANSACTION", soon());
+  frozen.connection().exec("UPDATE lease SET beat = 2", soon());
+  other.exec("SET SESSION innodb_lock_wait_timeout = 30", soon());
+  const auto patient = Deadline::in(std::chrono::seconds(40));
+  other.exec("UPDATE lease SET beat = 10", patient);
+  assert_text(other.exec("SELECT beat FROM lease", soon()).text(0, 0), "10");
+  other.exec("DROP TABLE lease", soon());
 }
 
 // ---- streams ----
@@ -287,6 +303,7 @@ void test_tls_is_verified_with_the_chain_and_the_name(void**) {
 int main() {
   const CMUnitTest tests[] = {
       checked(test_exec_with_parameters_returns_them_as_they_are),
+      checked(test_session_of_the_relay_that_freezes_in_a_transaction_gives_its_locks_up),
       checked(test_stream_reads_rows_in_parts_and_the_connection_goes_on),
       checked(test_stream_that_is_left_unread_does_not_hold_up_the_end),
       checked(test_stream_that_fails_on_its_way_says_so),
