@@ -115,9 +115,10 @@ bool cell_read(Oid sequence, CellPlace* place, int64* value) {
     return true;
   }
   Relation relation = relation_open(sequence, NoLock);
-  *value = cell_read_again(relation, &place->hint);
+  const bool is_sequence = relation->rd_rel->relkind == RELKIND_SEQUENCE;
+  if (is_sequence) *value = cell_read_again(relation, &place->hint);
   relation_close(relation, NoLock);
-  return true;
+  return is_sequence;
 }
 
 bool cell_read(Oid sequence, int64* value) {
