@@ -95,7 +95,8 @@ class Connection {
   int64_t stream(const std::string& sql, std::span<const Param> params, const std::function<void(const Result&)>& row,
                  Deadline deadline);
   // Several statements in one round trip (pipeline mode, one implicit transaction unless they say BEGIN/COMMIT).
-  // The result at i belongs to statement i; the first refused statement throws, the rest is skipped.
+  // The result at i belongs to statement i; the first refused statement throws, the rest is skipped. A commit that is
+  // refused throws too.
   struct Statement {
     std::string sql;
     std::vector<Param> params;
@@ -104,6 +105,9 @@ class Connection {
     bool repeated = false;
   };
   std::vector<Result> pipeline(std::span<const Statement> statements, Deadline deadline);
+  // The server makes the plans of the session anew once in so long. One that it made when a table was small, and keeps,
+  // reads the table whole until statistics tell that it has grown.
+  void replan_every(milliseconds span);
 
   // COPY … FROM STDIN: `data` is sent whole. Returns rows copied.
   int64_t copy_in(const std::string& copy_sql, std::string_view data, Deadline deadline);

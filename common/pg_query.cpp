@@ -243,6 +243,19 @@ bool Connection::Impl::send_in_pipeline(const Connection::Statement& statement,
   return prepares;
 }
 
+void Connection::replan_every(milliseconds span) {
+  impl_->replan_every = span;
+  impl_->planned_at = std::chrono::steady_clock::now();
+}
+
+// True once in so long.
+bool Connection::Impl::plans_are_old() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (replan_every == milliseconds(0) || now - planned_at < replan_every) return false;
+  planned_at = now;
+  return true;
+}
+
 std::vector<Result> Connection::pipeline(std::span<const Statement> statements, Deadline deadline) {
   impl_->expect_usable();
   for (const auto& statement : statements) refuse_nul(statement.params);
@@ -251,10 +264,12 @@ std::vector<Result> Connection::pipeline(std::span<const Statement> statements, 
   impl_->spoiled = true;  // until the pipeline is left: an exception in between leaves answers on their way
   std::map<std::string, std::string> fresh;
   std::vector<bool> prepares;
+  const size_t before = impl_->plans_are_old() ? 1 : 0;
+  if (before > 0) impl_->send_in_pipeline({"DISCARD PLANS", {}}, fresh);
   for (const auto& statement : statements) prepares.push_back(impl_->send_in_pipeline(statement, fresh));
   impl_->check_sent(PQpipelineSync(conn), "sending a pipeline");
   impl_->flush(deadline);
-  const auto results = impl_->pipeline_results(statements.size() + fresh.size(), deadline);
+  const auto results = impl_->pipeline_results(before + statements.size() + fresh.size(), deadline);
   impl_->check_sent(PQexitPipelineMode(conn), "leaving a pipeline");
   impl_->spoiled = false;
   std::vector<Result> answer(statements.size());
@@ -267,6 +282,7 @@ std::vector<Result> Connection::pipeline(std::span<const Statement> statements, 
     }
     return *next++;
   };
+  if (before > 0) take();
   for (size_t i = 0; i < statements.size(); ++i) {
     if (prepares[i]) {  // kept whatever becomes of the transaction: prepared statements are the session's
       take();
@@ -274,6 +290,7 @@ std::vector<Result> Connection::pipeline(std::span<const Statement> statements, 
     }
     answer[i].handle_ = take();
   }
+  if (next != results.end()) take();
   return answer;
 }
 
@@ -285,7 +302,8 @@ std::vector<std::shared_ptr<PGresult>> Connection::Impl::pipeline_results(size_t
     if (!result) continue;  // ends one statement's results
     if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) break;
     if (copying(result.get())) lost("COPY cannot run in a pipeline");
-    if (results.size() < count) results.push_back(std::move(result));
+    // Beyond the statements' own comes what the commit was refused for.
+    if (results.size() < count || refused(result.get())) results.push_back(std::move(result));
   }
   while (next_result(deadline)) {
   }

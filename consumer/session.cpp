@@ -8,7 +8,7 @@ namespace {
 
 constexpr milliseconds rpc_span{15'000};
 constexpr milliseconds goodbye_span{2'000};
-constexpr milliseconds acks_every{5};
+constexpr milliseconds acks_every{20};
 constexpr milliseconds singles_every{200};
 constexpr milliseconds heard_span{100};
 
@@ -39,7 +39,7 @@ void Session::on_delivery(amqp::Delivery&& delivery) {
 }
 
 // Few acknowledgements, each for many: a quorum queue's channel keeps those beyond 32 under way in its own memory, and
-// loses them when it is closed.
+// loses them when it is closed; and each is an entry of the queue's log, flushed like a message.
 void Session::flush_acks(bool all) {
   const SteadyTime now = std::chrono::steady_clock::now();
   const size_t waiting = settling_.unacknowledged();

@@ -31,6 +31,11 @@ CREATE VIEW muskrat.outbox AS
 UNION ALL SELECT 2 AS segment, * FROM muskrat.outbox_2
 UNION ALL SELECT 3 AS segment, * FROM muskrat.outbox_3;
 
+-- Whether the commit of a transaction that is visible would outlive a crash: with synchronous_commit = off it is visible
+-- first and flushed later.
+CREATE FUNCTION muskrat.commit_is_flushed(committed xid8) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'muskrat_commit_is_flushed';
+
 -- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
 CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;
 -- Unlogged: a ring that a crash forgets costs one poll; each doze would otherwise write WAL.

@@ -11,6 +11,7 @@ GRANT USAGE ON SCHEMA muskrat TO muskrat_relay, muskrat_monitor;
 GRANT SELECT ON muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3, muskrat.outbox, muskrat.cursor, muskrat.history TO muskrat_relay;
 GRANT EXECUTE ON FUNCTION
     muskrat.relay_hello(),
+    muskrat.commit_is_flushed(xid8),
     muskrat.lease_take(bigint, bigint, text),
     muskrat.lease_beat(bigint),
     muskrat.lease_release(bigint),

@@ -87,11 +87,17 @@ void Reader::begin_read() {
   patience.reset();
   snapshot_ = PgSnapshot::parse(std::string(rows.text(0, 0)));
   bool any = !rows.null(0, 3);
+  more_ = any && rows.rows() >= static_cast<int>(settings_.read_limit);
   if (any) {
-    make_durable(rows.boolean(0, 1), rows.boolean(0, 2));
+    // Of a backlog not all transactions are known yet: there the whole log must have been flushed.
+    bool flushed = rows.boolean(0, 1);
+    if (!flushed && !more_) {
+      flushed = true;
+      for (int row = 0; flushed && row < rows.rows(); row++) flushed = rows.boolean(row, 7);
+    }
+    make_durable(flushed, rows.boolean(0, 2));
     for (int row = 0; row < rows.rows(); row++) take_row(rows, row);
   }
-  more_ = any && rows.rows() >= static_cast<int>(settings_.read_limit);
   if (any) listed_id_ = rows.int64(rows.rows() - 1, 5);
   in_read_ = true;
   note_read();
@@ -104,9 +110,9 @@ void Reader::take_row(const pg::Result& rows, int row) {
   newest_id_ = id;
 #endif
   uint64_t place = place_of(rows.int64(row, 3), rows.text(row, 4));
-  bool with_body = !rows.null(row, 7) && fetched_.size() == listed_.size();
+  bool with_body = !rows.null(row, 8) && fetched_.size() == listed_.size();
   listed_.push_back({id, place, static_cast<uint32_t>(rows.int64(row, 6))});
-  if (with_body) fetched_.push_back(decode(rows, row, 7, place));
+  if (with_body) fetched_.push_back(decode(rows, row, 8, place));
 }
 
 Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t place) const {
@@ -118,7 +124,7 @@ Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t pl
   return out;
 }
 
-// `flushed`: the server had flushed its log past everything the read saw. A standby's word needs a commit of our own.
+// `flushed`: a crash of the server would undo nothing of what the read saw. A standby's word needs a commit of our own.
 void Reader::make_durable([[maybe_unused]] bool flushed, [[maybe_unused]] bool replicated) {
 #ifndef MUSKRAT_BUG_no_barrier
   if (flushed && !replicated) return;

@@ -35,7 +35,7 @@ const std::string& small_read() {
       for_each_segment(std::string("SELECT ") + event_columns +
                        " FROM muskrat.outbox_# AS o WHERE p.segment = # AND o.ctid = p.ctid AND p.up_to <= $4::bigint");
   static const std::string query =
-      "SELECT s.*, p.segment, p.ctid, p.id, p.bytes, e.* FROM ("
+      "SELECT s.*, p.segment, p.ctid, p.id, p.bytes, muskrat.commit_is_flushed(p.xid), e.* FROM ("
       " SELECT pg_current_snapshot(), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),"
       "  current_setting('synchronous_standby_names') <> '') AS s "
       "LEFT JOIN (SELECT *, sum(bytes) OVER (ORDER BY " +

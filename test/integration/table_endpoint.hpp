@@ -8,6 +8,7 @@
 #include <functional>
 #include <list>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -181,6 +182,49 @@ void append_takes_each_message_once(void** state) {
   unit::assert_text(bench.look("SELECT email FROM log ORDER BY n"), "a;b;c");
 }
 
+// 600 events of 60 rows: changes, deletes, columns left out, rows the table refuses, repeats and older ones, some
+// without a place in order. Cut so that no batch has two of one row, they must end alike whatever the cut.
+inline std::vector<Event> mixed_events() {
+  std::mt19937 dice(20261126);
+  std::vector<Event> events;
+  for (int64_t seq = 1; seq <= 600; ++seq) {
+    const int64_t id = seq % 60;
+    const auto volume = static_cast<int>(dice() % 16);  // the table refuses 13
+    const unsigned kind = dice() % 10;
+    std::string body = row(id, "e" + std::to_string(seq), volume);
+    if (kind == 1) body = "{\"id\":" + std::to_string(id) + ",\"volume\":" + std::to_string(volume) + "}";
+    Event made = event(id, seq, body, kind == 0 ? Op::remove : kind < 5 ? Op::insert : Op::update);
+    if (kind == 6 && seq > 60) made = events[static_cast<size_t>(seq - 61)];  // the row's last one again
+    if (kind == 7) made.seq = std::max<int64_t>(seq - 150, 1);                // an old one
+    if (kind == 8)
+      made.epoch = made.seq = 0, made.source = "elsewhere", made.message_id += "f";  // from no source of ours
+    events.push_back(made);
+  }
+  return events;
+}
+
+template <typename Place>
+void batches_of_any_size_end_alike(void** state) {
+  Bench<Place>& bench = bench_of<Place>(state);
+  const std::vector<Event> events = mixed_events();
+  std::vector<std::string> ends;
+  for (const std::ptrdiff_t size : {1, 3, 60}) {
+    bench.endpoint.reset();
+    bench.run(Place::tables_made);
+    bench.open(
+        "[{table: c, key: [id], columns: [id, email, volume]}, {name: second, table: c, key: [id], columns: [id, "
+        "volume]}, "
+        "{table: log, mode: append, columns: [id, email]}]");
+    std::string fates;
+    for (auto at = events.begin(); at != events.end(); at += size) fates += bench.fates({at, at + size});
+    ends.push_back(fates + bench.look(all) + bench.look("SELECT id, email FROM log ORDER BY n"));
+    for (const char fate : std::string("drsx"))
+      if (fates.find(fate) == std::string::npos) fail_msg("no event ended as %c: %s", fate, fates.c_str());
+  }
+  unit::assert_text(ends[1], ends[0]);
+  unit::assert_text(ends[2], ends[0]);
+}
+
 template <typename Place>
 void several_routes_share_one_transaction(void** state) {
   Bench<Place>& bench = bench_of<Place>(state);
@@ -307,6 +351,7 @@ std::vector<CMUnitTest> promises() {
       test_of<Place, promise::omitted_field_is_left_alone<Place>>("omitted_field_is_left_alone"),
       test_of<Place, promise::append_takes_each_message_once<Place>>("append_takes_each_message_once"),
       test_of<Place, promise::several_routes_share_one_transaction<Place>>("several_routes_share_one_transaction"),
+      test_of<Place, promise::batches_of_any_size_end_alike<Place>>("batches_of_any_size_end_alike"),
       test_of<Place, promise::delete_is_a_tombstone_for_every_route_of_the_table<Place>>(
           "delete_is_a_tombstone_for_every_route_of_the_table"),
       test_of<Place, promise::attachments_do_not_supersede_one_another<Place>>(

@@ -1,6 +1,7 @@
 // Reader: a backlog comes whole and in order of its ids, however they lie among the transactions, and is not looked
-// through once for each list.
+// through once for each list. Nothing is handed out that a crash of the server would undo.
 #include <algorithm>
+#include <csignal>
 #include <random>
 
 #include "relay/sources/postgres_outbox_reader.hpp"
@@ -147,6 +148,53 @@ void test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes(v
   assert_true(looked.int64(0, 0) < 10 * rows);  // 60 lists; each looked through all that was left: 30 * rows
 }
 
+// The log is flushed by nobody but those who commit.
+class StoppedWalWriter {
+ public:
+  explicit StoppedWalWriter(Outbox& outbox)
+      : pid_(static_cast<pid_t>(
+            outbox.run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").int64(0, 0))) {
+    if (kill(pid_, SIGSTOP) != 0) fail_msg("the WAL writer cannot be stopped");
+  }
+  ~StoppedWalWriter() { kill(pid_, SIGCONT); }
+  StoppedWalWriter(const StoppedWalWriter&) = delete;
+  StoppedWalWriter& operator=(const StoppedWalWriter&) = delete;
+
+ private:
+  pid_t pid_;
+};
+
+const char* const all_flushed = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()";
+
+void test_reader_forces_no_flush_for_what_was_committed_and_flushed(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const StoppedWalWriter stopped(outbox);
+  const std::string from = outbox.snapshot();
+  outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1') FROM generate_series(1, 3)");
+  outbox.run("SELECT pg_logical_emit_message(false, 'test', 'somebody else is writing')");
+  assert_false(outbox.run(all_flushed).boolean(0, 0));
+  assert_int_equal(outbox.read(db, from, 1000, 1000).size(), 3);
+  assert_false(outbox.run(all_flushed).boolean(0, 0));
+}
+
+void test_reader_flushes_what_is_visible_and_not_flushed(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const StoppedWalWriter stopped(outbox);
+  for (const int events : {1, 50}) {  // a small read, and one of a backlog
+    const std::string from = outbox.snapshot();
+    outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+    outbox.run("SET synchronous_commit = off");
+    outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1') FROM generate_series(1, " + std::to_string(events) + ")");
+    outbox.run("SET synchronous_commit = on");
+    const std::string flushed = "SELECT bool_and(muskrat.commit_is_flushed(xid)) FROM muskrat.outbox";
+    assert_false(outbox.run(flushed).boolean(0, 0));
+    assert_int_equal(outbox.read(db, from, 1000, 1000).size(), events + 1);
+    assert_true(outbox.run(flushed).boolean(0, 0));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -154,6 +202,8 @@ int main() {
       checked_with(test_reader_gives_a_backlog_in_order_of_its_ids, setup, teardown),
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
       checked_with(test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes, setup, teardown),
+      checked_with(test_reader_forces_no_flush_for_what_was_committed_and_flushed, setup, teardown),
+      checked_with(test_reader_flushes_what_is_visible_and_not_flushed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

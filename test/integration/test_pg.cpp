@@ -235,6 +235,15 @@ int64_t prepared_statements(pg::Connection& db) {
   return db.exec("SELECT count(*) FROM pg_prepared_statements", soon()).int64(0, 0);
 }
 
+void test_pipeline_whose_commit_is_refused_throws(void**) {
+  auto db = connect();
+  db.exec("CREATE TEMP TABLE numbers (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)", soon());
+  const std::vector<pg::Connection::Statement> statements = {{"INSERT INTO numbers VALUES (1)", {}},
+                                                             {"INSERT INTO numbers VALUES (1)", {}}};
+  assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "23505");
+  assert_int_equal(db.exec("SELECT count(*) FROM numbers", soon()).int64(0, 0), 0);
+}
+
 void test_pipeline_prepares_what_is_repeated_once(void**) {
   auto db = connect();
   const pg::Connection::Statement add{"SELECT $1::int + 1", {"1"}, true}, other{"SELECT $1::int + 2", {"1"}, false};
@@ -266,6 +275,24 @@ void test_pipeline_whose_prepared_statements_are_gone_works_the_next_time(void**
   db.exec("DEALLOCATE ALL", soon());
   assert_text(refusal([&] { db.pipeline(statements, soon()); }).sqlstate, "26000");
   assert_int_equal(db.pipeline(statements, soon())[0].int64(0, 0), 7);
+}
+
+void test_pipeline_plans_anew_now_and_then_when_told(void**) {
+  auto db = connect();
+  db.exec("SET plan_cache_mode = force_generic_plan; CREATE TEMP TABLE grows (n int PRIMARY KEY)", soon());
+  db.exec("INSERT INTO grows VALUES (1); ANALYZE grows", soon());
+  const std::vector<pg::Connection::Statement> one{{"SELECT n FROM grows WHERE n = $1::int", {"1"}, true}};
+  const auto plan = [&] {
+    assert_int_equal(db.pipeline(one, soon())[0].int64(0, 0), 1);
+    return std::string(db.exec("EXPLAIN EXECUTE muskrat_1(1)", soon()).text(0, 0));
+  };
+  assert_holds(plan(), "Seq Scan");
+  db.exec("INSERT INTO grows SELECT generate_series(2, 20000)", soon());
+  db.replan_every(milliseconds(3'600'000));
+  assert_holds(plan(), "Seq Scan");
+  db.replan_every(milliseconds(1));
+  std::this_thread::sleep_for(milliseconds(2));
+  assert_holds(plan(), "Index");
 }
 
 void test_pipeline_refused_keeps_what_it_prepared(void**) {
@@ -453,9 +480,11 @@ int main() {
       checked(test_stream_whose_reader_throws_spoils_the_connection),
       checked(test_pipeline_answers_each_statement_in_place),
       checked(test_pipeline_with_a_refused_statement_undoes_all_and_throws),
+      checked(test_pipeline_whose_commit_is_refused_throws),
       checked(test_pipeline_prepares_what_is_repeated_once),
       checked(test_pipeline_prepares_no_more_than_the_server_should_keep),
       checked(test_pipeline_whose_prepared_statements_are_gone_works_the_next_time),
+      checked(test_pipeline_plans_anew_now_and_then_when_told),
       checked(test_pipeline_refused_keeps_what_it_prepared),
       checked(test_pipeline_larger_than_every_buffer_does_not_lock_up),
       checked(test_copy_in_takes_rows_and_tells_how_many),

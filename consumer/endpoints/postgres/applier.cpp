@@ -50,7 +50,36 @@ std::vector<int> Applier::scopes_of(const Event& event, const Row& row, Deadline
   return scopes;
 }
 
-Applier::Request Applier::request_of(std::span<const Event* const> batch, const Group& group, Deadline deadline) {
+// A few rows go one by one: their statements run by plans that are kept, where one for arrays is planned each time,
+// which costs more than the rows.
+std::vector<Applier::Request> Applier::requests_of(std::span<const Event* const> batch, const Group& group,
+                                                   Deadline deadline) {
+  constexpr size_t few = 4;
+  std::vector<Request> requests;
+  if (group.rows.size() <= few)
+    for (size_t i = 0; i < group.rows.size(); ++i) {
+      const Row& row = *group.rows[i];
+      const Event& event = *batch[row.event];
+      const std::vector<int> scopes = row.guarded ? scopes_of(event, row, deadline) : std::vector<int>{0};
+      if (scopes.size() != 1) break;  // as many for all rows of a group
+      requests.push_back(of_one_row(event, group, i, scopes.front()));
+    }
+  if (requests.empty()) requests.push_back(in_arrays(batch, group, deadline));
+  return requests;
+}
+
+Applier::Request Applier::of_one_row(const Event& event, const Group& group, size_t row, int scope) {
+  const Row& what = *group.rows[row];
+  Request request{&group, row, Form::one_row, "", {}};
+  request.sql = statement_of(group, routes_[what.route], targets_[what.route], state_, 1, Form::one_row);
+  if (what.guarded) request.values.emplace_back(std::to_string(scope)), request.values.emplace_back(what.identity);
+  if (what.guarded && what.effect != Effect::append)
+    request.values.emplace_back(std::to_string(event.epoch)), request.values.emplace_back(std::to_string(event.seq));
+  for (const size_t column : columns_of(group, routes_[what.route])) request.values.push_back(what.values[column]);
+  return request;
+}
+
+Applier::Request Applier::in_arrays(std::span<const Event* const> batch, const Group& group, Deadline deadline) {
   const size_t route = group.first->route;
   const bool guarded = group.first->guarded, marked = guarded && group.first->effect != Effect::append;
   const std::vector<size_t> columns = columns_of(group, routes_[route]);
@@ -72,28 +101,35 @@ Applier::Request Applier::request_of(std::span<const Event* const> batch, const 
       for (size_t c = 0; c < columns.size(); ++c) values[c].add(row.values[columns[c]]);
     }
   }
-  Request request;
-  request.statement.sql = statement_of(group, routes_[route], targets_[route], state_, scopes.size());
-  request.arrays.push_back(n.finish());
-  if (guarded) request.arrays.push_back(scope.finish()), request.arrays.push_back(identity.finish());
-  if (marked) request.arrays.push_back(epoch.finish()), request.arrays.push_back(seq.finish());
-  for (ArrayLiteral& array : values) request.arrays.push_back(array.finish());
+  Request request{&group, 0, Form::arrays, "", {}};
+  request.sql = statement_of(group, routes_[route], targets_[route], state_, scopes.size(), Form::arrays);
+  request.values.emplace_back(n.finish());
+  if (guarded) request.values.emplace_back(scope.finish()), request.values.emplace_back(identity.finish());
+  if (marked) request.values.emplace_back(epoch.finish()), request.values.emplace_back(seq.finish());
+  for (ArrayLiteral& array : values) request.values.emplace_back(array.finish());
   return request;
 }
 
+// `results`: one for each request.
 void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Result>& results, Deadline deadline,
                        bool again) {
-  std::vector<pg::Connection::Statement> statements{{"BEGIN", {}}};
+  const bool by_arrays =
+      std::any_of(requests.begin(), requests.end(), [](const Request& r) { return r.form == Form::arrays; });
+  std::vector<pg::Connection::Statement> statements;
+  // A plan for arrays of ten, which is what one that is kept would be, compares a thousand rows with each other.
+  if (by_arrays) statements = {{"BEGIN", {}}, {"SET LOCAL plan_cache_mode = force_custom_plan", {}}};
+  const size_t before = statements.size();
   for (const Request& request : requests) {
-    statements.push_back(request.statement);
+    statements.push_back({request.sql, {}});
     statements.back().repeated = true;
-    for (const std::string& array : request.arrays) statements.back().params.emplace_back(array);
+    for (const auto& value : request.values) statements.back().params.emplace_back(value);
   }
-  statements.push_back({"COMMIT", {}});
+  if (by_arrays) statements.push_back({"COMMIT", {}});  // a pipeline without is a transaction too
   try {
     results = connection_.pipeline(statements, deadline);
+    results.erase(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(before));
   } catch (const pg::SqlError& error) {
-    connection_.exec("ROLLBACK", deadline);
+    if (by_arrays) connection_.exec("ROLLBACK", deadline);
     if (error.sqlstate() != "26000" || again) throw;
     transact(requests, results, deadline, true);  // a pooler's other session
   }
@@ -105,19 +141,21 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
   for (const Target& target : targets_) tables.push_back(target.identity);
   const std::vector<Group> groups = sql::group_rows(rows, tables);
   std::vector<Request> requests;
-  requests.reserve(groups.size());
-  for (const Group& group : groups) requests.push_back(request_of(batch, group, deadline));
+  for (const Group& group : groups)
+    for (Request& request : requests_of(batch, group, deadline)) requests.push_back(std::move(request));
   std::vector<pg::Result> results;
   transact(requests, results, deadline);
 
   std::vector<std::optional<Outcome::Fate>> fates(batch.size());
-  for (size_t g = 0; g < groups.size(); ++g) {
-    std::vector<Outcome::Fate> of_rows(groups[g].rows.size(), Outcome::Fate::done);
-    const pg::Result& passed_over = results[g + 1];
-    for (int i = 0; i < passed_over.rows(); ++i)
-      of_rows[static_cast<size_t>(passed_over.int64(i, 0))] =
-          passed_over.text(i, 1) == "r" ? Outcome::Fate::repeated : Outcome::Fate::superseded;
-    for (size_t i = 0; i < of_rows.size(); ++i) improve(fates[groups[g].rows[i]->event], of_rows[i]);
+  for (size_t r = 0; r < requests.size(); ++r) {
+    const Request& request = requests[r];
+    std::vector<Outcome::Fate> of_rows(request.form == Form::arrays ? request.group->rows.size() : 1,
+                                       Outcome::Fate::done);
+    for (int i = 0; i < results[r].rows(); ++i)
+      of_rows[static_cast<size_t>(results[r].int64(i, 0))] =
+          results[r].text(i, 1) == "r" ? Outcome::Fate::repeated : Outcome::Fate::superseded;
+    for (size_t i = 0; i < of_rows.size(); ++i)
+      improve(fates[request.group->rows[request.first_row + i]->event], of_rows[i]);
   }
   for (size_t i = 0; i < fates.size(); ++i)
     if (fates[i]) outcomes[i].fate = *fates[i];

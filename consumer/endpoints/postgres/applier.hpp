@@ -1,6 +1,7 @@
 // Applies rows in one transaction, and says of each event what became of it.
 //
-// Used by the postgres endpoint. One round trip: BEGIN, a statement for each group, COMMIT.
+// Used by the postgres endpoint. One round trip and one transaction: a statement for each group, or for each row of a
+// small one.
 // A refused statement leaves nothing behind and is thrown as pg::SqlError; what to do about it is the endpoint's.
 // Thread rule: its connection's thread.
 #pragma once
@@ -31,11 +32,17 @@ class Applier {
   std::string column_at_fault(const Row& row, Deadline deadline);
 
  private:
+  // One statement.
   struct Request {
-    pg::Connection::Statement statement;
-    std::vector<std::string> arrays;  // what its parameters view
+    const Group* group = nullptr;
+    size_t first_row = 0;  // of the group's rows
+    Form form = Form::arrays;
+    std::string sql;
+    std::vector<std::optional<std::string>> values;  // of its parameters
   };
-  Request request_of(std::span<const Event* const> batch, const Group& group, Deadline deadline);
+  std::vector<Request> requests_of(std::span<const Event* const> batch, const Group& group, Deadline deadline);
+  Request in_arrays(std::span<const Event* const> batch, const Group& group, Deadline deadline);
+  Request of_one_row(const Event& event, const Group& group, size_t row, int scope);
   std::vector<int> scopes_of(const Event& event, const Row& row, Deadline deadline);
   std::vector<size_t> siblings_of(size_t route) const;
   Outcome::Fate truncate_one(const Event& event, const Target& target, int scope, Deadline deadline);

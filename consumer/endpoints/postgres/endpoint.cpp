@@ -43,16 +43,16 @@ class PostgresEndpoint : public sql::TableEndpoint<Database> {
     pg::Connection connection =
         pg::Connection::open({settings().fresh_secret("dsn"), password, "muskrat consume " + name()}, deadline);
     const std::string timeout = std::to_string(settings().duration("timeout").count());
-    // What is acknowledged must be durable; a late commit of a call that we gave up on must not happen. A plan for
-    // arrays of ten, which a generic one is, compares a thousand rows with each other.
+    // What is acknowledged must be durable; a late commit of a call that we gave up on must not happen.
     connection.exec(
-        "SET jit = off; SET plan_cache_mode = force_custom_plan; SET default_transaction_isolation = 'read committed'; "
+        "SET jit = off; SET default_transaction_isolation = 'read committed'; "
         "SET DateStyle = 'ISO, YMD'; "
         "SET lc_monetary = 'C'; SET statement_timeout = " +
             timeout + "; SET idle_in_transaction_session_timeout = " + timeout +
             "; SELECT pg_catalog.set_config('synchronous_commit', 'on', false) WHERE "
             "pg_catalog.current_setting('synchronous_commit') = 'off'",
         deadline);
+    connection.replan_every(milliseconds(10'000));
     return connection;
   }
 

@@ -7,12 +7,13 @@ namespace {
 
 class Writer {
  public:
-  Writer(const Group& group, const Route& route, const Target& target, const State& state, size_t siblings)
+  Writer(const Group& group, const Route& route, const Target& target, const State& state, size_t siblings, Form form)
       : row_(*group.first),
         route_(route),
         target_(target),
         state_(state),
         siblings_(siblings),
+        form_(form),
         columns_(columns_of(group, route)) {}
 
   std::string text() const {
@@ -57,18 +58,23 @@ class Writer {
     return columns;
   }
 
-  // WITH input AS (the arrays as rows)
+  // WITH input AS (the parameters as rows). MATERIALIZED keeps a value from being cast before the guard has let it
+  // pass.
   std::string input() const {
-    std::string arrays = "pg_catalog.unnest($1::int[])", names = "n";
-    int parameter = 1;
-    const auto add = [&](const char* type, const std::string& name) {
-      arrays += ", pg_catalog.unnest($" + std::to_string(++parameter) + "::" + type + ")";
-      names += ", " + name;
+    std::string parameters, names;
+    int count = 0;
+    const auto add = [&](const std::string& type, const std::string& name) {
+      const std::string parameter = "$" + std::to_string(++count) + "::" + type;
+      parameters.append(parameters.empty() ? "" : ", ");
+      parameters += form_ == Form::arrays ? "pg_catalog.unnest(" + parameter + "[])" : parameter + " AS " + name;
+      names += (names.empty() ? "" : ", ") + name;
     };
-    if (row_.guarded) add("int[]", "scope"), add("text[]", "identity");
-    if (row_.guarded && row_.effect != Effect::append) add("bigint[]", "epoch"), add("bigint[]", "seq");
-    for (const size_t column : columns_) add("text[]", "c" + std::to_string(column));
-    return "WITH input AS MATERIALIZED (SELECT * FROM ROWS FROM (" + arrays + ") AS u(" + names + "))";
+    if (form_ == Form::arrays) add("int", "n");
+    if (row_.guarded) add("int", "scope"), add("text", "identity");
+    if (row_.guarded && row_.effect != Effect::append) add("bigint", "epoch"), add("bigint", "seq");
+    for (const size_t column : columns_) add("text", "c" + std::to_string(column));
+    if (form_ == Form::one_row) return "WITH input AS MATERIALIZED (SELECT 0 AS n, " + parameters + ")";
+    return "WITH input AS MATERIALIZED (SELECT * FROM ROWS FROM (" + parameters + ") AS u(" + names + "))";
   }
 
   // The guard lets pass what is newer than its mark and than the table's last TRUNCATE, and takes the row's lock.
@@ -149,14 +155,15 @@ class Writer {
   const Target& target_;
   const State& state_;
   const size_t siblings_;
+  const Form form_;
   const std::vector<size_t> columns_;
 };
 
 }  // namespace
 
 std::string statement_of(const Group& group, const Route& route, const Target& target, const State& state,
-                         size_t siblings) {
-  return Writer(group, route, target, state, siblings).text();
+                         size_t siblings, Form form) {
+  return Writer(group, route, target, state, siblings, form).text();
 }
 
 }  // namespace muskrat::postgres
