@@ -51,7 +51,7 @@ COMPARISONS = [
     (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
     (["consume_http_ratio", "consume_http_1ms_ratio"], delivery.consume_http),
     (["consume_exec_ratio", "consume_exec_taken_ratio"], delivery.consume_exec),
-    (["latency_p50_ms", "latency_p99_ms"], delivery.latency),
+    (["latency_p50_ms", "latency_p99_ms", "latency_broker_p50_ms"], delivery.latency),
     (["latency_idle_p50_ms"], delivery.latency_idle),
     (["relay_idle_cpu"], delivery.idle),
     (["backlog_scaling"], delivery.backlog),

@@ -128,8 +128,11 @@ class Bare:
 
     def run(self, name, *args, libraries=("-lrabbitmq",)):
         """Seconds, as the program prints them."""
+        return self.numbers(name, *args, libraries=libraries)[0]
+
+    def numbers(self, name, *args, libraries=("-lrabbitmq",)):
         binary = self.binary(name, *libraries)
         done = subprocess.run([binary, *map(str, args)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{name}: {done.stderr.strip()}")
-        return float(done.stdout)
+        return [float(number) for number in done.stdout.split()]
