@@ -12,7 +12,7 @@ from harness.postgres import Postgres
 
 import customers
 from decoding import Decoded
-from measure import Figure, PeakMemory, cpu_ms, in_turn, ratio_figure, ratios, say
+from measure import Figure, Instructions, PeakMemory, cpu_ms, in_turn, ratio_figure, ratios, say
 from pgbench import pgbench
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "autovacuum": "off",
@@ -286,17 +286,24 @@ def tables(bench):
             stage.sql(f"SELECT muskrat.attach('many_{n}', 'Frontend.Many{n}', columns => '\"*\"')")
         stage.tables["many_0"] = ""
 
+    counts = {}  # (kind, spread): instructions of each turn
+
     def run(spread, kind):
         connection = connect(stage.pg.dsn())
         pid, spent = connection.get_backend_pid(), 0
+        counted = Instructions(pid)
         with connection.cursor() as cursor:
-            for turn in range(2):  # the first fills caches
-                before = cpu_ms(pid)
+            def insert(turn):
                 for n in range(count):
                     target = f"{kind}_{n if spread else 0}"
                     first = (turn * count + n) * rows
                     cursor.execute(customers.bulk_insert(target, first, first + rows - 1))
+            insert(0)  # fills caches
+            with counted:
+                before = cpu_ms(pid)
+                insert(1)
                 spent = cpu_ms(pid) - before
+            counts.setdefault((kind, spread), []).append(counted.count)
             names = [f"{kind}_{n}" for n in (range(count) if spread else [0])]
             cursor.execute(f"TRUNCATE {', '.join(names)}, muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3")
         connection.close()
@@ -311,3 +318,8 @@ def tables(bench):
                  against="what capture adds with all rows in one table",
                  note=f"processor time that capture adds to {count} statements of {rows} rows, caches warm: "
                       + ", ".join(f"{w} {statistics.median(c):.0f} ms" for w, c in cost.items()))
+    if None not in counts["many", True]:
+        added = {spread: [a - b for a, b in zip(counts["many", spread], counts["bare", spread])] for spread in (False, True)}
+        runs = [many / one for many, one in zip(added[True], added[False])]
+        yield Figure("tables_scaling.instructions", statistics.median(runs), "ratio", runs, goal="≤ 1.05",
+                     against="what capture adds with all rows in one table", note="the same runs, by instructions of the session")

@@ -14,7 +14,7 @@ from harness.program import Program
 from harness.rabbitmq import RabbitMQ
 
 import customers
-from measure import Figure, in_turn, percentile, process_cpu_ms, ratio_figure
+from measure import Figure, Instructions, in_turn, percentile, process_cpu_ms, ratio_figure
 from pgbench import command
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h", "track_commit_timestamp": "on"}
@@ -90,9 +90,10 @@ class World:
             query(self.dsn, customers.bulk_insert("customers", low + 1, low + min(10_000, rows - first)))
         self.written += rows
 
-    def drain(self, timeout=3600, spent=None):
+    def drain(self, timeout=3600, spent=None, instructions=None):
         """Starts the relay; returns (events a second, its peak memory in MB). From the moment it leads to the last confirm.
-        `spent`: its processor time by event, in µs, is added there."""
+        `spent`: its processor time by event, in µs, is added there; `instructions`: those of the relay and of its session in the
+        database by event, or None."""
         relay = self.program.relay(wait=False)
         try:
             def confirmed():
@@ -104,6 +105,8 @@ class World:
                 return relay.metric("muskrat_relay_leader")
             wait_until(leads, 30, "the relay to lead", 0.005)
             began = time.monotonic()
+            if instructions is not None:
+                self.count_instructions(relay, confirmed, instructions, timeout)
             wait_until(lambda: confirmed() >= self.written, timeout, f"{self.written} confirms", 0.02)
             took = time.monotonic() - began
             if spent is not None:
@@ -111,6 +114,15 @@ class World:
             return self.written / took, relay.rss_kib("VmHWM") / 1024
         finally:
             relay.stop()
+
+    def count_instructions(self, relay, confirmed, instructions, timeout):
+        sessions = query(self.dsn, "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'muskrat relay%'")
+        counted = Instructions(relay.pid, *(pid for pid, in sessions))
+        with counted:
+            before = confirmed()
+            wait_until(lambda: confirmed() >= self.written, timeout, f"{self.written} confirms", 0.02)
+        events = self.written - before
+        instructions.append(counted.count / events if counted.count and events > self.written / 2 else None)
 
     def close(self):
         self.program.stop()
@@ -150,11 +162,11 @@ def bare_publish_rate(bench, stage, events):
         world.close()
 
 
-def relay_rate(stage, events, peaks):
+def relay_rate(stage, events, peaks, instructions=None):
     world = stage.world(endpoints={})
     try:
         world.write(events)
-        rate, peak = world.drain()
+        rate, peak = world.drain(instructions=instructions)
         peaks.append(peak)
         return rate
     finally:
@@ -458,15 +470,28 @@ def idle(bench):
 def backlog(bench):
     stage, many, few = stage_of(bench), bench.size(300_000, 5_000_000), 50_000
     rounds = 2 if bench.full else 3
-    results = in_turn({"few": lambda: relay_rate(stage, few, []), "many": lambda: relay_rate(stage, many, [])}, rounds, "events/s")
+    counts = {"few": [], "many": []}
+    results = in_turn({"few": lambda: relay_rate(stage, few, [], counts["few"]),
+                       "many": lambda: relay_rate(stage, many, [], counts["many"])}, rounds, "events/s")
     yield ratio_figure("backlog_scaling", results, "many", "few", goal="≥ 0.95", against=f"{few} events waiting",
                        note=f"{many} events waiting")
+    yield from by_instructions("backlog_scaling.instructions", counts, "few", "many", 0.95)
+
+
+def by_instructions(name, counts, before, after, goal):
+    """A rate's ratio as it would be if instructions were all that it took: of the relay and its session, by event."""
+    if None in counts[before] + counts[after]:
+        return
+    runs = [b / a for b, a in zip(counts[before], counts[after])]
+    yield Figure(name, statistics.median(runs), "ratio", runs, goal=f"≥ {goal}", against=before,
+                 note=f"the same runs; an event takes the relay and its session {statistics.median(counts[after]):.0f} instructions, "
+                      f"and {statistics.median(counts[before]):.0f}")
 
 
 def held_xmin(bench):
     """Drain rate after a transaction was held open under load, the cursor moving all the while, against none."""
     stage, seconds, events = stage_of(bench), bench.size(30, 1800), 60_000
-    dead = []
+    dead, counts = [], {"none": [], "held": []}
 
     def one(held):
         world = stage.world(endpoints={})
@@ -489,7 +514,7 @@ def held_xmin(bench):
             before = value(world.dsn, "SELECT max(id) FROM customers")
             query(world.dsn, customers.bulk_insert("customers", before + 1, before + events))
             world.written = events
-            return world.drain()[0]
+            return world.drain(instructions=counts["held" if held else "none"])[0]
         finally:
             if holder:
                 holder.close()
@@ -498,3 +523,4 @@ def held_xmin(bench):
     results = in_turn({"none": lambda: one(False), "held": lambda: one(True)}, 2 if bench.full else 3, "events/s")
     yield ratio_figure("held_xmin_ratio", results, "held", "none", goal="≥ 0.97", against="no transaction held open",
                        note=f"drain of {events} events after {seconds} s at 2,000 events/s; dead tuples in the segments: {max(dead)}")
+    yield from by_instructions("held_xmin_ratio.instructions", counts, "none", "held", 0.97)

@@ -4,10 +4,13 @@ Used by bench.py, capture.py and delivery.py. A comparison runs its variants in 
 the machine does meets all of them; a ratio is taken within each turn, and the median of the turns is the figure.
 """
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -111,6 +114,28 @@ class PeakMemory:
 def percentile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+class Instructions:
+    """Instructions that processes carry out while the block runs, in `count`; None where perf is missing or may not count. What
+    else the machine does changes them little, and caches that it takes from us not at all."""
+
+    def __init__(self, *pids):
+        self.pids, self.count, self.perf = pids, None, None
+
+    def __enter__(self):
+        argv = ["perf", "stat", "-x", ",", "-e", "instructions", "-p", ",".join(map(str, self.pids))]
+        if shutil.which("perf"):
+            self.perf = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+            time.sleep(0.3)  # until it counts
+        return self
+
+    def __exit__(self, *exc):
+        if self.perf is None:
+            return
+        self.perf.send_signal(signal.SIGINT)
+        first = self.perf.communicate(timeout=30)[1].split(",")[0]
+        self.count = float(first) if first.isdigit() else None
 
 
 class Bare:
