@@ -168,34 +168,49 @@ void Reader::list_new_slices() {
     const SteadyTime begun = std::chrono::steady_clock::now();
     look_through(slice);
     const auto took = std::chrono::steady_clock::now() - begun;
-    if (took < milliseconds(100)) slice_ = std::min(slice_ * 2, settings_.slice_most);
-    if (took > milliseconds(400)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
+    if (took < milliseconds(10)) slice_ = std::min(slice_ * 2, settings_.slice_most);
+    if (took > milliseconds(40)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
     from = slice.to;
-    slices_.push_back(slice);
+    // One that turned out to be large is taken in pieces from now on; what is known of it holds for each.
+    const uint64_t width = slice.to - slice.from;
+    const auto pieces = std::clamp<uint64_t>(static_cast<uint64_t>(took / settings_.piece_time), 1, width);
+    for (uint64_t n = 0; n < pieces; n++) {
+      Slice piece = slice;
+      piece.from = slice.from + width * n / pieces;
+      piece.to = slice.from + width * (n + 1) / pieces;
+      slices_.push_back(piece);
+    }
   }
 }
 
 // Rows of a slice never change, for the read's snapshot stays: what is known of them holds to the end of the read.
+// Where a list is full already, a slice is asked first whether anything of it comes into it.
 void Reader::look_through(Slice& slice) {
   slice.top = 0;
-  if (slice.least >= bound()) return;
-  const std::string low = std::to_string(slice.from), high = std::to_string(slice.to);
-  list_slice(slice, sql::between, low, high);
-  slice.least = INT64_MAX;
-  if (first_unlisted_ != 0) {
-    const std::string from = std::to_string(first_unlisted_);
-    const pg::Param params[] = {snapshot_.text, from, low, high};
-    const Db::Patience patience(db_, within_);
-    const pg::Result least = db_.ask(sql::least(), params);
-    if (!least.null(0, 0)) slice.least = least.int64(0, 0);
+  if (first_unlisted_ != 0 && slice.most == INT64_MAX) ask_range(slice, listed_id_ + 1);
+  if (slice.least < bound()) {
+    list_slice(slice, sql::between, std::to_string(slice.from), std::to_string(slice.to));
+    slice.least = INT64_MAX;
+    if (slice.most >= bound()) ask_range(slice, first_unlisted_);
   }
   between_();
+}
+
+void Reader::ask_range(Slice& slice, int64_t from) {
+  const std::string least = std::to_string(from), low = std::to_string(slice.from), high = std::to_string(slice.to);
+  const pg::Param params[] = {snapshot_.text, least, low, high};
+  const Db::Patience patience(db_, within_);
+  const pg::Result range = db_.ask(sql::range(), params);
+  slice.least = range.null(0, 0) ? INT64_MAX : range.int64(0, 0);
+  slice.most = range.null(0, 1) ? from - 1 : range.int64(0, 1);
 }
 
 void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b) {
   const std::string after = std::to_string(listed_id_), before = std::to_string(bound());
   std::vector<pg::Param> params = {snapshot_.text, after, before, a};
   if (b) params.push_back(b);
+  const bool whole = bound() == INT64_MAX;
+  int64_t most = 0;
   size_t rows = 0;
   SteadyTime next_beat = std::chrono::steady_clock::now() + between_beats;
   const Db::Patience patience(db_, within_);
@@ -206,11 +221,13 @@ void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Pa
       next_beat = std::chrono::steady_clock::now() + between_beats;
     }
     const int64_t id = row.int64(0, 2);
+    most = std::max(most, id);
     if (id >= bound()) return;
     slice.top = std::max(slice.top, id);
     listed_.push_back({id, place_of(row.int64(0, 0), row.text(0, 1)), static_cast<uint32_t>(row.int64(0, 3))});
     if (listed_.size() >= list_room()) keep_smallest();
   });
+  if (whole) slice.most = most;
 }
 
 // Of all that was seen so far the smallest ids, which come first; the rest is listed again in its turn.

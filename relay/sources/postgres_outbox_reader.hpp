@@ -33,6 +33,8 @@ class Reader {
     size_t list_limit = 256 << 10;  // places of a large one listed at a time
     // Most transactions in a slice: more than any outbox holds. A width that went on doubling would one day be none.
     uint64_t slice_most = uint64_t{1} << 32;
+    // A slice that took longer to look through is cut into pieces of about this.
+    std::chrono::microseconds piece_time{20'000};
   };
   // Renew the lease, listen to the broker: between the slices of a long listing, and in the middle of a statement, when
   // the Db is busy.
@@ -71,8 +73,9 @@ class Reader {
   // Transactions of the read in hand, and what is known of the ids of their events.
   struct Slice {
     uint64_t from, to;
-    int64_t least = 0;  // none that is not handed out is lower
-    int64_t top = 0;    // the highest that this pass has listed
+    int64_t least = 0;         // none that is not handed out is lower
+    int64_t most = INT64_MAX;  // none is higher
+    int64_t top = 0;           // the highest that this pass has listed
   };
   struct Taken {  // reads whose events may be unsettled
     uint64_t number;
@@ -87,6 +90,7 @@ class Reader {
   void list_more();
   void list_new_slices();
   void look_through(Slice& slice);
+  void ask_range(Slice& slice, int64_t from);
   void list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b);
   int64_t bound() const { return first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX; }
   void keep_smallest();
@@ -112,7 +116,7 @@ class Reader {
   size_t at_ = 0;                 // the next of listed_ to hand out
   std::deque<Outgoing> fetched_;  // bodies of listed_ from at_ on, as far as they are here
   std::vector<Slice> slices_;     // of the read in hand, when it has been looked through once
-  uint64_t slice_ = 1000;         // transactions in the next one
+  uint64_t slice_ = 1;            // transactions in the next one: each may have written millions of events
   std::deque<Taken> taken_;
 #ifdef MUSKRAT_BUG_cursor_on_id
   int64_t newest_id_ = 0;

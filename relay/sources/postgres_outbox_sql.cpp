@@ -54,13 +54,13 @@ std::string list(const std::string& where_xid) {
                           " AND id > $2::bigint AND id < $3::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)");
 }
 
-const std::string& least() {
-  static const std::string query =
-      "SELECT min(least) FROM (" +
-      for_each_segment(
-          "SELECT min(id) AS least FROM muskrat.outbox_# WHERE xid >= $3::xid8 AND xid < $4::xid8 AND id >= "
-          "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
-      ") AS s";
+const std::string& range() {
+  static const std::string query = "SELECT min(least), max(most) FROM (" +
+                                   for_each_segment(
+                                       "SELECT min(id) AS least, max(id) AS most FROM muskrat.outbox_# WHERE xid >= "
+                                       "$3::xid8 AND xid < $4::xid8 AND id >= "
+                                       "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
+                                   ") AS s";
   return query;
 }
 
