@@ -32,6 +32,7 @@ struct Connection::Impl {
   std::string secret;                           // never shown: to be blotted out of libpq's texts
   std::map<std::string, std::string> prepared;  // statement text → its name
   int prepared_count = 0;
+  std::string prefix;  // of the names of prepared statements
   milliseconds replan_every{0};
   SteadyTime planned_at{};
   int warnings = 0;
@@ -61,6 +62,7 @@ struct Connection::Impl {
   // In a pipeline. True when it is prepared for that, under a name that is in `fresh` then: one answer more.
   bool send_in_pipeline(const Connection::Statement& statement, std::map<std::string, std::string>& fresh);
   bool plans_are_old();
+  std::string next_name();
   std::vector<std::shared_ptr<PGresult>> pipeline_results(size_t count, Deadline deadline);
   void send_copy(std::string_view data, Deadline deadline);
   // Reads the command to its end and throws what `result` (may be empty) says.

@@ -1,4 +1,5 @@
 // Asking PostgreSQL: every statement is sent and read through poll() with a deadline.
+#include <random>
 #include <thread>
 
 #include <poll.h>
@@ -165,9 +166,19 @@ Result Connection::exec(const std::string& sql, std::span<const Param> params, D
   return result;
 }
 
+// Behind a pooler that hands sessions round, another connection's statements may be there: none may have a name of
+// ours.
+std::string Connection::Impl::next_name() {
+  if (prepared_count++ == 0) {
+    std::random_device dice;
+    prefix = "muskrat_" + std::to_string(dice()) + std::to_string(dice()) + "_";
+  }
+  return prefix + std::to_string(prepared_count);
+}
+
 const std::string& Connection::Impl::prepare(const std::string& sql, Deadline deadline) {
   if (auto known = prepared.find(sql); known != prepared.end()) return known->second;
-  auto name = "muskrat_" + std::to_string(++prepared_count);
+  auto name = next_name();
   check_sent(PQsendPrepare(raw(), name.c_str(), sql.c_str(), 0, nullptr), "preparing a statement");
   flush(deadline);
   finish(deadline);
@@ -234,7 +245,7 @@ bool Connection::Impl::send_in_pipeline(const Connection::Statement& statement,
         "sending a statement");
     return false;
   }
-  if (prepares) fresh[statement.sql] = "muskrat_" + std::to_string(++prepared_count);
+  if (prepares) fresh[statement.sql] = next_name();
   const std::string& name = known != prepared.end() ? known->second : fresh[statement.sql];
   if (prepares)
     check_sent(PQsendPrepare(raw(), name.c_str(), statement.sql.c_str(), 0, nullptr), "preparing a statement");

@@ -22,11 +22,13 @@ TransactionId oldest_in_commit_log() {
 #endif
 }
 
-// The commit log is truncated from its old end on, far behind what may be unflushed.
+// The commit log is truncated from its old end on, far behind what may be unflushed. A number from the future is
+// another server's: whoever copied the row here has committed under a number that we do not know.
 XLogRecPtr place_of_commit(FullTransactionId full) {
   constexpr uint64 recent = 1'000'000'000;  // so far apart transaction numbers can be compared in their short form
   const uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId()), number = U64FromFullTransactionId(full);
-  if (number >= next || next - number > recent) return InvalidXLogRecPtr;
+  if (number >= next) return PG_UINT64_MAX;
+  if (next - number > recent) return InvalidXLogRecPtr;
   const TransactionId xid = XidFromFullTransactionId(full);
   XLogRecPtr place = InvalidXLogRecPtr;
   LWLockAcquire(XactTruncationLock, LW_SHARED);

@@ -162,18 +162,19 @@ void Reader::list_more() {
   taken_.back().large = true;
 }
 
+// By events and not by time: where every statement takes long, slices must not be many.
 void Reader::list_new_slices() {
   for (uint64_t from = last_.xmax; from < snapshot_.xmax;) {
     Slice slice{from, std::min(from + std::min(slice_, settings_.slice_most), snapshot_.xmax)};
-    const SteadyTime begun = std::chrono::steady_clock::now();
     look_through(slice);
-    const auto took = std::chrono::steady_clock::now() - begun;
-    if (took < milliseconds(10)) slice_ = std::min(slice_ * 2, settings_.slice_most);
-    if (took > milliseconds(40)) slice_ = std::max<uint64_t>(slice_ / 2, 1);
+    if (slice.rows < settings_.slice_rows / 2) slice_ = std::min(slice_ * 2, settings_.slice_most);
+    if (slice.rows > settings_.slice_rows * 2) slice_ = std::max<uint64_t>(slice_ / 2, 1);
     from = slice.to;
-    // One that turned out to be large is taken in pieces from now on; what is known of it holds for each.
+    // A large one is taken in pieces from now on; what is known of it holds for each.
     const uint64_t width = slice.to - slice.from;
-    const auto pieces = std::clamp<uint64_t>(static_cast<uint64_t>(took / settings_.piece_time), 1, width);
+    const auto pieces = slice.rows > settings_.slice_rows * 2
+                            ? std::min<uint64_t>(slice.rows / settings_.slice_rows, width)
+                            : uint64_t{1};
     for (uint64_t n = 0; n < pieces; n++) {
       Slice piece = slice;
       piece.from = slice.from + width * n / pieces;
@@ -203,6 +204,7 @@ void Reader::ask_range(Slice& slice, int64_t from) {
   const pg::Result range = db_.ask(sql::range(), params);
   slice.least = range.null(0, 0) ? INT64_MAX : range.int64(0, 0);
   slice.most = range.null(0, 1) ? from - 1 : range.int64(0, 1);
+  slice.rows = std::max(slice.rows, static_cast<size_t>(range.int64(0, 2)));
 }
 
 void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b) {
@@ -228,6 +230,7 @@ void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Pa
     if (listed_.size() >= list_room()) keep_smallest();
   });
   if (whole) slice.most = most;
+  slice.rows = std::max(slice.rows, rows);
 }
 
 // Of all that was seen so far the smallest ids, which come first; the rest is listed again in its turn.

@@ -33,8 +33,8 @@ class Reader {
     size_t list_limit = 256 << 10;  // places of a large one listed at a time
     // Most transactions in a slice: more than any outbox holds. A width that went on doubling would one day be none.
     uint64_t slice_most = uint64_t{1} << 32;
-    // A slice that took longer to look through is cut into pieces of about this.
-    std::chrono::microseconds piece_time{20'000};
+    // Events of a slice, about. Of one that turned out to have more than twice as many, pieces are made.
+    size_t slice_rows = 32'768;
   };
   // Renew the lease, listen to the broker: between the slices of a long listing, and in the middle of a statement, when
   // the Db is busy.
@@ -76,6 +76,7 @@ class Reader {
     int64_t least = 0;         // none that is not handed out is lower
     int64_t most = INT64_MAX;  // none is higher
     int64_t top = 0;           // the highest that this pass has listed
+    size_t rows = 0;           // that were there when it was looked through last
   };
   struct Taken {  // reads whose events may be unsettled
     uint64_t number;

@@ -55,12 +55,13 @@ std::string list(const std::string& where_xid) {
 }
 
 const std::string& range() {
-  static const std::string query = "SELECT min(least), max(most) FROM (" +
-                                   for_each_segment(
-                                       "SELECT min(id) AS least, max(id) AS most FROM muskrat.outbox_# WHERE xid >= "
-                                       "$3::xid8 AND xid < $4::xid8 AND id >= "
-                                       "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
-                                   ") AS s";
+  static const std::string query =
+      "SELECT min(least), max(most), sum(rows)::bigint FROM (" +
+      for_each_segment(
+          "SELECT min(id) AS least, max(id) AS most, count(*) AS rows FROM muskrat.outbox_# WHERE xid >= "
+          "$3::xid8 AND xid < $4::xid8 AND id >= "
+          "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
+      ") AS s";
   return query;
 }
 

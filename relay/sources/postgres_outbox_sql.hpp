@@ -17,7 +17,8 @@ inline constexpr const char* running = "xid = ANY ($4::xid8[])";
 const std::string& small_read();
 // $1 snapshot, $2 and $3 ids between which (both exclusive): segment, ctid, id, bytes; in no order.
 std::string list(const std::string& where_xid);
-// $1 snapshot, $2 an id, $3 and $4 as list() has $4 and $5: the least and the highest id from $2 on, or NULLs.
+// $1 snapshot, $2 an id, $3 and $4 as list() has $4 and $5: the least and the highest id from $2 on, or NULLs; how
+// many.
 const std::string& range();
 // $1, $2, $3 ctids in segment 1, 2, 3: the event's columns, in no order.
 const std::string& by_place();

@@ -318,7 +318,7 @@ def tables(bench):
                  against="what capture adds with all rows in one table",
                  note=f"processor time that capture adds to {count} statements of {rows} rows, caches warm: "
                       + ", ".join(f"{w} {statistics.median(c):.0f} ms" for w, c in cost.items()))
-    if None not in counts["many", True]:
+    if not any(None in of for of in counts.values()):
         added = {spread: [a - b for a, b in zip(counts["many", spread], counts["bare", spread])] for spread in (False, True)}
         runs = [many / one for many, one in zip(added[True], added[False])]
         yield Figure("tables_scaling.instructions", statistics.median(runs), "ratio", runs, goal="≤ 1.05",

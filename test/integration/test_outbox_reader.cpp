@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "relay/sources/postgres_outbox_reader.hpp"
 #include "test/integration/server.hpp"
@@ -21,6 +22,7 @@ struct Outbox {
   Stop stop;
   Meters meters{"reader-test"};
   int beats = 0;
+  milliseconds pause{0};
 
   Outbox() {
     run("SET client_min_messages = warning; DROP EXTENSION IF EXISTS muskrat CASCADE; DROP SCHEMA IF EXISTS muskrat "
@@ -44,8 +46,11 @@ struct Outbox {
     Reader::Settings settings{"shop", 1, 5};
     settings.list_limit = list;
     settings.slice_most = slice_most;
-    if (list % 50 == 0) settings.piece_time = std::chrono::microseconds(1);  // each transaction a piece
-    const auto beat = [this] { beats++; };
+    if (list % 50 == 0) settings.slice_rows = 2;  // nearly each transaction a piece
+    const auto beat = [this] {
+      beats++;
+      std::this_thread::sleep_for(pause);
+    };
     Reader reader(reader_db, settings, {since, std::nullopt, 0, {}}, meters, beat, beat);
     std::vector<int64_t> ids;
     for (Reader::Page page; !page.end;) {
@@ -178,6 +183,12 @@ void test_reader_forces_no_flush_for_what_was_committed_and_flushed(void** state
   assert_false(outbox.run(all_flushed).boolean(0, 0));
 }
 
+void test_numbers_of_transactions_that_are_long_past_or_never_were(void** state) {
+  Outbox& outbox = outbox_of(state);
+  assert_true(outbox.run("SELECT muskrat.commit_is_flushed('3')").boolean(0, 0));
+  assert_false(outbox.run("SELECT muskrat.commit_is_flushed('99999999999')").boolean(0, 0));
+}
+
 void test_reader_flushes_what_is_visible_and_not_flushed(void** state) {
   Outbox& outbox = outbox_of(state);
   Db db = Db::open(outbox.address, limit, outbox.stop);
@@ -195,6 +206,17 @@ void test_reader_flushes_what_is_visible_and_not_flushed(void** state) {
   }
 }
 
+void test_reader_makes_few_slices_of_many_small_transactions(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const std::string from = outbox.snapshot();
+  outbox.run(
+      "DO $$ BEGIN FOR n IN 1..4000 LOOP PERFORM muskrat.emit('Shop.Order.Place', '1'); COMMIT; END LOOP; END $$");
+  outbox.pause = milliseconds(15);  // as where the server is far away
+  assert_int_equal(outbox.read(db, from, 999, uint64_t{1} << 32).size(), 4000);
+  assert_true(outbox.beats < 100);  // one for each slice of each of the five lists
+}
+
 }  // namespace
 
 int main() {
@@ -202,7 +224,9 @@ int main() {
       checked_with(test_reader_gives_a_backlog_in_order_of_its_ids, setup, teardown),
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
       checked_with(test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes, setup, teardown),
+      checked_with(test_reader_makes_few_slices_of_many_small_transactions, setup, teardown),
       checked_with(test_reader_forces_no_flush_for_what_was_committed_and_flushed, setup, teardown),
+      checked_with(test_numbers_of_transactions_that_are_long_past_or_never_were, setup, teardown),
       checked_with(test_reader_flushes_what_is_visible_and_not_flushed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

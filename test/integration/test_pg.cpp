@@ -277,6 +277,18 @@ void test_pipeline_whose_prepared_statements_are_gone_works_the_next_time(void**
   assert_int_equal(db.pipeline(statements, soon())[0].int64(0, 0), 7);
 }
 
+// A pooler in transaction mode gives two connections the same session, one after the other.
+void test_prepared_names_of_two_connections_differ(void**) {
+  std::vector<std::string> names;
+  for (const char* sql : {"SELECT $1::int + 1", "SELECT $1::int + 2"}) {
+    auto db = connect();
+    const std::vector<pg::Connection::Statement> one{{sql, {"1"}, true}};
+    db.pipeline(one, soon());
+    names.emplace_back(db.exec("SELECT name FROM pg_prepared_statements", soon()).text(0, 0));
+  }
+  assert_string_not_equal(names[0].c_str(), names[1].c_str());
+}
+
 void test_pipeline_plans_anew_now_and_then_when_told(void**) {
   auto db = connect();
   db.exec("SET plan_cache_mode = force_generic_plan; CREATE TEMP TABLE grows (n int PRIMARY KEY)", soon());
@@ -284,7 +296,8 @@ void test_pipeline_plans_anew_now_and_then_when_told(void**) {
   const std::vector<pg::Connection::Statement> one{{"SELECT n FROM grows WHERE n = $1::int", {"1"}, true}};
   const auto plan = [&] {
     assert_int_equal(db.pipeline(one, soon())[0].int64(0, 0), 1);
-    return std::string(db.exec("EXPLAIN EXECUTE muskrat_1(1)", soon()).text(0, 0));
+    const auto name = db.exec("SELECT name FROM pg_prepared_statements", soon());
+    return std::string(db.exec("EXPLAIN EXECUTE " + std::string(name.text(0, 0)) + "(1)", soon()).text(0, 0));
   };
   assert_holds(plan(), "Seq Scan");
   db.exec("INSERT INTO grows SELECT generate_series(2, 20000)", soon());
@@ -484,6 +497,7 @@ int main() {
       checked(test_pipeline_prepares_what_is_repeated_once),
       checked(test_pipeline_prepares_no_more_than_the_server_should_keep),
       checked(test_pipeline_whose_prepared_statements_are_gone_works_the_next_time),
+      checked(test_prepared_names_of_two_connections_differ),
       checked(test_pipeline_plans_anew_now_and_then_when_told),
       checked(test_pipeline_refused_keeps_what_it_prepared),
       checked(test_pipeline_larger_than_every_buffer_does_not_lock_up),

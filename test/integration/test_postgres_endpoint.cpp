@@ -57,6 +57,14 @@ void missing_parent_is_tried_again(void** state) {
   unit::assert_text(bench.fates({event(1, 1, row(1, "child", 2))}), "d");
 }
 
+void rows_that_need_each_other_go_together(void** state) {
+  auto& bench = bench_of<Postgres>(state);
+  bench.run("ALTER TABLE c ALTER volume TYPE bigint; ALTER TABLE c ADD FOREIGN KEY (volume) REFERENCES mk_test.c (id)");
+  bench.open(mirror);
+  unit::assert_text(bench.fates({event(1, 1, row(1, "a", 2)), event(2, 2, row(2, "b", 1))}), "dd");
+  unit::assert_text(bench.look(all), "1|a|2;2|b|1");
+}
+
 void values_reach_columns_of_every_type(void** state) {
   auto& bench = bench_of<Postgres>(state);
   bench.run(
@@ -179,6 +187,7 @@ int main() {
       integration::test_of<Postgres, bad_rows_fail_alone_and_say_which_column>(
           "bad_rows_fail_alone_and_say_which_column"),
       integration::test_of<Postgres, missing_parent_is_tried_again>("missing_parent_is_tried_again"),
+      integration::test_of<Postgres, rows_that_need_each_other_go_together>("rows_that_need_each_other_go_together"),
       integration::test_of<Postgres, values_reach_columns_of_every_type>("values_reach_columns_of_every_type"),
       integration::test_of<Postgres, quoted_names_and_columns_of_two_keys>("quoted_names_and_columns_of_two_keys"),
       integration::test_of<Postgres, unique_value_still_held_by_another_row_may_become_free>(

@@ -22,6 +22,9 @@ std::string_view source_object(const Event& event) {
   return std::string_view(event.routing_key).substr(0, event.routing_key.rfind('.'));
 }
 
+// Rows of a group that go one by one, at most.
+constexpr size_t most_alone = 4;
+
 // Rows of one group that come from the same table of the same source share their scopes.
 bool same_origin(const Event& a, const Event& b) {
   return a.source == b.source && source_object(a) == source_object(b);
@@ -52,9 +55,8 @@ std::vector<int> Applier::scopes_of(const Event& event, const Row& row, Deadline
 
 // A few rows go one by one: their statements run by plans that are kept, where one for arrays is planned each time,
 // which costs more than the rows.
-std::vector<Applier::Request> Applier::requests_of(std::span<const Event* const> batch, const Group& group,
+std::vector<Applier::Request> Applier::requests_of(std::span<const Event* const> batch, const Group& group, size_t few,
                                                    Deadline deadline) {
-  constexpr size_t few = 4;
   std::vector<Request> requests;
   if (group.rows.size() <= few)
     for (size_t i = 0; i < group.rows.size(); ++i) {
@@ -141,10 +143,23 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
   for (const Target& target : targets_) tables.push_back(target.identity);
   const std::vector<Group> groups = sql::group_rows(rows, tables);
   std::vector<Request> requests;
-  for (const Group& group : groups)
-    for (Request& request : requests_of(batch, group, deadline)) requests.push_back(std::move(request));
   std::vector<pg::Result> results;
-  transact(requests, results, deadline);
+  const auto attempt = [&](size_t few) {
+    requests.clear();
+    for (const Group& group : groups)
+      for (Request& request : requests_of(batch, group, few, deadline)) requests.push_back(std::move(request));
+    transact(requests, results, deadline);
+  };
+  try {
+    attempt(most_alone);
+  } catch (const pg::SqlError& error) {
+    // Rows that refer to one another, or exchange unique values, are right in one statement only.
+    const bool together =
+        std::any_of(requests.begin(), requests.end(), [](const Request& r) { return r.first_row > 0; });
+    const std::string& state = error.sqlstate();
+    if (!together || (state != "23503" && state != "23505" && state != "23P01")) throw;
+    attempt(1);
+  }
 
   std::vector<std::optional<Outcome::Fate>> fates(batch.size());
   for (size_t r = 0; r < requests.size(); ++r) {

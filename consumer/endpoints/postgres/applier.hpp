@@ -40,7 +40,8 @@ class Applier {
     std::string sql;
     std::vector<std::optional<std::string>> values;  // of its parameters
   };
-  std::vector<Request> requests_of(std::span<const Event* const> batch, const Group& group, Deadline deadline);
+  std::vector<Request> requests_of(std::span<const Event* const> batch, const Group& group, size_t few,
+                                   Deadline deadline);
   Request in_arrays(std::span<const Event* const> batch, const Group& group, Deadline deadline);
   Request of_one_row(const Event& event, const Group& group, size_t row, int scope);
   std::vector<int> scopes_of(const Event& event, const Row& row, Deadline deadline);
