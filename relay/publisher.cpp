@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t pump_after_bytes = 65536;
 constexpr milliseconds longest_confirm_patience{30'000};
+constexpr milliseconds binding_time{2'000};  // in which a setup binds its queues
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 // Sleeps on the source's descriptor and `stop` when there is no broker to listen to.
@@ -61,9 +62,16 @@ void Publisher::connect(const Stop& stop) {
 
 // A publish to an exchange that is not there closes the channel: better seen before than over somebody's event.
 void Publisher::require_exchange() {
-  if (connection_->exchange_exists(exchange_, Deadline::in(settings_.connect_limit))) return;
+  if (!connection_->exchange_exists(exchange_, Deadline::in(settings_.connect_limit))) {
+    exchange_was_missing_ = true;
+    throw Failure(Remedy::reconnect,
+                  "the exchange " + exchange_ + " does not exist on the broker; run `muskrat setup` to declare it");
+  }
+  // Whoever declares it binds the queues after it: until then events would go to the unrouted.
+  if (!std::exchange(exchange_was_missing_, false)) return;
+  not_before_ = now() + binding_time;
   throw Failure(Remedy::reconnect,
-                "the exchange " + exchange_ + " does not exist on the broker; run `muskrat setup` to declare it");
+                "the exchange " + exchange_ + " has only just been declared; its queues are awaited");
 }
 
 template <typename Act>
@@ -190,7 +198,7 @@ void Publisher::lost(const std::string& why) {
   meters_.blocked->set(0);
   meters_.reconnects->add();
   milliseconds pause = backoff_.next();
-  next_attempt_ = now() + pause;
+  next_attempt_ = std::max(now() + pause, not_before_);
   if (why != trouble_) {
     log::warning("relay", "broker away",
                  {{"source", settings_.source}, {"why", why}, {"retry_ms", static_cast<int64_t>(pause.count())}});

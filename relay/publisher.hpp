@@ -84,6 +84,8 @@ class Publisher : private amqp::Handler {
   std::optional<amqp::Connection> connection_;
   Backoff backoff_;
   SteadyTime next_attempt_{};
+  bool exchange_was_missing_ = false;
+  SteadyTime not_before_{};  // no attempt, however soon it would be due
   std::string trouble_;
   int64_t unpumped_bytes_ = 0;
   bool full_ = false;
