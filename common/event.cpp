@@ -113,18 +113,20 @@ std::optional<Op> op_from_char(char c) {
 
 std::optional<RoutingKey> parse_routing_key(std::string_view text, std::string* why) {
   if (!short_enough(text, why)) return std::nullopt;
+  const size_t first = text.find('.'), last = text.rfind('.');
+  const RoutingKey key{text.substr(0, first), first < last ? text.substr(first + 1, last - first - 1) : "",
+                       last == std::string_view::npos ? "" : text.substr(last + 1)};
+  // Each message that is published or consumed comes by here, nearly all of them well formed.
+  if (is_word(key.source) && is_word(key.object) && is_word(key.action)) return key;
   const auto words = split(text);
   if (words.size() != 3) {
     say(why, "it has " + std::to_string(words.size()) + (words.size() == 1 ? " word" : " words") +
                  "; <Source>.<Object>.<Action> has three");
     return std::nullopt;
   }
-  for (std::string_view word : words) {
-    if (is_word(word)) continue;
-    say(why, word.empty() ? "it has an empty word" : "a word may hold A-Z a-z 0-9 _ - only");
-    return std::nullopt;
-  }
-  return RoutingKey{words[0], words[1], words[2]};
+  const bool empty = std::ranges::any_of(words, [](std::string_view word) { return word.empty(); });
+  say(why, empty ? "it has an empty word" : "a word may hold A-Z a-z 0-9 _ - only");
+  return std::nullopt;
 }
 
 std::optional<std::string> binding_of_pattern(std::string_view pattern, std::string* why) {

@@ -79,6 +79,8 @@ int64_t Result::int64(int row, int column) const {
   throw Failure(Remedy::stop, std::string("column ") + PQfname(rows_of(handle_), column) + " holds no integer");
 }
 
+int64_t Result::binary_int(int row, int column) const { return binary_integer(text(row, column)); }
+
 bool Result::boolean(int row, int column) const { return text(row, column) == "t"; }
 
 int64_t Result::affected() const {

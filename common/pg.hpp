@@ -19,6 +19,7 @@
 
 #include "common/clock.hpp"
 #include "common/failure.hpp"
+#include "common/pg_binary.hpp"
 #include "common/stop.hpp"
 
 namespace muskrat::pg {
@@ -47,6 +48,9 @@ struct Address {
 // A text parameter; nullopt is NULL. The viewed text must outlive the call.
 using Param = std::optional<std::string_view>;
 
+// How a statement's results come: as text, or as their types' send functions write them (pg_binary.hpp).
+enum class Format { text = 0, binary = 1 };
+
 // The texts as one parameter of type text[].
 std::string text_array(const std::vector<std::string>& items);
 
@@ -57,8 +61,9 @@ class Result {
   int columns() const;
   std::string name(int column) const;
   bool null(int row, int column) const;
-  std::string_view text(int row, int column) const;  // view into the result; "" for NULL
+  std::string_view text(int row, int column) const;  // view into the result; "" for NULL. In binary: the bytes
   int64_t int64(int row, int column) const;          // throws Failure{stop} when it is no integer
+  int64_t binary_int(int row, int column) const;     // an integer, boolean or "char" in binary; 0 for NULL
   bool boolean(int row, int column) const;
   int64_t affected() const;  // rows touched by INSERT/UPDATE/DELETE
 
@@ -89,7 +94,11 @@ class Connection {
   // One statement with text parameters $1, $2, …
   Result exec(const std::string& sql, std::span<const Param> params, Deadline deadline);
   // As above, prepared on first use under a name kept by this object.
-  Result exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline);
+  Result exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline,
+                       Format format = Format::text);
+  // The same in two: the answer is waited for later. In between nothing else may be asked.
+  void send_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline, Format format);
+  Result receive(Deadline deadline);
   // Streams rows in single-row mode: `row` sees one-row results; returns the number of rows. When `row` throws, the
   // connection is spoiled.
   int64_t stream(const std::string& sql, std::span<const Param> params, const std::function<void(const Result&)>& row,
@@ -109,6 +118,10 @@ class Connection {
   // reads the table whole until statistics tell that it has grown.
   void replan_every(milliseconds span);
 
+  // Streams the rows of a query without parameters by COPY, in binary: a fraction of what stream() costs both sides.
+  // `row` sees each row's fields; returns the number of rows. When `row` throws, the connection is spoiled.
+  int64_t copy_out(const std::string& query, const std::function<void(const CopyRows::Fields&)>& row,
+                   Deadline deadline);
   // COPY … FROM STDIN: `data` is sent whole. Returns rows copied.
   int64_t copy_in(const std::string& copy_sql, std::string_view data, Deadline deadline);
 

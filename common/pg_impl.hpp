@@ -32,6 +32,7 @@ struct Connection::Impl {
   std::string secret;                           // never shown: to be blotted out of libpq's texts
   std::map<std::string, std::string> prepared;  // statement text → its name
   int prepared_count = 0;
+  std::string sent;  // the prepared statement that is under way, or was last
   std::string prefix;  // of the names of prepared statements
   milliseconds replan_every{0};
   SteadyTime planned_at{};
@@ -65,6 +66,10 @@ struct Connection::Impl {
   std::string next_name();
   std::vector<std::shared_ptr<PGresult>> pipeline_results(size_t count, Deadline deadline);
   void send_copy(std::string_view data, Deadline deadline);
+  // What the server sends next of its COPY; nothing at its end, which may be an error's (finish() tells).
+  std::unique_ptr<char, decltype(&PQfreemem)> next_copied(size_t& bytes, Deadline deadline);
+  std::shared_ptr<PGresult> ask(const std::string& sql, std::span<const Param> params, Format format,
+                                Deadline deadline);
   // Reads the command to its end and throws what `result` (may be empty) says.
   [[noreturn]] void refuse(const std::shared_ptr<PGresult>& result, Deadline deadline);
 

@@ -156,14 +156,19 @@ Result Connection::exec(const std::string& sql, Deadline deadline) {
 
 Result Connection::exec(const std::string& sql, std::span<const Param> params, Deadline deadline) {
   impl_->expect_usable();
-  Values values(params);
-  impl_->check_sent(
-      PQsendQueryParams(impl_->raw(), sql.c_str(), values.count(), nullptr, values.data(), nullptr, nullptr, 0),
-      "sending a statement");
-  impl_->flush(deadline);
   Result result;
-  result.handle_ = impl_->finish(deadline);
+  result.handle_ = impl_->ask(sql, params, Format::text, deadline);
   return result;
+}
+
+std::shared_ptr<PGresult> Connection::Impl::ask(const std::string& sql, std::span<const Param> params, Format format,
+                                                Deadline deadline) {
+  Values values(params);
+  check_sent(PQsendQueryParams(raw(), sql.c_str(), values.count(), nullptr, values.data(), nullptr, nullptr,
+                               static_cast<int>(format)),
+             "sending a statement");
+  flush(deadline);
+  return finish(deadline);
 }
 
 // Behind a pooler that hands sessions round, another connection's statements may be there: none may have a name of
@@ -185,22 +190,39 @@ const std::string& Connection::Impl::prepare(const std::string& sql, Deadline de
   return prepared[sql] = name;
 }
 
-Result Connection::exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline) {
+Result Connection::exec_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline,
+                                 Format format) {
+  send_prepared(sql, params, deadline, format);
+  try {
+    return receive(deadline);
+  } catch (const SqlError&) {
+    if (impl_->prepared.contains(sql) || in_transaction()) throw;
+  }
+  Result result;
+  result.handle_ = impl_->ask(sql, params, format, deadline);
+  return result;
+}
+
+void Connection::send_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline,
+                               Format format) {
   impl_->expect_usable();
   Values values(params);
   const auto& name = impl_->prepare(sql, deadline);
-  impl_->check_sent(PQsendQueryPrepared(impl_->raw(), name.c_str(), values.count(), values.data(), nullptr, nullptr, 0),
+  impl_->check_sent(PQsendQueryPrepared(impl_->raw(), name.c_str(), values.count(), values.data(), nullptr, nullptr,
+                                        static_cast<int>(format)),
                     "sending a statement");
   impl_->flush(deadline);
+  impl_->sent = sql;
+}
+
+Result Connection::receive(Deadline deadline) {
   Result result;
   try {
     result.handle_ = impl_->finish(deadline);
   } catch (const SqlError& error) {
     // The statement is gone (a pooler gave us another session) or a table's shape has changed under it.
-    bool stale = error.sqlstate() == "26000" || error.sqlstate() == "0A000";
-    if (stale) impl_->prepared.erase(sql);
-    if (!stale || in_transaction()) throw;
-    return exec(sql, params, deadline);
+    if (error.sqlstate() == "26000" || error.sqlstate() == "0A000") impl_->prepared.erase(impl_->sent);
+    throw;
   }
   return result;
 }
@@ -322,6 +344,44 @@ std::vector<std::shared_ptr<PGresult>> Connection::Impl::pipeline_results(size_t
 }
 
 // ---- COPY ----
+
+int64_t Connection::copy_out(const std::string& query, const std::function<void(const CopyRows::Fields&)>& row,
+                             Deadline deadline) {
+  impl_->expect_usable();
+  impl_->check_sent(PQsendQuery(impl_->raw(), ("COPY (" + query + ") TO STDOUT (FORMAT binary)").c_str()),
+                    "starting a COPY");
+  impl_->flush(deadline);
+  auto started = impl_->next_result(deadline);
+  if (!started || PQresultStatus(started.get()) != PGRES_COPY_OUT) impl_->refuse(started, deadline);
+  impl_->spoiled = true;  // until its end is read
+  CopyRows rows;
+  int64_t count = 0;
+  size_t bytes = 0;
+  while (const auto copied = impl_->next_copied(bytes, deadline)) {
+    rows.add({copied.get(), bytes});
+    while (const auto* fields = rows.next()) {
+      row(*fields);
+      ++count;
+    }
+  }
+  impl_->spoiled = false;
+  impl_->finish(deadline);
+  if (!rows.ended()) impl_->lost("a COPY ended in the middle of its rows");
+  return count;
+}
+
+std::unique_ptr<char, decltype(&PQfreemem)> Connection::Impl::next_copied(size_t& bytes, Deadline deadline) {
+  for (;;) {
+    char* buffer = nullptr;
+    const int got = PQgetCopyData(raw(), &buffer, 1);
+    bytes = got > 0 ? static_cast<size_t>(got) : 0;
+    if (got > 0) return {buffer, PQfreemem};
+    if (got == -1) return {nullptr, PQfreemem};
+    if (got < -1) lost(tidy(PQerrorMessage(raw()), secret));
+    wait(POLLIN, deadline, "waiting for rows");
+    check_sent(PQconsumeInput(raw()), "waiting for rows");
+  }
+}
 
 int64_t Connection::copy_in(const std::string& copy_sql, std::string_view data, Deadline deadline) {
   impl_->expect_usable();

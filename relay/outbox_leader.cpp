@@ -118,7 +118,10 @@ void OutboxLeader::retry_held(SteadyTime at) {
 // ---- what the broker said ----
 
 void OutboxLeader::settle_accounts() {
-  for (const Window::Fate& fate : window_.take_fates()) {
+  const auto fates = window_.take_fates();
+  const int64_t at_us = fates.empty() ? 0 : wall_clock_us();
+  const int64_t confirmed_before = confirmed_;
+  for (const Window::Fate& fate : fates) {
     using What = Window::Fate::Kind;
     if (fate.kind == What::nacked) meters_.nacked->add();
     if (fate.kind == What::returned) meters_.returned->add();
@@ -135,9 +138,9 @@ void OutboxLeader::settle_accounts() {
     if (fate.kind != What::confirmed && fate.kind != What::released) continue;
     confirmed_++;
     settled(fate.id);
-    meters_.confirmed->add();
-    meters_.latency->observe(static_cast<double>(wall_clock_us() - fate.captured_us) / 1e6);
+    meters_.latency->observe(static_cast<double>(at_us - fate.captured_us) / 1e6);
   }
+  if (confirmed_ > confirmed_before) meters_.confirmed->add(static_cast<double>(confirmed_ - confirmed_before));
 }
 
 // ---- the mark and the lease ----

@@ -14,13 +14,9 @@ int64_t Window::size_of(const Outgoing& out) {
 
 void Window::add(uint64_t read, Outgoing&& out, SteadyTime now) {
   admit_parked(now);
-  Item item;
-  item.read = read;
-  item.id = out.event.seq;
-  item.out = std::move(out);
-  bytes_ += size_of(item.out);
+  bytes_ += size_of(out);
   unsettled_++;
-  items_.push_back(std::move(item));
+  items_.emplace_back(read, std::move(out));
 #ifdef MUSKRAT_BUG_cursor_before_confirm
   position_ = {read, items_.back().id, false};
 #endif
@@ -45,11 +41,19 @@ void Window::admit(Slot slot, SteadyTime now) {
     } else {
       put_into_held(it, "waits behind a held event of its ordering key", now);
     }
-  } else if (key.empty() || keys_.try_emplace(key).second) {
+  } else if (key.empty()) {
+    make_ready(slot);
+  } else if (auto [line, is_first] = keys_.try_emplace(key); is_first) {
     make_ready(slot);
   } else {
-    keys_[key].push_back(slot);
+    wait_behind(line->second, slot);
   }
+}
+
+void Window::wait_behind(Line& line, Slot slot) {
+  item(slot).behind = none;
+  (line.first == none ? line.first : item(line.last).behind) = slot;
+  line.last = slot;
 }
 
 void Window::admit_parked(SteadyTime now) {
@@ -77,10 +81,8 @@ void Window::close_read(uint64_t read) {
 
 void Window::add_retry(Outgoing&& out) {
   Slot slot = next_retry_++;
-  Item& it = retries_[slot];
-  it.id = out.event.seq;
-  it.out = std::move(out);
-  bytes_ += size_of(it.out);
+  bytes_ += size_of(out);
+  retries_.try_emplace(slot, 0, std::move(out));
   make_ready(slot);
 }
 
@@ -102,7 +104,7 @@ bool Window::revive_due(SteadyTime now) {
 }
 
 const Outgoing* Window::next(SteadyTime now) {
-  if (alone_ > 0 && !tags_.empty()) return nullptr;
+  if (alone_ > 0 && in_flight_ > 0) return nullptr;
   admit_parked(now);
   revive_due(now);
   return ready_.empty() ? nullptr : &item(ready_.top()).out;
@@ -115,7 +117,8 @@ void Window::sent(uint64_t tag) {
   it.state = State::in_flight;
   it.returned = false;  // of an earlier try, which the held list had no room for
   if (!is_retry(slot)) in_flight_items_++;
-  tags_.emplace_hint(tags_.end(), tag, slot);
+  sent_.push_back({tag, slot});
+  in_flight_++;
 }
 
 void Window::refuse(const std::string& why, SteadyTime now) {
@@ -135,14 +138,27 @@ std::optional<SteadyTime> Window::next_due() const {
 }
 
 void Window::confirm(uint64_t tag, bool multiple, bool acked, SteadyTime now) {
-  auto from = multiple ? tags_.begin() : tags_.find(tag);
-  if (from == tags_.end()) return;  // a tag of before a restart of the window
-  auto to = multiple ? tags_.upper_bound(tag) : std::next(from);
-  std::vector<Slot> slots;
-  for (auto it = from; it != to; ++it) slots.push_back(it->second);
-  tags_.erase(from, to);
-  for (Slot slot : slots) settle_tag(slot, acked, now);
+  if (multiple) {
+    for (; !sent_.empty() && sent_.front().tag <= tag; sent_.pop_front())
+      if (!sent_.front().answered) settle_tag(slot_of(sent_.front()), acked, now);
+  } else {
+    auto sent = std::ranges::lower_bound(sent_, tag, {}, &Sent::tag);
+    if (sent == sent_.end() || sent->tag != tag || sent->answered) return;  // of before a restart of the window
+    settle_tag(slot_of(*sent), acked, now);
+  }
+  forget_answered();
   advance();
+}
+
+// Whose answer it is, told once.
+Window::Slot Window::slot_of(Sent& sent) {
+  sent.answered = true;
+  in_flight_--;
+  return sent.slot;
+}
+
+void Window::forget_answered() {
+  while (!sent_.empty() && sent_.front().answered) sent_.pop_front();
 }
 
 void Window::settle_tag(Slot slot, bool acked, SteadyTime now) {
@@ -173,9 +189,8 @@ void Window::send_astray(Slot slot) {
 void Window::confirmed(Slot slot, SteadyTime) {
   Item& it = item(slot);
   fates_.push_back({Fate::Kind::confirmed, it.id, it.out.event.captured_us, {}, {}});
-  std::string key = it.out.event.key;
+  free_key(it.out.event.key);
   settle(it);
-  free_key(key);
 }
 
 void Window::nacked(Slot slot, SteadyTime now) {
@@ -225,9 +240,13 @@ void Window::hold(Slot slot, const std::string& why, SteadyTime now) {
 void Window::hold_followers(const std::string& key, SteadyTime now) {
   auto found = keys_.find(key);
   if (found == keys_.end()) return;
-  std::deque<Slot> followers = std::move(found->second);
+  Slot follower = found->second.first;
   keys_.erase(found);
-  for (Slot follower : followers) admit(follower, now);
+  while (follower != none) {
+    const Slot next = item(follower).behind;
+    admit(follower, now);
+    follower = next;
+  }
 }
 
 void Window::put_into_held(Item& it, const std::string& why, SteadyTime now) {
@@ -248,12 +267,13 @@ void Window::free_key(const std::string& key) {
   if (key.empty()) return;
   auto found = keys_.find(key);
   if (found == keys_.end()) return;
-  if (found->second.empty()) {
+  Line& line = found->second;
+  if (line.first == none) {
     keys_.erase(found);
     return;
   }
-  Slot slot = found->second.front();
-  found->second.pop_front();
+  const Slot slot = line.first;
+  line.first = item(slot).behind;
   make_ready(slot);
 }
 
@@ -273,8 +293,9 @@ void Window::advance() {
 }
 
 void Window::returned(const std::string& message_id, const std::string& why) {
-  for (auto& [tag, slot] : tags_) {
-    Item& it = item(slot);
+  for (const Sent& sent : sent_) {
+    if (sent.answered) continue;
+    Item& it = item(sent.slot);
     if (it.out.event.message_id != message_id) continue;
     it.returned = true;
     it.why = why;
@@ -284,9 +305,10 @@ void Window::returned(const std::string& message_id, const std::string& why) {
 }
 
 void Window::connection_lost(SteadyTime now) {
-  auto tags = std::exchange(tags_, {});
-  in_flight_items_ = 0;
-  for (auto& [tag, slot] : tags) {
+  const auto sent = std::exchange(sent_, {});
+  in_flight_items_ = in_flight_ = 0;
+  for (const auto& [tag, slot, answered] : sent) {
+    if (answered) continue;
     item(slot).returned = false;
     item(slot).out.astray = false;  // the queue may be there by then
     if (is_retry(slot)) {
@@ -298,11 +320,11 @@ void Window::connection_lost(SteadyTime now) {
 }
 
 void Window::channel_failed(const std::string& why, SteadyTime now) {
-  bool guilty = alone_ > 0 && tags_.size() == 1;
-  alone_ = guilty ? alone_ - 1 : std::max(alone_, tags_.size());
+  bool guilty = alone_ > 0 && in_flight_ == 1;
+  alone_ = guilty ? alone_ - 1 : std::max(alone_, in_flight_);
   if (guilty) {
-    Slot slot = tags_.begin()->second;
-    tags_.clear();
+    const Slot slot = slot_of(sent_.front());  // the first is never an answered one
+    sent_.clear();
     if (is_retry(slot)) {
       retry_over(slot, false, why, now);
     } else {

@@ -99,10 +99,10 @@ class Window {
 
   // ---- looking ----
   Position position() const { return position_; }
-  size_t in_flight() const { return tags_.size(); }
+  size_t in_flight() const { return in_flight_; }
   // The tag of the event that has been in flight longest.
   std::optional<uint64_t> oldest_tag() const {
-    return tags_.empty() ? std::nullopt : std::optional(tags_.begin()->first);
+    return sent_.empty() ? std::nullopt : std::optional(sent_.front().tag);
   }
   size_t waiting() const { return unsettled_ - in_flight_items_; }
   int64_t bytes() const { return bytes_; }
@@ -114,8 +114,13 @@ class Window {
  private:
   using Slot = uint64_t;
   enum class State { waiting, ready, backing_off, in_flight, settled };
+  static constexpr Slot none = UINT64_MAX;
   struct Item {
+    Item() = default;
+    Item(uint64_t number, Outgoing&& event) : out(std::move(event)), read(number), id(out.event.seq) {}
+
     Outgoing out;
+    Slot behind = none;  // the next one of its key
     uint64_t read = 0;
     int64_t id = 0;
     State state = State::waiting;
@@ -124,6 +129,15 @@ class Window {
     int tries = 0;
     SteadyTime due{};
     std::string why;
+  };
+  // Those of a busy key that wait behind the one that is under way; each knows the next (Item::behind).
+  struct Line {
+    Slot first = none, last = none;
+  };
+  struct Sent {
+    uint64_t tag;
+    Slot slot;
+    bool answered = false;
   };
   struct Delayed {
     SteadyTime due;
@@ -136,7 +150,10 @@ class Window {
   Item& item(Slot slot) { return is_retry(slot) ? retries_.at(slot) : items_[slot - base_]; }
   static bool is_retry(Slot slot) { return slot >= first_retry; }
   static int64_t size_of(const Outgoing& out);
+  Slot slot_of(Sent& sent);
+  void forget_answered();
   void admit(Slot slot, SteadyTime now);
+  void wait_behind(Line& line, Slot slot);
   void admit_parked(SteadyTime now);
   void make_ready(Slot slot);
   void settle_tag(Slot slot, bool acked, SteadyTime now);
@@ -161,11 +178,12 @@ class Window {
   Slot base_ = 0;
   std::map<Slot, Item> retries_;
   Slot next_retry_ = first_retry;
-  std::unordered_map<std::string, std::deque<Slot>> keys_;  // busy keys and who waits behind
-  std::set<Slot> parked_;                                   // of held keys, while the held list is full; oldest first
+  std::unordered_map<std::string, Line> keys_;  // busy ones
+  std::set<Slot> parked_;                       // of held keys, while the held list is full; oldest first
   Heap<Slot> ready_;
   Heap<Delayed> delayed_;
-  std::map<uint64_t, Slot> tags_;
+  std::deque<Sent> sent_;  // in order of tags, from the first unanswered on
+  size_t in_flight_ = 0;   // of them unanswered
   Position position_;
   int64_t bytes_ = 0;
   size_t unsettled_ = 0, in_flight_items_ = 0;

@@ -1,6 +1,7 @@
 #include "relay/sources/postgres_outbox_db.hpp"
 
 #include <charconv>
+#include <utility>
 
 namespace muskrat::postgres_outbox {
 namespace {
@@ -84,18 +85,44 @@ void Db::explain(const pg::SqlError& error) const {
   throw Failure(Remedy::reconnect, place + ": " + error.what());
 }
 
-pg::Result Db::ask(const std::string& sql, std::span<const pg::Param> params) {
+void Db::send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format) {
+  receive_ahead();
+  ahead_.reset();
   try {
-    return connection_.exec_prepared(sql, params, deadline());
+    connection_.send_prepared(sql, params, deadline(), format);
+  } catch (const pg::SqlError& error) {
+    explain(error);
+  }
+  awaited_ = true;
+}
+
+std::optional<pg::Result> Db::take_ahead() {
+  receive_ahead();
+  return std::exchange(ahead_, std::nullopt);
+}
+
+void Db::receive_ahead() {
+  if (!std::exchange(awaited_, false)) return;
+  try {
+    ahead_ = connection_.receive(deadline());
+  } catch (const pg::SqlError&) {
+    // whoever wants it asks again, and is told
+  }
+}
+
+pg::Result Db::ask(const std::string& sql, std::span<const pg::Param> params, pg::Format format) {
+  receive_ahead();
+  try {
+    return connection_.exec_prepared(sql, params, deadline(), format);
   } catch (const pg::SqlError& error) {
     explain(error);
   }
 }
 
-int64_t Db::stream(const std::string& sql, std::span<const pg::Param> params,
-                   const std::function<void(const pg::Result&)>& row) {
+void Db::copy_out(const std::string& query, const std::function<void(const pg::CopyRows::Fields&)>& row) {
+  receive_ahead();
   try {
-    return connection_.stream(sql, params, row, deadline());
+    connection_.copy_out(query, row, deadline());
   } catch (const pg::SqlError& error) {
     explain(error);
   }

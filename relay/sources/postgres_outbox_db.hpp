@@ -59,9 +59,13 @@ class Db {
   bool commit_marker();
 
   // For the reader; SqlErrors come out as the exceptions above.
-  pg::Result ask(const std::string& sql, std::span<const pg::Param> params);
-  int64_t stream(const std::string& sql, std::span<const pg::Param> params,
-                 const std::function<void(const pg::Result&)>& row);
+  pg::Result ask(const std::string& sql, std::span<const pg::Param> params, pg::Format format = pg::Format::text);
+  // The same, of which the answer comes while we do something else: take_ahead() has it. Other statements may come
+  // between; they wait for it. One at a time; one that is sent before the last was taken replaces it.
+  void send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format);
+  // Nothing when the server refused it: ask() again says why, or has it mended.
+  std::optional<pg::Result> take_ahead();
+  void copy_out(const std::string& query, const std::function<void(const pg::CopyRows::Fields&)>& row);
   pg::Connection& connection() { return connection_; }
 
   // While it lives a statement may take long, and `beat` is called every second that it is waited for. It must not use
@@ -82,9 +86,12 @@ class Db {
   explicit Db(pg::Connection connection, milliseconds limit) : connection_(std::move(connection)), limit_(limit) {}
   [[noreturn]] void explain(const pg::SqlError& error) const;
   Deadline deadline() const { return Deadline::in(limit_); }
+  void receive_ahead();
 
   pg::Connection connection_;
   milliseconds limit_;
+  bool awaited_ = false;  // an answer that was sent for ahead
+  std::optional<pg::Result> ahead_;
 };
 
 // "{1,2,3}" and back.

@@ -113,23 +113,22 @@ size_t History::page_end() const {
 }
 
 std::vector<Event> History::read_page(size_t end) {
-  std::string ctids[3];
+  Ctids ctids;
   std::unordered_map<int64_t, size_t> order;
   for (size_t i = at_; i < end; ++i) {
-    std::string& list = ctids[segment_of(listed_[i].place) - 1];
-    list += (list.empty() ? "{" : ",") + ctid_of(listed_[i].place);
+    ctids.add(listed_[i].place);
     order[listed_[i].id] = i - at_;
   }
-  for (std::string& list : ctids) list += list.empty() ? "{}" : "}";
-  const std::vector<pg::Param> params{ctids[0], ctids[1], ctids[2]};
+  const auto params = ctids.params();
   std::vector<Event> events(end - at_);
-  const pg::Result rows = db_.exec_prepared(sql::published_by_place(), params, Deadline::in(answer_time));
+  const pg::Result rows = db_.exec_prepared(sql::published_by_place(), params, Deadline::in(answer_time), pg::Format::binary);
   for (int row = 0; row < rows.rows(); ++row) {
-    const auto found = order.find(rows.int64(row, 0));
+    const auto found = order.find(rows.binary_int(row, 0));
     if (found == order.end()) continue;  // another event stands there now
-    Event& event = events[found->second] = event_of_row(rows, row, 0);
+    Event& event = events[found->second];
+    read_event(rows, row, 0, event);
     event.source = source_;
-    event.epoch = rows.int64(row, 8);
+    event.epoch = rows.binary_int(row, 8);
   }
   return events;
 }

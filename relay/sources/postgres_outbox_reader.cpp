@@ -1,7 +1,9 @@
 #include "relay/sources/postgres_outbox_reader.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_map>
+#include <utility>
 
 #include "common/log.hpp"
 #include "relay/sources/postgres_outbox_rows.hpp"
@@ -12,8 +14,9 @@ namespace {
 
 // Bodies that come with a small read; what is beyond is fetched when the window has room.
 constexpr int64_t read_bytes = 1 << 20;
-// Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events.
-constexpr int64_t fetch_bytes = 2 << 20;
+// Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events. Ahead they lie there
+// for longer.
+constexpr int64_t fetch_bytes = 2 << 20, ahead_bytes = 512 << 10;
 // Rows of a statement between two looks at the clock.
 constexpr size_t rows_between_looks = 16'384;
 constexpr milliseconds between_beats{1000};
@@ -55,14 +58,9 @@ Reader::Page Reader::next(size_t events, int64_t bytes) {
   if (fetched_.empty() && at_ < listed_.size()) fetch_bodies(events, bytes);
   Page page;
   page.read = number_;
-  while (!fetched_.empty() && page.events.size() < events) {
-    auto size = static_cast<int64_t>(fetched_.front().event.body.size());
-    if (size > bytes && !page.events.empty()) break;
-    bytes -= size;
-    page.events.push_back(std::move(fetched_.front()));
-    fetched_.pop_front();
-    at_++;
-  }
+  page.events = take_fetched(events, bytes);
+  at_ += page.events.size();
+  ask_ahead();
   if (!page.events.empty()) taken_.back().events = true;
   page.end = at_ == listed_.size() && !more_;
   if (page.end) {
@@ -70,6 +68,30 @@ Reader::Page Reader::next(size_t events, int64_t bytes) {
     last_ = snapshot_;
   }
   return page;
+}
+
+// One is taken however large it is. All at once where they fit, as those do that were fetched for this page.
+std::vector<Outgoing> Reader::take_fetched(size_t events, int64_t bytes) {
+  size_t end = fetched_at_;
+  for (; end < fetched_.size() && end - fetched_at_ < events; end++) {
+    const auto size = static_cast<int64_t>(fetched_[end].event.body.size());
+    if (size > bytes && end > fetched_at_) break;
+    bytes -= size;
+  }
+  std::vector<Outgoing> taken;
+  if (fetched_at_ == 0 && end == fetched_.size()) {
+    taken.swap(fetched_);
+    return taken;
+  }
+  const auto from = fetched_.begin() + static_cast<std::ptrdiff_t>(fetched_at_);
+  const auto to = fetched_.begin() + static_cast<std::ptrdiff_t>(end);
+  taken.assign(std::make_move_iterator(from), std::make_move_iterator(to));
+  fetched_at_ = end;
+  if (fetched_at_ == fetched_.size()) {
+    fetched_.clear();
+    fetched_at_ = 0;
+  }
+  return taken;
 }
 
 // ---- a small read ----
@@ -83,45 +105,43 @@ void Reader::begin_read() {
   pg::Param params[] = {from, last_.running, limit, bytes};
   // The server looks at all that waits before it knows the first of it.
   std::optional<Db::Patience> patience(std::in_place, db_, within_);
-  pg::Result rows = db_.ask(sql::small_read(), params);
+  pg::Result rows = db_.ask(sql::small_read(), params, pg::Format::binary);
   patience.reset();
   snapshot_ = PgSnapshot::parse(std::string(rows.text(0, 0)));
   bool any = !rows.null(0, 3);
   more_ = any && rows.rows() >= static_cast<int>(settings_.read_limit);
   if (any) {
     // Of a backlog not all transactions are known yet: there the whole log must have been flushed.
-    bool flushed = rows.boolean(0, 1);
+    bool flushed = rows.binary_int(0, 1) != 0;
     if (!flushed && !more_) {
       flushed = true;
-      for (int row = 0; flushed && row < rows.rows(); row++) flushed = rows.boolean(row, 7);
+      for (int row = 0; flushed && row < rows.rows(); row++) flushed = rows.binary_int(row, 7) != 0;
     }
-    make_durable(flushed, rows.boolean(0, 2));
+    make_durable(flushed, rows.binary_int(0, 2) != 0);
     for (int row = 0; row < rows.rows(); row++) take_row(rows, row);
   }
-  if (any) listed_id_ = rows.int64(rows.rows() - 1, 5);
+  if (any) listed_id_ = rows.binary_int(rows.rows() - 1, 5);
   in_read_ = true;
   note_read();
 }
 
 void Reader::take_row(const pg::Result& rows, int row) {
-  int64_t id = rows.int64(row, 5);
+  int64_t id = rows.binary_int(row, 5);
 #ifdef MUSKRAT_BUG_cursor_on_id
   if (id <= newest_id_) return;
   newest_id_ = id;
 #endif
-  uint64_t place = place_of(rows.int64(row, 3), rows.text(row, 4));
+  uint64_t place = place_of_binary(rows.binary_int(row, 3), rows.text(row, 4));
   bool with_body = !rows.null(row, 8) && fetched_.size() == listed_.size();
-  listed_.push_back({id, place, static_cast<uint32_t>(rows.int64(row, 6))});
-  if (with_body) fetched_.push_back(decode(rows, row, 8, place));
+  listed_.push_back({id, place, static_cast<uint32_t>(rows.binary_int(row, 6))});
+  if (with_body) decode(rows, row, 8, place, fetched_.emplace_back());
 }
 
-Outgoing Reader::decode(const pg::Result& rows, int row, int column, uint64_t place) const {
-  Outgoing out;
+void Reader::decode(const pg::Result& rows, int row, int column, uint64_t place, Outgoing& out) const {
   out.place = place;
-  out.event = event_of_row(rows, row, column);
+  read_event(rows, row, column, out.event);
   out.event.source = settings_.source;
   out.event.epoch = settings_.epoch;
-  return out;
 }
 
 // `flushed`: a crash of the server would undo nothing of what the read saw. A standby's word needs a commit of our own.
@@ -148,7 +168,7 @@ void Reader::list_more() {
   first_unlisted_ = 0;
   listed_.reserve(list_room());
   Slice running{0, 0};
-  if (last_.running != "{}") list_slice(running, sql::running, last_.running, std::nullopt);
+  if (last_.running != "{}") list_slice(running, sql::among(last_.running));
   const bool first_pass = slices_.empty();
   for (Slice& slice : slices_) look_through(slice);
   if (first_pass) list_new_slices();
@@ -190,7 +210,7 @@ void Reader::look_through(Slice& slice) {
   slice.top = 0;
   if (first_unlisted_ != 0 && slice.most == INT64_MAX) ask_range(slice, listed_id_ + 1);
   if (slice.least < bound()) {
-    list_slice(slice, sql::between, std::to_string(slice.from), std::to_string(slice.to));
+    list_slice(slice, sql::between(slice.from, slice.to));
     slice.least = INT64_MAX;
     if (slice.most >= bound()) ask_range(slice, first_unlisted_);
   }
@@ -207,26 +227,25 @@ void Reader::ask_range(Slice& slice, int64_t from) {
   slice.rows = std::max(slice.rows, static_cast<size_t>(range.int64(0, 2)));
 }
 
-void Reader::list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b) {
-  const std::string after = std::to_string(listed_id_), before = std::to_string(bound());
-  std::vector<pg::Param> params = {snapshot_.text, after, before, a};
-  if (b) params.push_back(b);
+void Reader::list_slice(Slice& slice, const std::string& where_xid) {
   const bool whole = bound() == INT64_MAX;
   int64_t most = 0;
   size_t rows = 0;
   SteadyTime next_beat = std::chrono::steady_clock::now() + between_beats;
   const Db::Patience patience(db_, within_);
-  db_.stream(sql::list(where_xid), params, [&](const pg::Result& row) {
+  const std::string query = sql::list(where_xid, snapshot_.text, listed_id_, bound());
+  db_.copy_out(query, [&](const pg::CopyRows::Fields& row) {
     // Rows that come without a pause leave no wait in which to beat.
     if (++rows % rows_between_looks == 0 && std::chrono::steady_clock::now() >= next_beat) {
       within_();
       next_beat = std::chrono::steady_clock::now() + between_beats;
     }
-    const int64_t id = row.int64(0, 2);
+    const int64_t id = pg::binary_integer(*row[2]);
     most = std::max(most, id);
     if (id >= bound()) return;
     slice.top = std::max(slice.top, id);
-    listed_.push_back({id, place_of(row.int64(0, 0), row.text(0, 1)), static_cast<uint32_t>(row.int64(0, 3))});
+    const uint64_t place = place_of_binary(pg::binary_integer(*row[0]), *row[1]);
+    listed_.push_back({id, place, static_cast<uint32_t>(pg::binary_integer(*row[3]))});
     if (listed_.size() >= list_room()) keep_smallest();
   });
   if (whole) slice.most = most;
@@ -243,41 +262,63 @@ void Reader::keep_smallest() {
 }
 
 void Reader::fetch_bodies(size_t events, int64_t bytes) {
-  bytes = std::min(bytes, fetch_bytes);
-  std::vector<Place> places;
-  for (size_t i = at_; i < listed_.size() && places.size() < events; i++) {
-    if (!places.empty() && listed_[i].bytes > bytes) break;
-    bytes -= listed_[i].bytes;
-    places.push_back(listed_[i]);
-  }
-  std::vector<Outgoing> out;
-  fetch_places(places, out);
-  if (out.size() != places.size()) {
+  const bool asked = !ahead_.empty();
+  const std::vector<Place> places = asked ? std::exchange(ahead_, {}) : places_from(at_, events, bytes);
+  std::optional<pg::Result> rows = asked ? db_.take_ahead() : std::nullopt;
+  if (!rows) rows = ask(places);
+  decode_all(*rows, places, fetched_);
+  if (fetched_.size() != places.size()) {
     throw Failure(Remedy::reconnect,
                   "events of the outbox are gone before they were confirmed; another relay leads, or "
                   "somebody truncated a segment");
   }
-  std::move(out.begin(), out.end(), std::back_inserter(fetched_));
+}
+
+// So that the server looks for the next bodies while these are published.
+void Reader::ask_ahead() {
+  const size_t from = at_ + fetched_.size() - fetched_at_;
+  if (!ahead_.empty() || from >= listed_.size()) return;
+  ahead_ = places_from(from, std::max<size_t>(settings_.read_limit / 2, 1), ahead_bytes);
+  Ctids ctids;
+  for (const Place& place : ahead_) ctids.add(place.place);
+  db_.send_ahead(sql::by_place(), ctids.params(), pg::Format::binary);
+}
+
+// The next of the list, at most so many and so large, but one.
+std::vector<Reader::Place> Reader::places_from(size_t from, size_t events, int64_t bytes) const {
+  bytes = std::min(bytes, fetch_bytes);
+  std::vector<Place> places;
+  for (size_t i = from; i < listed_.size() && places.size() < events; i++) {
+    if (!places.empty() && listed_[i].bytes > bytes) break;
+    bytes -= listed_[i].bytes;
+    places.push_back(listed_[i]);
+  }
+  return places;
 }
 
 // ---- by place ----
 
-void Reader::fetch_places(const std::vector<Place>& places, std::vector<Outgoing>& out) {
-  std::string ctids[3];
-  std::unordered_map<int64_t, size_t> order;
-  for (size_t i = 0; i < places.size(); i++) {
-    std::string& list = ctids[segment_of(places[i].place) - 1];
-    list += (list.empty() ? "{" : ",") + ctid_of(places[i].place);
-    order[places[i].id] = i;
-  }
-  for (std::string& list : ctids) list += list.empty() ? "{}" : "}";
-  pg::Param params[] = {ctids[0], ctids[1], ctids[2]};
-  pg::Result rows = db_.ask(sql::by_place(), params);
+pg::Result Reader::ask(const std::vector<Place>& places) {
+  Ctids ctids;
+  for (const Place& place : places) ctids.add(place.place);
+  return db_.ask(sql::by_place(), ctids.params(), pg::Format::binary);
+}
+
+// Into `out`, in the order of `places`; those that are not there are left out.
+void Reader::decode_all(const pg::Result& rows, const std::vector<Place>& places, std::vector<Outgoing>& out) const {
+  std::vector<size_t> by_id(places.size());
+  std::iota(by_id.begin(), by_id.end(), size_t{0});
+  const auto id_of = [&](size_t i) { return places[i].id; };
+  std::ranges::sort(by_id, {}, id_of);
   out.resize(places.size());
+  size_t next = 0;  // rows that lie as they were written come in order of their ids
   for (int row = 0; row < rows.rows(); row++) {
-    auto found = order.find(rows.int64(row, 0));
-    if (found == order.end()) continue;  // another event stands there now
-    out[found->second] = decode(rows, row, 0, places[found->second].place);
+    const int64_t id = rows.binary_int(row, 0);
+    if (next == by_id.size() || id_of(by_id[next]) != id)
+      next = static_cast<size_t>(std::ranges::lower_bound(by_id, id, {}, id_of) - by_id.begin());
+    if (next == by_id.size() || id_of(by_id[next]) != id) continue;  // another event stands there now
+    const size_t i = by_id[next++];
+    decode(rows, row, 0, places[i].place, out[i]);
   }
   std::erase_if(out, [](const Outgoing& o) { return o.event.message_id.empty(); });
 }
@@ -287,7 +328,7 @@ std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
   places.reserve(items.size());
   for (const Held::Item& item : items) places.push_back({item.id, item.place, 0});
   std::vector<Outgoing> out;
-  if (!places.empty()) fetch_places(places, out);
+  if (!places.empty()) decode_all(ask(places), places, out);
   return out;
 }
 

@@ -92,14 +92,18 @@ class Reader {
   void list_new_slices();
   void look_through(Slice& slice);
   void ask_range(Slice& slice, int64_t from);
-  void list_slice(Slice& slice, const std::string& where_xid, const pg::Param& a, const pg::Param& b);
+  void list_slice(Slice& slice, const std::string& where_xid);
   int64_t bound() const { return first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX; }
   void keep_smallest();
   size_t list_room() const { return settings_.list_limit + settings_.list_limit / 4; }
   void fetch_bodies(size_t events, int64_t bytes);
-  void fetch_places(const std::vector<Place>& places, std::vector<Outgoing>& out);
+  void ask_ahead();
+  std::vector<Place> places_from(size_t from, size_t events, int64_t bytes) const;
+  pg::Result ask(const std::vector<Place>& places);
+  void decode_all(const pg::Result& rows, const std::vector<Place>& places, std::vector<Outgoing>& out) const;
   void note_read();
-  Outgoing decode(const pg::Result& rows, int row, int column, uint64_t place) const;
+  void decode(const pg::Result& rows, int row, int column, uint64_t place, Outgoing& out) const;
+  std::vector<Outgoing> take_fetched(size_t events, int64_t bytes);
 
   Db& db_;
   Settings settings_;
@@ -114,8 +118,10 @@ class Reader {
   int64_t listed_id_ = 0;
   int64_t first_unlisted_ = 0;  // ids from here on were dropped while listing; 0 = none
   std::vector<Place> listed_;
-  size_t at_ = 0;                 // the next of listed_ to hand out
-  std::deque<Outgoing> fetched_;  // bodies of listed_ from at_ on, as far as they are here
+  size_t at_ = 0;                  // the next of listed_ to hand out
+  std::vector<Outgoing> fetched_;  // with their bodies, those of listed_ up to at_ + the rest of this
+  size_t fetched_at_ = 0;          // the next of fetched_ to hand out
+  std::vector<Place> ahead_;       // of listed_, behind those: their bodies are on their way
   std::vector<Slice> slices_;     // of the read in hand, when it has been looked through once
   uint64_t slice_ = 1;            // transactions in the next one: each may have written millions of events
   std::deque<Taken> taken_;

@@ -1,5 +1,7 @@
 #include "relay/sources/postgres_outbox_sql.hpp"
 
+#include "common/failure.hpp"
+
 namespace muskrat::postgres_outbox::sql {
 namespace {
 
@@ -9,8 +11,7 @@ const char* const event_order = "xid, id";
 const char* const event_order = "id";
 #endif
 
-const char* const event_columns =
-    "id, (extract(epoch FROM captured_at) * 1000000)::bigint, message_id, op, routing_key, ordering_key, body, headers";
+const char* const event_columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
 
 // `query` for each segment, with every '#' its number.
 std::string for_each_segment(const std::string& query) {
@@ -20,6 +21,13 @@ std::string for_each_segment(const std::string& query) {
     for (char c : query) all += c == '#' ? segment : c;
   }
   return all;
+}
+
+// A COPY takes no parameters: what goes into its text must be what a snapshot or an array of numbers consists of.
+const std::string& plain(const std::string& text) {
+  if (text.find_first_not_of("0123456789:,{}") != std::string::npos)
+    throw Failure(Remedy::stop, "not a pg_snapshot: its text holds more than digits");
+  return text;
 }
 
 }  // namespace
@@ -36,7 +44,7 @@ const std::string& small_read() {
                        " FROM muskrat.outbox_# AS o WHERE p.segment = # AND o.ctid = p.ctid AND p.up_to <= $4::bigint");
   static const std::string query =
       "SELECT s.*, p.segment, p.ctid, p.id, p.bytes, muskrat.commit_is_flushed(p.xid), e.* FROM ("
-      " SELECT pg_current_snapshot(), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),"
+      " SELECT pg_current_snapshot()::text, pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),"
       "  current_setting('synchronous_standby_names') <> '') AS s "
       "LEFT JOIN (SELECT *, sum(bytes) OVER (ORDER BY " +
       std::string(event_order) +
@@ -49,9 +57,16 @@ const std::string& small_read() {
   return query;
 }
 
-std::string list(const std::string& where_xid) {
+std::string between(uint64_t from, uint64_t to) {
+  return "xid >= '" + std::to_string(from) + "'::xid8 AND xid < '" + std::to_string(to) + "'::xid8";
+}
+
+std::string among(const std::string& xids) { return "xid = ANY ('" + plain(xids) + "'::xid8[])"; }
+
+std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before) {
   return for_each_segment("SELECT #, ctid, id, octet_length(body) FROM muskrat.outbox_# WHERE " + where_xid +
-                          " AND id > $2::bigint AND id < $3::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)");
+                          " AND id > '" + std::to_string(after) + "'::bigint AND id < '" + std::to_string(before) +
+                          "'::bigint AND pg_visible_in_snapshot(xid, '" + plain(snapshot) + "'::pg_snapshot)");
 }
 
 const std::string& range() {

@@ -4,21 +4,24 @@
 // statistics (the segments have none). Thread rule: pure functions.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace muskrat::postgres_outbox::sql {
 
-// What list() takes as a part of a read's transactions.
-inline constexpr const char* between = "xid >= $4::xid8 AND xid < $5::xid8";
-inline constexpr const char* running = "xid = ANY ($4::xid8[])";
+// The event's columns, of which small_read() and those by place have as many at their end, are for read_event(), in
+// binary.
+
+// What list() takes as a part of a read's transactions: the first is in it, the second not; an array, "{761,763}".
+std::string between(uint64_t from, uint64_t to);
+std::string among(const std::string& xids);
 
 // $1 xmax(last), $2 xip(last) as an array, $3 most rows, $4 most bytes of bodies. One row at least:
 // snapshot, flushed, replicated, segment, ctid, id, bytes of the body, then the event's columns (NULL beyond $4).
 const std::string& small_read();
-// $1 snapshot, $2 and $3 ids between which (both exclusive): segment, ctid, id, bytes; in no order.
-std::string list(const std::string& where_xid);
-// $1 snapshot, $2 an id, $3 and $4 as list() has $4 and $5: the least and the highest id from $2 on, or NULLs; how
-// many.
+// For a COPY, of ids between the two (both exclusive): segment, ctid, id, bytes; in no order.
+std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before);
+// $1 snapshot, $2 an id, $3 and $4 as between() has them: the least and the highest id from $2 on, or NULLs; how many.
 const std::string& range();
 // $1, $2, $3 ctids in segment 1, 2, 3: the event's columns, in no order.
 const std::string& by_place();
