@@ -106,6 +106,7 @@ void Connection::attend(const Stop& stop, std::function<void()> beat) {
   impl_->beat = std::move(beat);
 }
 
+bool Connection::answered() const { return PQisBusy(impl_->raw()) == 0; }
 int Connection::socket() const { return PQsocket(impl_->raw()); }
 int Connection::backend_pid() const { return PQbackendPID(impl_->raw()); }
 int Connection::server_version() const { return PQserverVersion(impl_->raw()); }

@@ -99,6 +99,8 @@ class Connection {
   // The same in two: the answer is waited for later. In between nothing else may be asked.
   void send_prepared(const std::string& sql, std::span<const Param> params, Deadline deadline, Format format);
   Result receive(Deadline deadline);
+  // Of what has been read off the socket (consume_input()) enough for receive() not to wait for its first result.
+  bool answered() const;
   // Streams rows in single-row mode: `row` sees one-row results; returns the number of rows. When `row` throws, the
   // connection is spoiled.
   int64_t stream(const std::string& sql, std::span<const Param> params, const std::function<void(const Result&)>& row,

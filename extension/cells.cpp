@@ -139,6 +139,19 @@ int64 cell_read_again(Relation sequence, Buffer* hint) {
   return value;
 }
 
+void cell_write(Relation sequence, int64 value) {
+  Buffer hint = InvalidBuffer;
+  SequencePage locked = lock_page(sequence, BUFFER_LOCK_EXCLUSIVE, &hint);
+  START_CRIT_SECTION();
+  MarkBufferDirty(locked.buffer);
+  locked.data->last_value = value;
+  locked.data->is_called = true;
+  locked.data->log_cnt = 0;
+  if (RelationNeedsWAL(sequence)) log_page(locked);
+  END_CRIT_SECTION();
+  UnlockReleaseBuffer(locked.buffer);
+}
+
 int64 id_draw(Relation sequence, int count) {
   static Buffer hint = InvalidBuffer;
   SequencePage locked = lock_page(sequence, BUFFER_LOCK_EXCLUSIVE, &hint);

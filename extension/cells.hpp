@@ -45,6 +45,9 @@ bool cell_read(Oid sequence, CellPlace* place, int64* value);
 // The same where the sequence is open; `hint` is where the caller found its page last time.
 int64 cell_read_again(Relation sequence, Buffer* hint);
 
+// Sets the cell, as setval does it. The transaction must have the sequence's lock.
+void cell_write(Relation sequence, int64 value);
+
 // The next id (the first of `count` in a row), logged as nextval logs it: 32 ahead, so that a crash skips ids and never
 // repeats one. The transaction must have its xid and the sequence's lock.
 int64 id_draw(Relation sequence, int count = 1);

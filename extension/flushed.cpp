@@ -1,11 +1,8 @@
-// Whether a committed transaction is on disk: what the relay must know of every event before it publishes it.
-//
 // A commit with synchronous_commit = off is visible before it is flushed; the commit log keeps its place in the WAL
 // until then. Any other is flushed before anybody can see it, and has none.
-extern "C" {
-#include "postgres.h"
+#include "extension/flushed.hpp"
 
-#include "access/transam.h"
+extern "C" {
 #include "access/xlog.h"
 #include "fmgr.h"
 #include "storage/lwlock.h"
@@ -39,12 +36,16 @@ XLogRecPtr place_of_commit(FullTransactionId full) {
 
 }  // namespace
 
+bool commit_is_flushed(FullTransactionId committed) {
+  const XLogRecPtr place = place_of_commit(committed);
+  return XLogRecPtrIsInvalid(place) || place <= GetFlushRecPtr(nullptr);
+}
+
 extern "C" {
 PG_FUNCTION_INFO_V1(muskrat_commit_is_flushed);
 
-// muskrat.commit_is_flushed(committed xid8) → boolean. False may be said of one that shares its place with a later one.
+// muskrat.commit_is_flushed(committed xid8) → boolean
 PGDLLEXPORT Datum muskrat_commit_is_flushed(PG_FUNCTION_ARGS) {
-  const XLogRecPtr place = place_of_commit(PG_GETARG_FULLTRANSACTIONID(0));
-  PG_RETURN_BOOL(XLogRecPtrIsInvalid(place) || place <= GetFlushRecPtr(nullptr));
+  PG_RETURN_BOOL(commit_is_flushed(PG_GETARG_FULLTRANSACTIONID(0)));
 }
 }

@@ -121,6 +121,14 @@ void keep_descriptor(TupleDesc descriptor, Segment* out) {
   MemoryContextSwitchTo(caller);
 }
 
+[[noreturn]] void report_altered(Relation segment) {
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("the table muskrat.%s was altered: the extension cannot use it",
+                         RelationGetRelationName(segment)),
+                  errhint("Restore its columns, or drop and create the extension again.")));
+  pg_unreachable();
+}
+
 // By name: the table may be of an older or newer version than this library.
 void examine_columns(Relation segment, Segment* out) {
   TupleDesc descriptor = RelationGetDescr(segment);
@@ -131,11 +139,7 @@ void examine_columns(Relation segment, Segment* out) {
   }
   out->column_count = descriptor->natts;
   keep_descriptor(descriptor, out);
-  if (found != FIELD_COUNT || segment->rd_rel->relam != HEAP_TABLE_AM_OID)
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the table muskrat.%s was altered: the extension cannot write to it",
-                           RelationGetRelationName(segment)),
-                    errhint("Restore its columns, or drop and create the extension again.")));
+  if (found != FIELD_COUNT || segment->rd_rel->relam != HEAP_TABLE_AM_OID) report_altered(segment);
 }
 
 void examine_index(Oid index_oid, Segment* out) {
@@ -238,6 +242,18 @@ const Segment& segment_held() {
     AcceptInvalidationMessages();
   }
   report_not_installed();
+}
+
+void segment_columns(Relation segment, AttrNumber column_of[FIELD_COUNT]) {
+  TupleDesc descriptor = RelationGetDescr(segment);
+  int found = 0;
+  for (int i = 0; i < descriptor->natts; i++) {
+    const int field = field_of(TupleDescAttr(descriptor, i));
+    if (field < 0) continue;
+    column_of[field] = static_cast<AttrNumber>(i + 1);
+    found++;
+  }
+  if (found != FIELD_COUNT) report_altered(segment);
 }
 
 bool segment_is_there(const Segment& segment, Oid table) {

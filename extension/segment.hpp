@@ -16,6 +16,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "utils/rel.h"
 }
 
 // The columns that this library knows to write.
@@ -53,6 +54,9 @@ void segment_init();
 // savepoint). Valid until the next call. ERROR when the extension is not installed, or its table or index was altered
 // beyond use.
 const Segment& segment_held();
+
+// Where a segment's columns are, by OutboxField, for those who read it. ERROR when one is missing or of another type.
+void segment_columns(Relation segment, AttrNumber column_of[FIELD_COUNT]);
 
 // For rows that waited, under its lock, to be written to `segment` (as it was returned by segment_held, then of
 // `table`): looks at it again if something about it has changed. False when this transaction has dropped it meanwhile;

@@ -94,10 +94,15 @@ bool OutboxLeader::may_read() const {
 
 void OutboxLeader::fill(SteadyTime at) {
   retry_held(at);
-  while (may_read() && (in_read() || pace_.due(now()))) {
+  while (may_read() && read_due(now())) {
     read_page(now());
     if (!in_read()) break;  // publish before the next poll
   }
+}
+
+bool OutboxLeader::read_due(SteadyTime at) const {
+  if (in_read() || answered()) return true;
+  return !awaiting() && !pace_.waits_in_server() && pace_.due(at);
 }
 
 void OutboxLeader::retry_held(SteadyTime at) {
@@ -227,9 +232,9 @@ Deadline OutboxLeader::wake_up(SteadyTime at) {
   bool can_send =
       publisher_.connected() && !publisher_.blocked() && !publisher_.full() && lease_.may_publish(boottime());
   if (can_send && window_.next(at) != nullptr) return Deadline::at(at);
-  if (may_read() && in_read()) return Deadline::at(at);
+  if (may_read() && (in_read() || answered())) return Deadline::at(at);
   SteadyTime wake = std::min(next_tend_, at + std::max(lease_.due_in(boottime()), milliseconds(0)));
-  if (may_read()) wake = std::min(wake, pace_.next());
+  if (may_read() && !awaiting()) wake = std::min(wake, pace_.next());
   if (!publisher_.connected()) wake = std::min(wake, publisher_.next_attempt());
   if (unmarked()) wake = std::min(wake, next_save_);
   if (auto due = window_.next_due(); due && can_send) wake = std::min(wake, *due);
@@ -238,6 +243,7 @@ Deadline OutboxLeader::wake_up(SteadyTime at) {
 
 void OutboxLeader::wait(const Stop* stop) {
   hear(false);
+  if (may_read() && !in_read() && !awaiting() && pace_.waits_in_server()) await(PollPace::quiet);
   publisher_.wait(wake_up(now()), stop, socket());
   settle_accounts();
   if (readable(socket())) hear(true);

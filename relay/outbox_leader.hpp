@@ -64,6 +64,12 @@ class OutboxLeader {
   // Whether a writer has rung: asked before each wait too, for a ring that came with a statement's answer is in no
   // socket any more.
   virtual void hear(bool /*readable*/) {}
+  // Where the database can wait for us (pace_ says when it is to): asks for the next read, which ends with the next
+  // commit, or after so long.
+  virtual void await(milliseconds /*longest*/) {}
+  // One is asked for, and read_page() has not taken it; it is here.
+  virtual bool awaiting() const { return false; }
+  virtual bool answered() const { return false; }
   virtual size_t listed() const { return 0; }
   virtual void add_figures(Figures& figures) const = 0;
 
@@ -96,6 +102,7 @@ class OutboxLeader {
   void wait(const Stop* stop);
   Deadline wake_up(SteadyTime now);
   bool may_read() const;
+  bool read_due(SteadyTime now) const;
   void drain();
   bool drained();
 

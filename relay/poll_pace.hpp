@@ -1,11 +1,13 @@
-// When the relay looks for new events while little happens, and when it asks to be rung.
+// When the relay looks for new events while little happens, and how it is woken.
 //
-// After a read that found nothing it looks again at 1, 2, 4 … ms. When the source has
-// been quiet for a few of these it wants the bell: from then on writers NOTIFY. Since a
-// writer may have looked at the bell just before it was set, and becomes visible only
-// later, the 1, 2, 4 … ms begin anew, up to the poll interval; a lost ring costs about
-// one commit's length. When the source is busy again the bell is put away, for a ring
-// in every commit is a lock in every commit.
+// Without a bell it looks again 1, 2, 4 … ms after a read that found nothing.
+//
+// With one it waits in the database as long as something comes, which a commit ends at once.
+// When one such wait was in vain it wants the bell: from then on writers NOTIFY, and nothing is
+// asked of the database but now and then. Since a writer may have looked at the bell just before
+// it was set, and becomes visible only later, it looks after 1, 2, 4 … ms, up to the poll
+// interval; a lost ring costs about one commit's length. When the source is busy again it waits
+// in the database again, for a NOTIFY in every commit is a lock in every commit.
 //
 // Used by OutboxLeader. Pure: time comes in. Thread rule: one owner.
 #pragma once
@@ -18,29 +20,27 @@ namespace muskrat {
 
 class PollPace {
  public:
+  // How long a wait in the database lasts at most.
+  static constexpr milliseconds quiet{8};
+
   PollPace(milliseconds longest, bool has_bell) : longest_(longest), has_bell_(has_bell) {}
 
   bool due(SteadyTime now) const { return now >= next_; }
   SteadyTime next() const { return next_; }
-  bool bell_set() const { return bell_; }
+  // The next read is to wait in the database, if nothing is there.
+  bool waits_in_server() const { return has_bell_ && !bell_; }
 
-  // A read found events: read again at once. True when the bell is to be put away.
-  bool found(SteadyTime now) {
+  // A read found events: read again at once.
+  void found(SteadyTime now) {
     next_ = now;
     step_ = first;
-    busy_reads_++;
-    if (!bell_ || busy_reads_ < 3) return false;
-    bell_ = false;
-    return true;
+    if (++busy_reads_ >= 3) bell_ = false;
   }
   // A read found none. True when the bell is to be set, before the next read.
   bool empty(SteadyTime now) {
+    const bool wants_bell = waits_in_server();
     busy_reads_ = 0;
-    bool wants_bell = has_bell_ && !bell_ && step_ >= quiet;
-    if (wants_bell) {
-      bell_ = true;
-      step_ = first;
-    }
+    bell_ = has_bell_;
     next_ = now + step_;
     step_ = std::min(step_ * 2, longest_);
     return wants_bell;
@@ -48,7 +48,7 @@ class PollPace {
   void rung(SteadyTime now) { next_ = now; }
 
  private:
-  static constexpr milliseconds first{1}, quiet{8};
+  static constexpr milliseconds first{1};
   milliseconds longest_;
   bool has_bell_;
   bool bell_ = false;

@@ -36,6 +36,15 @@ UNION ALL SELECT 3 AS segment, * FROM muskrat.outbox_3;
 CREATE FUNCTION muskrat.commit_is_flushed(committed xid8) RETURNS boolean
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'muskrat_commit_is_flushed';
 
+-- The relay's small read: what became visible since a snapshot (transactions from the first on, and the others, which
+-- were in progress then), in order of id, at most so many, with bodies as far as so many bytes go. Where there is
+-- nothing it waits for the next commit that wrote events, so long; one row at least, which says the new snapshot.
+CREATE FUNCTION muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int,
+    OUT snapshot text, OUT flushed boolean, OUT replicated boolean, OUT segment int, OUT place tid, OUT id bigint,
+    OUT bytes int, OUT commit_flushed boolean, OUT event_id bigint, OUT captured_at timestamptz, OUT message_id uuid,
+    OUT op "char", OUT routing_key text, OUT ordering_key text, OUT body text, OUT headers text) RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 10 AS 'MODULE_PATHNAME', 'muskrat_read_new';
+
 -- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
 CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;
 -- Unlogged: a ring that a crash forgets costs one poll; each doze would otherwise write WAL.
@@ -82,7 +91,7 @@ CREATE TABLE muskrat.history (
 
 COMMENT ON SEQUENCE muskrat.outbox_id IS 'the events'' ids; the extension draws them off its page';
 COMMENT ON SEQUENCE muskrat.current_segment IS 'a cell: which segment is written to';
-COMMENT ON SEQUENCE muskrat.doorbell IS 'a cell: the pid of a backend whose relay sleeps, or 0';
+COMMENT ON SEQUENCE muskrat.doorbell IS 'a cell: whom a commit wakes: a session that waits in muskrat.read_new, the pid of a backend whose relay sleeps, or nobody (0)';
 COMMENT ON VIEW muskrat.outbox IS 'the captured events, all segments; x-muskrat-seq is the id';
 COMMENT ON TABLE muskrat.outbox_1 IS 'a segment of the outbox: append-only, truncated when delivered and old';
 COMMENT ON TABLE muskrat.outbox_2 IS 'a segment of the outbox: append-only, truncated when delivered and old';

@@ -85,8 +85,10 @@ void Db::explain(const pg::SqlError& error) const {
   throw Failure(Remedy::reconnect, place + ": " + error.what());
 }
 
-void Db::send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format) {
+void Db::send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format,
+                    std::function<void()> beat) {
   receive_ahead();
+  ahead_beat_ = std::move(beat);
   ahead_.reset();
   try {
     connection_.send_prepared(sql, params, deadline(), format);
@@ -101,8 +103,15 @@ std::optional<pg::Result> Db::take_ahead() {
   return std::exchange(ahead_, std::nullopt);
 }
 
+void Db::forget_ahead() {
+  ahead_.reset();
+  ahead_beat_ = {};
+}
+
 void Db::receive_ahead() {
   if (!std::exchange(awaited_, false)) return;
+  std::optional<Patience> patience;
+  if (ahead_beat_) patience.emplace(*this, ahead_beat_);
   try {
     ahead_ = connection_.receive(deadline());
   } catch (const pg::SqlError&) {
@@ -179,9 +188,8 @@ void Db::cursor_save(int64_t term, const Cursor& cursor) {
   ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])", params);
 }
 
-void Db::doze(int64_t term, bool asleep) {
-  std::string term_text = std::to_string(term);
-  std::string pid = asleep ? std::to_string(connection_.backend_pid()) : "0";
+void Db::doze(int64_t term) {
+  const std::string term_text = std::to_string(term), pid = std::to_string(connection_.backend_pid());
   pg::Param params[] = {term_text, pid};
   ask("SELECT muskrat.doze($1::bigint, $2::int)", params);
 }

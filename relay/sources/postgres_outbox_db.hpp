@@ -6,6 +6,7 @@
 // Failure{reconnect}. Thread rule: the source's thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,7 +51,8 @@ class Db {
   void lease_beat(int64_t term);
   void lease_release(int64_t term);
   void cursor_save(int64_t term, const Cursor& cursor);
-  void doze(int64_t term, bool asleep);
+  // From now on writers NOTIFY, until somebody waits in muskrat.read_new().
+  void doze(int64_t term);
   Tended tend(int64_t term, int64_t switch_bytes, milliseconds retention);
   void listen();
   // True when a writer has rung since the last call.
@@ -62,9 +64,15 @@ class Db {
   pg::Result ask(const std::string& sql, std::span<const pg::Param> params, pg::Format format = pg::Format::text);
   // The same, of which the answer comes while we do something else: take_ahead() has it. Other statements may come
   // between; they wait for it. One at a time; one that is sent before the last was taken replaces it.
-  void send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format);
+  // `beat`: as Patience has it, for whoever waits for this one.
+  void send_ahead(const std::string& sql, std::span<const pg::Param> params, pg::Format format,
+                  std::function<void()> beat = {});
+  // The answer has come as far as the socket has been read: take_ahead() will not wait.
+  bool ahead_is_here() const { return !awaited_ || connection_.answered(); }
   // Nothing when the server refused it: ask() again says why, or has it mended.
   std::optional<pg::Result> take_ahead();
+  // Nobody will take it; `beat` is called no more.
+  void forget_ahead();
   void copy_out(const std::string& query, const std::function<void(const pg::CopyRows::Fields&)>& row);
   pg::Connection& connection() { return connection_; }
 
@@ -91,6 +99,7 @@ class Db {
   pg::Connection connection_;
   milliseconds limit_;
   bool awaited_ = false;  // an answer that was sent for ahead
+  std::function<void()> ahead_beat_;
   std::optional<pg::Result> ahead_;
 };
 

@@ -39,9 +39,9 @@ void Leader::read_page(SteadyTime at) {
   if (any && !page.end) read_up_to_ = std::max(read_up_to_, last_id);
   if (page.end) read_up_to_ = INT64_MAX;
   if (any) {
-    if (pace_.found(at)) db_.doze(term_, false);
+    pace_.found(at);
   } else if (polled && pace_.empty(at)) {
-    db_.doze(term_, true);
+    db_.doze(term_);
   }
 }
 

@@ -38,6 +38,9 @@ class Leader : public OutboxLeader {
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
   void hear(bool readable) override;
+  void await(milliseconds longest) override { reader_.await(longest); }
+  bool awaiting() const override { return reader_.awaiting(); }
+  bool answered() const override { return reader_.answered(); }
   size_t listed() const override { return reader_.listed(); }
   void add_figures(Figures& figures) const override;
 

@@ -1,6 +1,7 @@
 #include "relay/sources/postgres_outbox_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <unordered_map>
 #include <utility>
@@ -23,6 +24,23 @@ constexpr milliseconds between_beats{1000};
 
 }  // namespace
 
+class Reader::ReadParams {
+ public:
+  ReadParams(const Reader& reader, milliseconds wait)
+      : from_(std::to_string(reader.last_.xmax)),
+        limit_(std::to_string(reader.settings_.read_limit)),
+        bytes_(std::to_string(read_bytes)),
+        wait_(std::to_string(wait.count())),
+        params_{from_, reader.last_.running, limit_, bytes_, wait_} {}
+  ReadParams(const ReadParams&) = delete;
+  ReadParams& operator=(const ReadParams&) = delete;
+  operator std::span<const pg::Param>() const { return params_; }
+
+ private:
+  const std::string from_, limit_, bytes_, wait_;
+  const std::array<pg::Param, 5> params_;
+};
+
 Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat between, Beat within)
     : db_(db),
       settings_(std::move(settings)),
@@ -39,6 +57,8 @@ Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, B
   make_durable(false, true);
   note_read();
 }
+
+Reader::~Reader() { db_.forget_ahead(); }
 
 void Reader::note_read() {
   number_++;
@@ -100,13 +120,10 @@ void Reader::begin_read() {
   std::vector<Place>().swap(listed_);  // a large read's list is not kept for small ones
   slices_.clear();
   at_ = 0;
-  std::string from = std::to_string(last_.xmax), limit = std::to_string(settings_.read_limit);
-  std::string bytes = std::to_string(read_bytes);
-  pg::Param params[] = {from, last_.running, limit, bytes};
-  // The server looks at all that waits before it knows the first of it.
-  std::optional<Db::Patience> patience(std::in_place, db_, within_);
-  pg::Result rows = db_.ask(sql::small_read(), params, pg::Format::binary);
-  patience.reset();
+  std::optional<pg::Result> answer;
+  if (std::exchange(awaiting_, false)) answer = db_.take_ahead();
+  if (!answer) answer = read_now();
+  const pg::Result& rows = *answer;
   snapshot_ = PgSnapshot::parse(std::string(rows.text(0, 0)));
   bool any = !rows.null(0, 3);
   more_ = any && rows.rows() >= static_cast<int>(settings_.read_limit);
@@ -123,6 +140,19 @@ void Reader::begin_read() {
   if (any) listed_id_ = rows.binary_int(rows.rows() - 1, 5);
   in_read_ = true;
   note_read();
+}
+
+// The server looks at all that is new before it knows the first of it: whoever waits for it is patient.
+pg::Result Reader::read_now() {
+  const ReadParams params(*this, milliseconds(0));
+  const Db::Patience patience(db_, within_);
+  return db_.ask(sql::small_read(), params, pg::Format::binary);
+}
+
+void Reader::await(milliseconds longest) {
+  const ReadParams params(*this, longest);
+  db_.send_ahead(sql::small_read(), params, pg::Format::binary, within_);
+  awaiting_ = true;
 }
 
 void Reader::take_row(const pg::Result& rows, int row) {

@@ -42,6 +42,10 @@ class Reader {
 
   Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat between, Beat within);
 
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
   struct Page {
     uint64_t read = 0;
     std::vector<Outgoing> events;
@@ -50,6 +54,12 @@ class Reader {
   // The next events, at most so many and so large (one is handed out however large it is). Begins a new read when the
   // one before is handed out; then a page without events means that nothing is new.
   Page next(size_t events, int64_t bytes);
+  // Asks for the next read, which waits in the server until something is committed or the time is over. Between reads;
+  // next() takes its answer, and waits for that where it has not come.
+  void await(milliseconds longest);
+  // One was asked for and next() has not taken it; its answer has come.
+  bool awaiting() const { return awaiting_; }
+  bool answered() const { return awaiting_ && db_.ahead_is_here(); }
   // The read in hand is not handed out yet: next() needs no poll.
   bool in_read() const { return in_read_; }
   // Listed and not handed out.
@@ -65,6 +75,7 @@ class Reader {
   std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
 
  private:
+  class ReadParams;
   struct Place {
     int64_t id;
     uint64_t place;  // segment << 48 | block << 16 | offset
@@ -86,6 +97,7 @@ class Reader {
   };
 
   void begin_read();
+  pg::Result read_now();
   void take_row(const pg::Result& rows, int row);
   void make_durable(bool flushed, bool replicated);
   void list_more();
@@ -114,6 +126,7 @@ class Reader {
   uint64_t number_ = 0;
   PgSnapshot last_, snapshot_;  // of the read in hand
   bool in_read_ = false;
+  bool awaiting_ = false;
   bool more_ = false;  // the list was cut: there is more of this read behind listed_id_
   int64_t listed_id_ = 0;
   int64_t first_unlisted_ = 0;  // ids from here on were dropped while listing; 0 = none

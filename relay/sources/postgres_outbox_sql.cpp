@@ -5,12 +5,6 @@
 namespace muskrat::postgres_outbox::sql {
 namespace {
 
-#ifdef MUSKRAT_BUG_order_by_xid
-const char* const event_order = "xid, id";
-#else
-const char* const event_order = "id";
-#endif
-
 const char* const event_columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
 
 // `query` for each segment, with every '#' its number.
@@ -32,28 +26,14 @@ const std::string& plain(const std::string& text) {
 
 }  // namespace
 
-// The two parts of the predicate are scans of their own: an OR would make one bitmap of both. Only (id, place, size) is
-// sorted; bodies are then fetched by ctid, in order, until there are bytes enough.
 const std::string& small_read() {
-  static const std::string places = for_each_segment(
-      "SELECT # AS segment, ctid, id, xid, octet_length(body) AS bytes FROM muskrat.outbox_# WHERE xid >= $1::xid8 "
-      "UNION ALL "
-      "SELECT #, ctid, id, xid, octet_length(body) FROM muskrat.outbox_# WHERE xid = ANY ($2::xid8[])");
-  static const std::string events =
-      for_each_segment(std::string("SELECT ") + event_columns +
-                       " FROM muskrat.outbox_# AS o WHERE p.segment = # AND o.ctid = p.ctid AND p.up_to <= $4::bigint");
   static const std::string query =
-      "SELECT s.*, p.segment, p.ctid, p.id, p.bytes, muskrat.commit_is_flushed(p.xid), e.* FROM ("
-      " SELECT pg_current_snapshot()::text, pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),"
-      "  current_setting('synchronous_standby_names') <> '') AS s "
-      "LEFT JOIN (SELECT *, sum(bytes) OVER (ORDER BY " +
-      std::string(event_order) +
-      ") AS up_to FROM ("
-      "  SELECT * FROM (" +
-      places + ") AS w ORDER BY " + event_order +
-      " LIMIT $3::bigint) AS f) AS p ON true "
-      "LEFT JOIN LATERAL (" +
-      events + ") AS e ON true ORDER BY p." + (std::string(event_order) == "id" ? "id" : "xid, p.id");
+#ifdef MUSKRAT_BUG_order_by_xid
+      "SELECT r.* FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int) AS r "
+      "LEFT JOIN muskrat.outbox AS o ON o.id = r.id ORDER BY o.xid, r.id";
+#else
+      "SELECT * FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int)";
+#endif
   return query;
 }
 

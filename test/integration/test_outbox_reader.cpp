@@ -2,6 +2,7 @@
 // through once for each list. Nothing is handed out that a crash of the server would undo.
 #include <algorithm>
 #include <csignal>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -11,6 +12,7 @@
 using namespace muskrat;
 using namespace muskrat::postgres_outbox;
 using muskrat::integration::setting;
+using muskrat::unit::assert_text;
 
 namespace {
 
@@ -129,6 +131,98 @@ void test_reader_gives_a_backlog_in_order_of_its_ids(void** state) {
   assert_true(outbox.beats > 0);
 }
 
+// The small read by itself, against the predicate that says what it is to give.
+void test_read_new_gives_what_became_visible(void** state) {
+  Outbox& outbox = outbox_of(state);
+  for (unsigned seed = 50; seed < 62; seed++) {
+    Writers writers(outbox, seed);
+    writers.act(60);
+    const PgSnapshot from = PgSnapshot::parse(outbox.snapshot());
+    writers.act(200);
+    writers.end();
+    const auto expected = since(outbox, from.text);
+    assert_true(expected.size() > 50);
+    for (const size_t most : {size_t{1}, size_t{7}, expected.size(), size_t{100'000}}) {
+      const pg::Result rows = outbox.run("SELECT id FROM muskrat.read_new('" + std::to_string(from.xmax) + "', '" +
+                                         from.running + "', " + std::to_string(most) + ", 1000000, 0)");
+      assert_int_equal(rows.rows(), std::min(most, expected.size()));
+      for (int row = 0; row < rows.rows(); row++)
+        assert_true(rows.int64(row, 0) == expected[static_cast<size_t>(row)]);
+    }
+  }
+}
+
+// A page of the reader's, which was asked to wait so long, while `meanwhile` goes on beside.
+size_t events_after_waiting(Outbox& outbox, Reader& reader, milliseconds longest,
+                            const std::function<void(pg::Connection&)>& meanwhile) {
+  pg::Connection writer = outbox.connect();
+  reader.await(longest);
+  assert_true(reader.awaiting());
+  std::thread beside([&] { meanwhile(writer); });
+  const Reader::Page page = reader.next(100, 1 << 20);
+  beside.join();
+  assert_false(reader.awaiting());
+  return page.events.size();
+}
+
+void test_reader_waits_in_the_server_until_events_are_committed(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const auto beat = [] {};
+  Reader reader(db, {"shop", 1, 20}, {outbox.snapshot(), std::nullopt, 0, {}}, outbox.meters, beat, beat);
+  const auto run = [](pg::Connection& writer, const std::string& sql) { writer.exec(sql, Deadline::in(limit)); };
+  const std::string emit = "SELECT muskrat.emit('Shop.Order.Place', '1')";
+  constexpr milliseconds long_wait{10'000}, short_wait{300};
+  const auto waited = [&](milliseconds longest, const std::function<void(pg::Connection&)>& meanwhile) {
+    const auto began = std::chrono::steady_clock::now();
+    const size_t events = events_after_waiting(outbox, reader, longest, meanwhile);
+    return std::pair(events, std::chrono::steady_clock::now() - began);
+  };
+  // Each of these ends the wait long before its time is over.
+  for (int n = 0; n < 20; n++) {
+    const auto [events, took] = waited(long_wait, [&](pg::Connection& writer) {
+      std::this_thread::sleep_for(milliseconds(n % 4 * 10));
+      run(writer, emit);
+    });
+    assert_int_equal(events, 1);
+    assert_true(took < long_wait / 2);
+  }
+  const auto [two, took_two] = waited(long_wait, [&](pg::Connection& writer) {
+    run(writer, "SET synchronous_commit = off");
+    run(writer, "BEGIN; " + emit + "; SAVEPOINT s; " + emit + "; COMMIT");
+  });
+  assert_int_equal(two, 2);
+  assert_true(took_two < long_wait / 2);
+  // Nothing that is no event does, and nothing that is rolled back.
+  const auto [none, took_none] = waited(short_wait, [&](pg::Connection& writer) {
+    run(writer, "SELECT pg_current_xact_id()");
+    run(writer, "BEGIN; " + emit + "; ROLLBACK");
+  });
+  assert_int_equal(none, 0);
+  assert_true(took_none >= short_wait);
+  // What was committed before the wait began is not waited for.
+  outbox.run(emit);
+  const auto [there, took_there] = waited(long_wait, [](pg::Connection&) {});
+  assert_int_equal(there, 1);
+  assert_true(took_there < long_wait / 2);
+  // A statement that is asked in between waits, and the answer is kept.
+  reader.await(short_wait);
+  outbox.run(emit);
+  db.hello();
+  assert_true(reader.answered());
+  assert_int_equal(reader.next(100, 1 << 20).events.size(), 1);
+}
+
+// The cell that says who waits may be anything: a session that is gone, a number that no session has.
+void test_writers_are_not_harmed_by_a_bell_of_nobody(void** state) {
+  Outbox& outbox = outbox_of(state);
+  for (const std::string bell : {"2147483647", "1073741824", "1077936127", "1", "0"}) {
+    outbox.run("SELECT setval('muskrat.doorbell', " + bell + ")");
+    outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+  }
+  assert_int_equal(outbox.run("SELECT count(*) FROM muskrat.outbox").int64(0, 0), 5);
+}
+
 void test_reader_gives_one_large_transaction_in_order(void** state) {
   Outbox& outbox = outbox_of(state);
   Db db = Db::open(outbox.address, limit, outbox.stop);
@@ -137,6 +231,53 @@ void test_reader_gives_one_large_transaction_in_order(void** state) {
   const auto expected = since(outbox, from);
   assert_int_equal(expected.size(), 1000);
   assert_true(outbox.read(db, from, 30, 1) == expected);
+}
+
+// Bodies that are asked for ahead: whatever else is asked in between, and when their statement is refused.
+void test_reader_hands_out_each_body_whatever_else_its_connection_is_asked(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const std::string from = outbox.snapshot();
+  for (int n = 0; n < 3; n++)
+    outbox.run("SELECT muskrat.emit('Shop.Order.Place', to_json(i)) FROM generate_series(" + std::to_string(n * 100) +
+               ", " + std::to_string(n * 100 + 99) + ") i");
+  const std::string all = "SELECT string_agg(body, ' ' ORDER BY id) FROM muskrat.outbox";
+  const std::string expected(outbox.run(all).text(0, 0));
+  const auto beat = [] {};
+  for (const size_t page_events : {1, 3, 40, 1000}) {
+    Reader::Settings settings{"shop", 1, 20};
+    settings.list_limit = 90;
+    Reader reader(db, settings, {from, std::nullopt, 0, {}}, outbox.meters, beat, beat);
+    std::string bodies;
+    int turn = 0;
+    for (Reader::Page page; !page.end;) {
+      page = reader.next(page_events, 1 << 20);
+      for (const Outgoing& out : page.events) {
+        bodies += (bodies.empty() ? "" : " ") + out.event.body;
+        assert_text(out.event.source, "shop");
+        assert_int_equal(out.event.message_id.size(), 36);
+      }
+      if (page.events.empty()) continue;
+      const int64_t id = page.events.front().event.seq;
+      switch (turn++ % 4) {
+        case 0:
+          db.hello();
+          break;
+        case 1:
+          db.ask("DEALLOCATE ALL", {});
+          break;
+        case 2: {
+          const auto again = reader.fetch({{id, "", "", "", page.events.front().place, {}, false}});
+          assert_int_equal(again.size(), 1);
+          assert_text(again[0].event.body, page.events.front().event.body);
+          break;
+        }
+        default:
+          break;
+      }
+    }
+    assert_text(bodies, expected);
+  }
 }
 
 void test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes(void** state) {
@@ -223,7 +364,11 @@ void test_reader_makes_few_slices_of_many_small_transactions(void** state) {
 int main() {
   const CMUnitTest tests[] = {
       checked_with(test_reader_gives_a_backlog_in_order_of_its_ids, setup, teardown),
+      checked_with(test_read_new_gives_what_became_visible, setup, teardown),
+      checked_with(test_reader_waits_in_the_server_until_events_are_committed, setup, teardown),
+      checked_with(test_writers_are_not_harmed_by_a_bell_of_nobody, setup, teardown),
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
+      checked_with(test_reader_hands_out_each_body_whatever_else_its_connection_is_asked, setup, teardown),
       checked_with(test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes, setup, teardown),
       checked_with(test_reader_makes_few_slices_of_many_small_transactions, setup, teardown),
       checked_with(test_reader_forces_no_flush_for_what_was_committed_and_flushed, setup, teardown),

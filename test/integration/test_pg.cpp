@@ -207,6 +207,70 @@ void test_stream_whose_reader_throws_spoils_the_connection(void**) {
   assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
 }
 
+void test_copy_out_hands_over_every_row_in_binary(void**) {
+  auto db = connect();
+  int64_t sum = 0, at = 0;
+  std::string text;
+  bool null = false;
+  const auto rows = db.copy_out(
+      "SELECT i::bigint, CASE WHEN i < 100000 THEN NULL ELSE 'é' END, '2000-01-01 00:00:01+00'::timestamptz "
+      "FROM generate_series(1, 100000) i",
+      [&](const pg::CopyRows::Fields& row) {
+        sum += pg::binary_integer(*row[0]);
+        null = null || !row[1];
+        if (row[1]) text = *row[1];
+        at = pg::binary_time_us(*row[2]);
+      },
+      soon());
+  assert_int_equal(rows, 100'000);
+  assert_true(sum == 5'000'050'000);
+  assert_true(null);
+  assert_text(text, "é");
+  assert_true(at == db.exec("SELECT extract(epoch FROM '2000-01-01 00:00:01+00'::timestamptz)::bigint * 1000000", soon())
+                        .int64(0, 0));
+  assert_int_equal(db.copy_out("SELECT 1 WHERE false", [](const auto&) {}, soon()), 0);
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_copy_out_refused_at_its_start_or_in_the_middle_leaves_the_connection(void**) {
+  auto db = connect();
+  assert_text(refusal([&] { db.copy_out("SELECT * FROM missing", [](const auto&) {}, soon()); }).sqlstate, "42P01");
+  int64_t seen = 0;
+  const auto error = refusal([&] {
+    db.copy_out("SELECT 10 / (30000 - i) FROM generate_series(1, 50000) i", [&](const auto&) { ++seen; }, soon());
+  });
+  assert_text(error.sqlstate, "22012");
+  assert_int_equal(seen, 29'999);
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
+void test_copy_out_whose_reader_throws_or_whose_time_is_over_spoils_the_connection(void**) {
+  auto db = connect();
+  refusal([&] {
+    db.copy_out("SELECT generate_series(1, 5)", [](const auto&) { throw Failure(Remedy::stop, "no"); }, soon());
+  });
+  assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
+  auto slow = connect();
+  const auto error = refusal([&] {
+    slow.copy_out("SELECT i, pg_sleep(0.05) FROM generate_series(1, 1000) i", [](const auto&) {},
+                  Deadline::in(milliseconds(300)));
+  });
+  assert_holds(error.text, "no answer in time");
+  assert_true(error.remedy == Remedy::reconnect);
+}
+
+void test_answer_of_a_statement_that_was_sent_is_received_later(void**) {
+  auto db = connect();
+  const pg::Param params[] = {"41"};
+  db.send_prepared("SELECT $1::int + 1, now()", params, soon(), pg::Format::binary);
+  const auto answer = db.receive(soon());
+  assert_int_equal(answer.binary_int(0, 0), 42);
+  const pg::Param zero[] = {"0"};
+  db.send_prepared("SELECT 1 / $1::int", zero, soon(), pg::Format::text);
+  assert_text(refusal([&] { db.receive(soon()); }).sqlstate, "22012");
+  assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
+}
+
 void test_pipeline_answers_each_statement_in_place(void**) {
   auto db = connect();
   db.exec("CREATE TEMP TABLE t(a int)", soon());
@@ -502,6 +566,10 @@ int main() {
       checked(test_pipeline_refused_keeps_what_it_prepared),
       checked(test_pipeline_larger_than_every_buffer_does_not_lock_up),
       checked(test_copy_in_takes_rows_and_tells_how_many),
+      checked(test_copy_out_hands_over_every_row_in_binary),
+      checked(test_copy_out_refused_at_its_start_or_in_the_middle_leaves_the_connection),
+      checked(test_copy_out_whose_reader_throws_or_whose_time_is_over_spoils_the_connection),
+      checked(test_answer_of_a_statement_that_was_sent_is_received_later),
       checked(test_deadline_passed_spoils_the_connection_and_cancels_the_statement),
       checked(test_backend_terminated_while_idle_is_noticed_at_the_next_read),
       checked(test_backend_terminated_in_a_statement_is_a_lost_connection_not_an_sql_error),

@@ -1,0 +1,258 @@
+// muskrat.read_new(): what became visible since a snapshot, in order of id; where there is nothing, it waits for it.
+//
+// One statement of the relay's under load, a thousand times a second: so without the planner's twenty nodes for it, and
+// without a round trip for each look in vain. What it reads is docs/outbox-protocol.md; what is done with it,
+// relay/sources/postgres_outbox_reader.cpp. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
+#include <algorithm>
+#include <cstring>
+
+#include "extension/cells.hpp"
+#include "extension/doorbell.hpp"
+#include "extension/flushed.hpp"
+#include "extension/segment.hpp"
+
+extern "C" {
+#include "access/detoast.h"
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "storage/latch.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+#include "utils/xid8.h"
+}
+
+namespace {
+
+constexpr int64 most_rows = 1'000'000;
+constexpr int most_wait_ms = 10'000;
+
+// The function's columns; the event's own come behind them.
+enum Column { SNAPSHOT, FLUSHED, REPLICATED, SEGMENT, PLACE, ID, BYTES, COMMIT_FLUSHED, EVENT };
+constexpr OutboxField event_fields[] = {FIELD_ID,          FIELD_CAPTURED_AT,  FIELD_MESSAGE_ID, FIELD_OP,
+                                        FIELD_ROUTING_KEY, FIELD_ORDERING_KEY, FIELD_BODY,       FIELD_HEADERS};
+constexpr int column_count = EVENT + lengthof(event_fields);
+
+struct Asked {
+  Datum first;    // xid8: all from it on,
+  Datum* others;  // and these
+  int other_count;
+  int64 rows, bytes;
+  int wait_ms;
+};
+
+struct Place {
+  int64 id;
+  FullTransactionId xid;
+  int64 bytes;
+  int segment;
+  ItemPointerData tid;
+};
+
+// The smallest ids so far, the largest of them first.
+struct Found {
+  Place* places;
+  int64 count, most;
+};
+
+struct OpenSegment {
+  Relation table;
+  Oid index;  // on xid; invalid: there is none, and the table is read whole
+  AttrNumber column_of[FIELD_COUNT];
+};
+
+bool before(const Place& a, const Place& b) { return a.id < b.id; }
+
+void take(Found* found, const Place& place) {
+  Place* end = found->places + found->count;
+  if (found->count == found->most) {
+    if (!before(place, found->places[0])) return;
+    std::pop_heap(found->places, end, before);
+    found->places[found->count - 1] = place;
+  } else {
+    *end++ = place;
+    found->count++;
+  }
+  std::push_heap(found->places, end, before);
+}
+
+bool leads_with(Relation index, AttrNumber column) {
+  return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+         index->rd_index->indkey.values[0] == column && RelationGetIndexPredicate(index) == NIL;
+}
+
+Oid index_on(Relation table, AttrNumber column) {
+  Oid found = InvalidOid;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    if (!OidIsValid(found) && leads_with(index, column)) found = lfirst_oid(cell);
+    index_close(index, NoLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+void open_segments(OpenSegment segments[segment_count]) {
+  const OutboxRelations* relations = outbox_relations();
+  if (relations == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the outbox of the extension muskrat is not here")));
+  const OutboxRelations found = *relations;
+  for (int i = 0; i < segment_count; i++) {
+    segments[i].table = table_open(found.segments[i], AccessShareLock);
+    segment_columns(segments[i].table, segments[i].column_of);
+    segments[i].index = index_on(segments[i].table, segments[i].column_of[FIELD_XID]);
+  }
+}
+
+Datum field(HeapTuple row, const OpenSegment& segment, OutboxField which) {
+  bool null;
+  return heap_getattr(row, segment.column_of[which], RelationGetDescr(segment.table), &null);
+}
+
+void scan(const OpenSegment& segment, int number, Snapshot snapshot, StrategyNumber strategy, Oid comparison, Datum xid,
+          Found* found) {
+  ScanKeyData key;
+  ScanKeyInit(&key, segment.column_of[FIELD_XID], strategy, comparison, xid);
+  SysScanDesc rows = systable_beginscan(segment.table, segment.index, OidIsValid(segment.index), snapshot, 1, &key);
+  for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(rows));) {
+    CHECK_FOR_INTERRUPTS();
+    Place place;
+    place.id = DatumGetInt64(field(row, segment, FIELD_ID));
+    place.xid = DatumGetFullTransactionId(field(row, segment, FIELD_XID));
+    place.bytes = static_cast<int64>(toast_raw_datum_size(field(row, segment, FIELD_BODY))) - VARHDRSZ;
+    place.segment = number;
+    place.tid = row->t_self;
+    take(found, place);
+  }
+  systable_endscan(rows);
+}
+
+void look(const Asked& asked, const OpenSegment segments[segment_count], Snapshot snapshot, Found* found) {
+  found->count = 0;
+  for (int i = 0; i < segment_count; i++) {
+    scan(segments[i], i + 1, snapshot, BTGreaterEqualStrategyNumber, F_XID8GE, asked.first, found);
+    for (int n = 0; n < asked.other_count; n++)
+      scan(segments[i], i + 1, snapshot, BTEqualStrategyNumber, F_XID8EQ, asked.others[n], found);
+  }
+  std::sort_heap(found->places, found->places + found->count, before);
+}
+
+Datum snapshot_text() {
+  LOCAL_FCINFO(call, 0);
+  InitFunctionCallInfoData(*call, nullptr, 0, InvalidOid, nullptr, nullptr);
+  const Datum snapshot = pg_current_snapshot(call);
+  return CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(pg_snapshot_out, snapshot)));
+}
+
+// The event's columns, where its row still stands: its transaction is visible, and nobody deletes from a segment.
+void fetch(const Place& place, const OpenSegment& segment, TupleTableSlot* slot, Snapshot snapshot, Datum* values,
+           bool* nulls) {
+  ItemPointerData tid = place.tid;
+  if (!table_tuple_fetch_row_version(segment.table, &tid, snapshot, slot)) return;
+  for (int i = 0; i < lengthof(event_fields); i++)
+    values[EVENT + i] = slot_getattr(slot, segment.column_of[event_fields[i]], &nulls[EVENT + i]);
+}
+
+void answer(const Asked& asked, const Found& found, const OpenSegment segments[segment_count], Snapshot snapshot,
+            ReturnSetInfo* result) {
+  Datum values[column_count] = {};
+  bool nulls[column_count];
+  memset(nulls, true, sizeof nulls);
+  nulls[SNAPSHOT] = nulls[FLUSHED] = nulls[REPLICATED] = false;
+  values[SNAPSHOT] = snapshot_text();
+  // After the look: what it saw is in the log, and so below the place up to which the log is written now.
+  values[FLUSHED] = BoolGetDatum(GetFlushRecPtr(nullptr) >= GetXLogInsertRecPtr());
+  values[REPLICATED] = BoolGetDatum(SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != 0);
+  TupleTableSlot* slots[segment_count];
+  for (int i = 0; i < segment_count; i++) slots[i] = table_slot_create(segments[i].table, nullptr);
+  int64 bytes = 0;
+  for (int64 n = 0; n < found.count; n++) {
+    const Place& place = found.places[n];
+    const OpenSegment& segment = segments[place.segment - 1];
+    ItemPointerData tid = place.tid;
+    memset(nulls + SEGMENT, false, column_count - SEGMENT);
+    values[SEGMENT] = Int32GetDatum(place.segment);
+    values[PLACE] = PointerGetDatum(&tid);
+    values[ID] = Int64GetDatum(place.id);
+    values[BYTES] = Int32GetDatum(static_cast<int32>(place.bytes));
+    values[COMMIT_FLUSHED] = BoolGetDatum(commit_is_flushed(place.xid));
+    memset(nulls + EVENT, true, column_count - EVENT);
+    bytes += place.bytes;
+    if (bytes <= asked.bytes) fetch(place, segment, slots[place.segment - 1], snapshot, values, nulls);
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  }
+  for (int i = 0; i < segment_count; i++) ExecDropSingleTupleTableSlot(slots[i]);
+  if (found.count == 0) tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+Asked arguments(FunctionCallInfo fcinfo) {
+  Asked asked;
+  asked.first = PG_GETARG_DATUM(0);
+  deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+                    &asked.others, nullptr, &asked.other_count);
+  asked.rows = PG_GETARG_INT64(2);
+  asked.bytes = PG_GETARG_INT64(3);
+  asked.wait_ms = PG_GETARG_INT32(4);
+  if (asked.rows < 1 || asked.rows > most_rows)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("most must be between 1 and 1000000")));
+  if (asked.wait_ms < 0 || asked.wait_ms > most_wait_ms)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait_ms must be between 0 and 10000")));
+  return asked;
+}
+
+// The latch was reset before the look, so what was committed since then ends the wait at once.
+void wait_for_commit(TimestampTz until) {
+  const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+  if (left > 0) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+}
+
+}  // namespace
+
+extern "C" {
+PG_FUNCTION_INFO_V1(muskrat_read_new);
+
+// muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int) → setof record
+PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
+  const Asked asked = arguments(fcinfo);
+  InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  if (result->setDesc->natts != column_count)
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("muskrat.read_new was altered: another number of columns"),
+                    errhint("Run ALTER EXTENSION muskrat UPDATE.")));
+  OpenSegment segments[segment_count];
+  open_segments(segments);
+  Found found;
+  found.most = asked.rows;
+  found.places = static_cast<Place*>(palloc(sizeof(Place) * static_cast<Size>(asked.rows)));
+  const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked.wait_ms);
+  if (asked.wait_ms > 0) doorbell_ring_me();
+  for (bool more = true; more;) {
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    PushActiveSnapshot(GetLatestSnapshot());
+    look(asked, segments, GetActiveSnapshot(), &found);
+    more = found.count == 0 && until > GetCurrentTimestamp();
+    if (!more) answer(asked, found, segments, GetActiveSnapshot(), result);
+    PopActiveSnapshot();
+    if (more) wait_for_commit(until);
+  }
+  for (int i = 0; i < segment_count; i++) table_close(segments[i].table, NoLock);
+  return Datum(0);
+}
+}
