@@ -32,7 +32,7 @@ struct Connection::Impl {
   std::string secret;                           // never shown: to be blotted out of libpq's texts
   std::map<std::string, std::string> prepared;  // statement text → its name
   int prepared_count = 0;
-  std::string sent;  // the prepared statement that is under way, or was last
+  std::string sent;    // the prepared statement that is under way, or was last
   std::string prefix;  // of the names of prepared statements
   milliseconds replan_every{0};
   SteadyTime planned_at{};

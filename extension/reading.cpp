@@ -233,8 +233,9 @@ PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   if (result->setDesc->natts != column_count)
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("muskrat.read_new was altered: another number of columns"),
-                    errhint("Run ALTER EXTENSION muskrat UPDATE.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("muskrat.read_new was altered: another number of columns"),
+             errhint("Run ALTER EXTENSION muskrat UPDATE.")));
   OpenSegment segments[segment_count];
   open_segments(segments);
   Found found;

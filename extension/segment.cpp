@@ -122,10 +122,10 @@ void keep_descriptor(TupleDesc descriptor, Segment* out) {
 }
 
 [[noreturn]] void report_altered(Relation segment) {
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                  errmsg("the table muskrat.%s was altered: the extension cannot use it",
-                         RelationGetRelationName(segment)),
-                  errhint("Restore its columns, or drop and create the extension again.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("the table muskrat.%s was altered: the extension cannot use it", RelationGetRelationName(segment)),
+           errhint("Restore its columns, or drop and create the extension again.")));
   pg_unreachable();
 }
 

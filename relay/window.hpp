@@ -101,9 +101,7 @@ class Window {
   Position position() const { return position_; }
   size_t in_flight() const { return in_flight_; }
   // The tag of the event that has been in flight longest.
-  std::optional<uint64_t> oldest_tag() const {
-    return sent_.empty() ? std::nullopt : std::optional(sent_.front().tag);
-  }
+  std::optional<uint64_t> oldest_tag() const { return sent_.empty() ? std::nullopt : std::optional(sent_.front().tag); }
   size_t waiting() const { return unsettled_ - in_flight_items_; }
   int64_t bytes() const { return bytes_; }
   bool sending_alone() const { return alone_ > 0; }

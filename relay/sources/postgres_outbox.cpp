@@ -17,7 +17,7 @@ constexpr Option options[] = {
      "Larger bodies are held without being sent; stay below the broker's max_message_size."},
     {"poll_interval", OptionType::duration, "1s", "10ms..1m", "Longest time between two looks at a quiet outbox."},
     {"notify", OptionType::boolean, "true", "",
-     "Be woken by NOTIFY. Set it to false behind a pooler in transaction mode."},
+     "Be woken by commits. Set it to false behind a pooler in transaction mode."},
     {"retention", OptionType::duration, "3d", "0s..365d", "How long delivered events stay in the outbox, for replay."},
     {"segment_bytes", OptionType::bytes, "64MiB", "64KiB..1TiB", "Size from which writers move to the next segment."},
     {"lease_time", OptionType::duration, "10s", "1s..5m",

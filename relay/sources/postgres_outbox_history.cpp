@@ -121,7 +121,8 @@ std::vector<Event> History::read_page(size_t end) {
   }
   const auto params = ctids.params();
   std::vector<Event> events(end - at_);
-  const pg::Result rows = db_.exec_prepared(sql::published_by_place(), params, Deadline::in(answer_time), pg::Format::binary);
+  const pg::Result rows =
+      db_.exec_prepared(sql::published_by_place(), params, Deadline::in(answer_time), pg::Format::binary);
   for (int row = 0; row < rows.rows(); ++row) {
     const auto found = order.find(rows.binary_int(row, 0));
     if (found == order.end()) continue;  // another event stands there now

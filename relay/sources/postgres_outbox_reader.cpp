@@ -15,8 +15,8 @@ namespace {
 
 // Bodies that come with a small read; what is beyond is fetched when the window has room.
 constexpr int64_t read_bytes = 1 << 20;
-// Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events. Ahead they lie there
-// for longer.
+// Bodies fetched at a time: they are in memory twice for a moment, as libpq's result and as events. Ahead they lie
+// there for longer.
 constexpr int64_t fetch_bytes = 2 << 20, ahead_bytes = 512 << 10;
 // Rows of a statement between two looks at the clock.
 constexpr size_t rows_between_looks = 16'384;

@@ -135,8 +135,8 @@ class Reader {
   std::vector<Outgoing> fetched_;  // with their bodies, those of listed_ up to at_ + the rest of this
   size_t fetched_at_ = 0;          // the next of fetched_ to hand out
   std::vector<Place> ahead_;       // of listed_, behind those: their bodies are on their way
-  std::vector<Slice> slices_;     // of the read in hand, when it has been looked through once
-  uint64_t slice_ = 1;            // transactions in the next one: each may have written millions of events
+  std::vector<Slice> slices_;      // of the read in hand, when it has been looked through once
+  uint64_t slice_ = 1;             // transactions in the next one: each may have written millions of events
   std::deque<Taken> taken_;
 #ifdef MUSKRAT_BUG_cursor_on_id
   int64_t newest_id_ = 0;

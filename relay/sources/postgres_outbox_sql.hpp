@@ -17,8 +17,8 @@ std::string between(uint64_t from, uint64_t to);
 std::string among(const std::string& xids);
 
 // $1 xmax(last), $2 xip(last) as an array, $3 most rows, $4 most bytes of bodies, $5 for how many milliseconds to wait
-// where there is nothing. One row at least: snapshot, flushed, replicated, segment, ctid, id, bytes of the body, whether
-// its commit is flushed, then the event's columns (NULL beyond $4).
+// where there is nothing. One row at least: snapshot, flushed, replicated, segment, ctid, id, bytes of the body,
+// whether its commit is flushed, then the event's columns (NULL beyond $4).
 const std::string& small_read();
 // For a COPY, of ids between the two (both exclusive): segment, ctid, id, bytes; in no order.
 std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before);

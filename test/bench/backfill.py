@@ -9,9 +9,9 @@ from harness.clients import query, value
 from harness.processes import Child, wait_until
 
 import customers
-import delivery
 from measure import Figure, in_turn, percentile, ratio_figure, say
 from pgbench import command
+from stage import stage_of
 
 CHANGES_A_SECOND = 1000
 DEFAULT_PACE = 1000  # rows a second
@@ -58,7 +58,7 @@ class Application:
 
 def filled(bench, rows):
     """A world whose table has so many rows, of which no event tells."""
-    world = delivery.stage_of(bench).world()
+    world = stage_of(bench).world()
     world.program.config["endpoints"]["analytics"]["subscribe"] = "Frontend.Customer.*"
     world.program.save()
     for first in range(1, rows + 1, 500_000):

@@ -27,11 +27,13 @@ import backfill  # noqa: E402
 import capture  # noqa: E402
 import capture_mysql  # noqa: E402
 import delivery  # noqa: E402
+import latency  # noqa: E402
 import mapping  # noqa: E402
 import mysql_source  # noqa: E402
 import ordering  # noqa: E402
 import scrape  # noqa: E402
 import verify  # noqa: E402
+import waiting  # noqa: E402
 from measure import Bare, say  # noqa: E402
 
 # The figures each comparison yields, and the function that makes it, in the order in which they run.
@@ -51,11 +53,11 @@ COMPARISONS = [
     (["consume_postgres_ratio", "consume_postgres_upsert_ratio", "consume_rss_mb"], delivery.consume),
     (["consume_http_ratio", "consume_http_1ms_ratio"], delivery.consume_http),
     (["consume_exec_ratio", "consume_exec_taken_ratio"], delivery.consume_exec),
-    (["latency_p50_ms", "latency_p99_ms", "latency_broker_p50_ms"], delivery.latency),
-    (["latency_idle_p50_ms"], delivery.latency_idle),
-    (["relay_idle_cpu"], delivery.idle),
-    (["backlog_scaling", "backlog_scaling.instructions"], delivery.backlog),
-    (["held_xmin_ratio", "held_xmin_ratio.instructions"], delivery.held_xmin),
+    (["latency_p50_ms", "latency_p99_ms", "latency_broker_p50_ms"], latency.under_load),
+    (["latency_idle_p50_ms"], latency.idle_event),
+    (["relay_idle_cpu"], latency.idle_processes),
+    (["backlog_scaling", "backlog_scaling.instructions"], waiting.backlog),
+    (["held_xmin_ratio", "held_xmin_ratio.instructions"], waiting.held_xmin),
     (["backfill_p99_ratio", "backfill_max_p99_ratio", "backfill_max_rate", "backfill_rss_mb"], backfill.backfill),
     (["scrape_ratio", "scrape_snapshot_ratio", "scrape_rss_mb"], scrape.scrape),
     (["verify_over_two_scans", "verify_beside_over_two_scans", "verify_rows_over_two_scans"], verify.verify),

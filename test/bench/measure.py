@@ -1,6 +1,6 @@
 """How things are measured: interleaved runs, medians, and what is written down.
 
-Used by bench.py, capture.py and delivery.py. A comparison runs its variants in turn (A B C A B C …), so that whatever else
+Used by bench.py and the comparisons. A comparison runs its variants in turn (A B C A B C …), so that whatever else
 the machine does meets all of them; a ratio is taken within each turn, and the median of the turns is the figure.
 """
 import os

@@ -10,7 +10,8 @@ from harness.mariadb import MariaDB
 from harness.processes import wait_until
 from harness.program import Program
 
-from delivery import BODY_BYTES, WINDOW, bare_publish_rate, stage_of
+from delivery import bare_publish_rate
+from stage import BODY_BYTES, WINDOW, stage_of
 from measure import Figure, in_turn, ratio_figure
 
 SETTINGS = {"innodb-buffer-pool-size": "512M", "innodb-log-file-size": "1G"}

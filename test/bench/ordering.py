@@ -5,6 +5,7 @@ from harness.clients import query
 
 import customers
 import delivery
+from stage import stage_of
 from measure import Figure, in_turn
 
 # Each in a transaction of its own, as changes of one row come.
@@ -32,7 +33,7 @@ def rates(stage, keys, events):
 
 
 def keys(bench):
-    stage = delivery.stage_of(bench)
+    stage = stage_of(bench)
     events = {1: bench.size(3_000, 20_000), 10: bench.size(20_000, 100_000), 100_000: bench.size(100_000, 500_000)}
     runs = {count: [] for count in events}
 

@@ -1,4 +1,4 @@
-"""One run of pgbench; used by capture.py and delivery.py."""
+"""One run of pgbench; used by capture.py, latency.py and waiting.py."""
 import os
 import re
 import subprocess

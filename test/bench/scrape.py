@@ -9,8 +9,8 @@ import tempfile
 from harness.clients import query, value
 from harness.processes import watched
 
-import delivery
 from measure import Figure, in_turn, ratio_figure, say
+from stage import stage_of
 
 WINDOW = 4000  # that of the source
 QUEUE = "scraped"
@@ -43,7 +43,7 @@ class Scrape:
 
     def __init__(self, bench, rows):
         self.bench, self.rows = bench, rows
-        self.world = filled(delivery.stage_of(bench), rows)
+        self.world = filled(stage_of(bench), rows)
         self.peaks = []
         # Bounded: five millions of messages that nobody takes would measure the broker's memory.
         self.world.broker.queue(QUEUE, patterns=("Billing.#",), x_max_length=500_000)

@@ -7,14 +7,14 @@ import time
 from harness.clients import query
 
 import customers
-import delivery
 from backfill import CHANGES_A_SECOND, Application
 from measure import Figure, in_turn, ratio_figure
+from stage import stage_of
 
 
 def tables(bench):
     """Both tables with the same rows, at rest."""
-    world = delivery.stage_of(bench).world()
+    world = stage_of(bench).world()
     # rows of other objects would go into the table too, and none could be called extra
     world.program.config["endpoints"]["analytics"]["subscribe"] = "Frontend.Customer.*"
     world.program.save()

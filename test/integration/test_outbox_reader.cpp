@@ -146,8 +146,7 @@ void test_read_new_gives_what_became_visible(void** state) {
       const pg::Result rows = outbox.run("SELECT id FROM muskrat.read_new('" + std::to_string(from.xmax) + "', '" +
                                          from.running + "', " + std::to_string(most) + ", 1000000, 0)");
       assert_int_equal(rows.rows(), std::min(most, expected.size()));
-      for (int row = 0; row < rows.rows(); row++)
-        assert_true(rows.int64(row, 0) == expected[static_cast<size_t>(row)]);
+      for (int row = 0; row < rows.rows(); row++) assert_true(rows.int64(row, 0) == expected[static_cast<size_t>(row)]);
     }
   }
 }

@@ -226,18 +226,26 @@ void test_copy_out_hands_over_every_row_in_binary(void**) {
   assert_true(sum == 5'000'050'000);
   assert_true(null);
   assert_text(text, "é");
-  assert_true(at == db.exec("SELECT extract(epoch FROM '2000-01-01 00:00:01+00'::timestamptz)::bigint * 1000000", soon())
-                        .int64(0, 0));
-  assert_int_equal(db.copy_out("SELECT 1 WHERE false", [](const auto&) {}, soon()), 0);
+  assert_true(at ==
+              db.exec("SELECT extract(epoch FROM '2000-01-01 00:00:01+00'::timestamptz)::bigint * 1000000", soon())
+                  .int64(0, 0));
+  assert_int_equal(db.copy_out(
+                       "SELECT 1 WHERE false", [](const auto&) {}, soon()),
+                   0);
   assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
 }
 
 void test_copy_out_refused_at_its_start_or_in_the_middle_leaves_the_connection(void**) {
   auto db = connect();
-  assert_text(refusal([&] { db.copy_out("SELECT * FROM missing", [](const auto&) {}, soon()); }).sqlstate, "42P01");
+  assert_text(refusal([&] {
+                db.copy_out(
+                    "SELECT * FROM missing", [](const auto&) {}, soon());
+              }).sqlstate,
+              "42P01");
   int64_t seen = 0;
   const auto error = refusal([&] {
-    db.copy_out("SELECT 10 / (30000 - i) FROM generate_series(1, 50000) i", [&](const auto&) { ++seen; }, soon());
+    db.copy_out(
+        "SELECT 10 / (30000 - i) FROM generate_series(1, 50000) i", [&](const auto&) { ++seen; }, soon());
   });
   assert_text(error.sqlstate, "22012");
   assert_int_equal(seen, 29'999);
@@ -247,13 +255,15 @@ void test_copy_out_refused_at_its_start_or_in_the_middle_leaves_the_connection(v
 void test_copy_out_whose_reader_throws_or_whose_time_is_over_spoils_the_connection(void**) {
   auto db = connect();
   refusal([&] {
-    db.copy_out("SELECT generate_series(1, 5)", [](const auto&) { throw Failure(Remedy::stop, "no"); }, soon());
+    db.copy_out(
+        "SELECT generate_series(1, 5)", [](const auto&) { throw Failure(Remedy::stop, "no"); }, soon());
   });
   assert_holds(refusal([&] { db.exec("SELECT 1", soon()); }).text, "has failed before");
   auto slow = connect();
   const auto error = refusal([&] {
-    slow.copy_out("SELECT i, pg_sleep(0.05) FROM generate_series(1, 1000) i", [](const auto&) {},
-                  Deadline::in(milliseconds(300)));
+    slow.copy_out(
+        "SELECT i, pg_sleep(0.05) FROM generate_series(1, 1000) i", [](const auto&) {},
+        Deadline::in(milliseconds(300)));
   });
   assert_holds(error.text, "no answer in time");
   assert_true(error.remedy == Remedy::reconnect);

@@ -39,8 +39,8 @@ void test_uuid_is_written_as_the_server_writes_it(void**) {
 
 const std::string header = std::string("PGCOPY\n\377\r\n\0", 11) + bytes({0, 0, 0, 0, 0, 0, 0, 0});
 // (258, "ab", NULL), ("")
-const std::string two_rows = bytes({0, 3, 0, 0, 0, 2, 1, 2, 0, 0, 0, 2, 'a', 'b', 0xff, 0xff, 0xff, 0xff}) +
-                             bytes({0, 1, 0, 0, 0, 0});
+const std::string two_rows =
+    bytes({0, 3, 0, 0, 0, 2, 1, 2, 0, 0, 0, 2, 'a', 'b', 0xff, 0xff, 0xff, 0xff}) + bytes({0, 1, 0, 0, 0, 0});
 const std::string end = bytes({0xff, 0xff});
 
 // Rows as text: fields in brackets.
@@ -66,8 +66,7 @@ void test_copy_is_read_wherever_it_is_cut(void**) {
     for (size_t second = first; second <= all.size(); ++second) {
       pg::CopyRows rows;
       std::string text;
-      for (const std::string& part :
-           {all.substr(0, first), all.substr(first, second - first), all.substr(second)}) {
+      for (const std::string& part : {all.substr(0, first), all.substr(first, second - first), all.substr(second)}) {
         rows.add(part);
         text += rows_of(rows);
       }
@@ -109,12 +108,9 @@ void test_what_is_no_binary_copy_is_refused(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      checked(test_integers_have_their_sign_in_every_width),
-      checked(test_times_count_from_1970),
-      checked(test_uuid_is_written_as_the_server_writes_it),
-      checked(test_copy_is_read_wherever_it_is_cut),
-      checked(test_copy_without_its_end_has_not_ended),
-      checked(test_copy_skips_what_a_header_may_hold),
+      checked(test_integers_have_their_sign_in_every_width), checked(test_times_count_from_1970),
+      checked(test_uuid_is_written_as_the_server_writes_it), checked(test_copy_is_read_wherever_it_is_cut),
+      checked(test_copy_without_its_end_has_not_ended),      checked(test_copy_skips_what_a_header_may_hold),
       checked(test_what_is_no_binary_copy_is_refused),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
