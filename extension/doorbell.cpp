@@ -35,7 +35,7 @@ int64 my_ring() {
 
 void set_latch_of(int64 ring) {
   const int64 number = (ring & ~latch_flag) >> pid_bits;
-  if (number >= ProcGlobal->allProcCount) return;
+  if (number < 0 || number >= ProcGlobal->allProcCount) return;
   PGPROC* proc = &ProcGlobal->allProcs[number];
   if (proc->pid != 0 && (proc->pid & pid_mask) == (ring & pid_mask)) SetLatch(&proc->procLatch);
 }
@@ -97,8 +97,10 @@ void doorbell_ring_me() {
   const int64 mine = my_ring();
   int64 value = 0;
   if (relations == nullptr) return;
-  LockRelationOid(relations->doorbell, AccessShareLock);
+  // As for a writer: whoever alters the bell just now is not waited for. To set it takes the lock that setval takes.
+  if (!ConditionalLockRelationOid(relations->doorbell, AccessShareLock)) return;
   if (!cell_read(relations->doorbell, &place, &value) || value == mine) return;
+  if (!ConditionalLockRelationOid(relations->doorbell, RowExclusiveLock)) return;
   Relation cell = relation_open(relations->doorbell, NoLock);
   cell_write(cell, mine);
   relation_close(cell, NoLock);

@@ -24,14 +24,15 @@ extern "C" {
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "replication/syncrep.h"
+#include "storage/bufmgr.h"
 #include "storage/latch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "utils/xid8.h"
 }
@@ -120,9 +121,16 @@ void open_segments(OpenSegment segments[segment_count]) {
   }
 }
 
-Datum field(HeapTuple row, const OpenSegment& segment, OutboxField which) {
+// ERROR where there is none: a segment's columns are NOT NULL unless somebody has altered it.
+Datum required(HeapTuple row, const OpenSegment& segment, OutboxField which) {
   bool null;
-  return heap_getattr(row, segment.column_of[which], RelationGetDescr(segment.table), &null);
+  const Datum value = heap_getattr(row, segment.column_of[which], RelationGetDescr(segment.table), &null);
+  if (null)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the table muskrat.%s was altered: an event without id, transaction or body is in it",
+                           RelationGetRelationName(segment.table)),
+                    errhint("Give it its values back, or delete it.")));
+  return value;
 }
 
 void scan(const OpenSegment& segment, int number, Snapshot snapshot, StrategyNumber strategy, Oid comparison, Datum xid,
@@ -133,9 +141,9 @@ void scan(const OpenSegment& segment, int number, Snapshot snapshot, StrategyNum
   for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(rows));) {
     CHECK_FOR_INTERRUPTS();
     Place place;
-    place.id = DatumGetInt64(field(row, segment, FIELD_ID));
-    place.xid = DatumGetFullTransactionId(field(row, segment, FIELD_XID));
-    place.bytes = static_cast<int64>(toast_raw_datum_size(field(row, segment, FIELD_BODY))) - VARHDRSZ;
+    place.id = DatumGetInt64(required(row, segment, FIELD_ID));
+    place.xid = DatumGetFullTransactionId(required(row, segment, FIELD_XID));
+    place.bytes = static_cast<int64>(toast_raw_datum_size(required(row, segment, FIELD_BODY))) - VARHDRSZ;
     place.segment = number;
     place.tid = row->t_self;
     take(found, place);
@@ -146,6 +154,7 @@ void scan(const OpenSegment& segment, int number, Snapshot snapshot, StrategyNum
 void look(const Asked& asked, const OpenSegment segments[segment_count], Snapshot snapshot, Found* found) {
   found->count = 0;
   for (int i = 0; i < segment_count; i++) {
+    if (RelationGetNumberOfBlocks(segments[i].table) == 0) continue;
     scan(segments[i], i + 1, snapshot, BTGreaterEqualStrategyNumber, F_XID8GE, asked.first, found);
     for (int n = 0; n < asked.other_count; n++)
       scan(segments[i], i + 1, snapshot, BTEqualStrategyNumber, F_XID8EQ, asked.others[n], found);
@@ -216,10 +225,18 @@ Asked arguments(FunctionCallInfo fcinfo) {
   return asked;
 }
 
+// By a clock that nobody sets.
+double ms_since(const instr_time& began) {
+  instr_time now;
+  INSTR_TIME_SET_CURRENT(now);
+  INSTR_TIME_SUBTRACT(now, began);
+  return INSTR_TIME_GET_MILLISEC(now);
+}
+
 // The latch was reset before the look, so what was committed since then ends the wait at once.
-void wait_for_commit(TimestampTz until) {
-  const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-  if (left > 0) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+void wait_for_commit(double ms) {
+  const long whole = static_cast<long>(ms) + 1;
+  WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, whole, PG_WAIT_EXTENSION);
 }
 
 }  // namespace
@@ -229,6 +246,10 @@ PG_FUNCTION_INFO_V1(muskrat_read_new);
 
 // muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int) → setof record
 PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
+  // A standby's snapshot does not say who is in progress, and nothing that it shows is known to be durable.
+  if (RecoveryInProgress())
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("recovery is in progress"),
+                    errhint("The outbox is read on the primary.")));
   const Asked asked = arguments(fcinfo);
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
@@ -241,17 +262,19 @@ PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
   Found found;
   found.most = asked.rows;
   found.places = static_cast<Place*>(palloc(sizeof(Place) * static_cast<Size>(asked.rows)));
-  const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked.wait_ms);
+  instr_time began;
+  INSTR_TIME_SET_CURRENT(began);
   if (asked.wait_ms > 0) doorbell_ring_me();
   for (bool more = true; more;) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     PushActiveSnapshot(GetLatestSnapshot());
     look(asked, segments, GetActiveSnapshot(), &found);
-    more = found.count == 0 && until > GetCurrentTimestamp();
+    const double left = asked.wait_ms - ms_since(began);
+    more = found.count == 0 && left > 0;
     if (!more) answer(asked, found, segments, GetActiveSnapshot(), result);
     PopActiveSnapshot();
-    if (more) wait_for_commit(until);
+    if (more) wait_for_commit(left);
   }
   for (int i = 0; i < segment_count; i++) table_close(segments[i].table, NoLock);
   return Datum(0);

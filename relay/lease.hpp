@@ -11,6 +11,7 @@
 // machine sleeps), passed in. Thread rule: one owner. See docs/adr/0011.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -59,7 +60,7 @@ class Lease {
  public:
   explicit Lease(milliseconds lease_time) : lease_time_(lease_time) {}
   // `asked`: the time before the statement was sent, not after its answer.
-  void renewed(milliseconds asked) { renewed_ = asked; }
+  void renewed(milliseconds asked) { renewed_ = std::max(renewed_, asked); }
   bool may_publish(milliseconds now) const { return now - renewed_ < lease_time_ / 2; }
   bool renewal_due(milliseconds now) const { return now - renewed_ >= lease_time_ / 6; }
   milliseconds due_in(milliseconds now) const { return renewed_ + lease_time_ / 6 - now; }

@@ -3,11 +3,11 @@
 // Without a bell it looks again 1, 2, 4 … ms after a read that found nothing.
 //
 // With one it waits in the database as long as something comes, which a commit ends at once.
-// When one such wait was in vain it wants the bell: from then on writers NOTIFY, and nothing is
+// When some such waits were in vain it wants the bell: from then on writers NOTIFY, and nothing is
 // asked of the database but now and then. Since a writer may have looked at the bell just before
 // it was set, and becomes visible only later, it looks after 1, 2, 4 … ms, up to the poll
-// interval; a lost ring costs about one commit's length. When the source is busy again it waits
-// in the database again, for a NOTIFY in every commit is a lock in every commit.
+// interval; a lost ring costs about one commit's length. With the next event it waits in the
+// database again, for a NOTIFY in every commit is a lock in every commit.
 //
 // Used by OutboxLeader. Pure: time comes in. Thread rule: one owner.
 #pragma once
@@ -34,12 +34,14 @@ class PollPace {
   void found(SteadyTime now) {
     next_ = now;
     step_ = first;
-    if (++busy_reads_ >= 3) bell_ = false;
+    bell_ = false;
+    in_vain_ = 0;
   }
   // A read found none. True when the bell is to be set, before the next read.
   bool empty(SteadyTime now) {
+    next_ = now;
+    if (waits_in_server() && ++in_vain_ < most_in_vain) return false;
     const bool wants_bell = waits_in_server();
-    busy_reads_ = 0;
     bell_ = has_bell_;
     next_ = now + step_;
     step_ = std::min(step_ * 2, longest_);
@@ -49,10 +51,11 @@ class PollPace {
 
  private:
   static constexpr milliseconds first{1};
+  static constexpr int most_in_vain = 6;
   milliseconds longest_;
   bool has_bell_;
   bool bell_ = false;
-  int busy_reads_ = 0;
+  int in_vain_ = 0;  // waits in the database, since something was found
   milliseconds step_ = first;
   SteadyTime next_{};
 };

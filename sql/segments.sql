@@ -9,7 +9,8 @@ CREATE FUNCTION muskrat.segment_is_empty(segment int) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ SELECT pg_relation_size(format('muskrat.outbox_%s', segment)::regclass) = 0 $$;
 
--- Who holds a lock on the segment, for how many seconds; a prepared transaction has no pid.
+-- Who holds a lock on the segment, for how many seconds; a prepared transaction has no pid. A statement that has been
+-- reading for less than some seconds is in nobody's way: the relay itself reads all the time.
 CREATE FUNCTION muskrat.segment_locks(segment int)
     RETURNS TABLE (mode text, pid int, prepared_gid text, session text, open_seconds bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -25,6 +26,8 @@ CREATE FUNCTION muskrat.segment_locks(segment int)
      WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
        AND l.relation = format('muskrat.outbox_%s', segment)::regclass
+       AND (l.mode <> 'AccessShareLock' OR a.state IS DISTINCT FROM 'active'
+            OR clock_timestamp() - a.xact_start > interval '5 s')
     $$;
 
 -- The oldest of them, as the end of a sentence; NULL when nobody but this session holds one.

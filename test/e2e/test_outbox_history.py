@@ -165,6 +165,9 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
         wait_until(lambda: waiting(there) == [2], 60, "the standby to catch up")
         assert hello(there)[3] is True
         assert len(clients.query(there, "SELECT * FROM muskrat.status()")) > 8  # a standby answers too
+        # Its snapshots do not say who is in progress: a read there would pass over them for ever.
+        with pytest.raises(psycopg2.Error, match="recovery is in progress"):
+            clients.query(there, "SELECT * FROM muskrat.read_new('3', '{}', 10, 1000, 0)")
         server.stop("immediate")
         clients.query(standby.dsn(), "SELECT pg_promote()")
         # At once: pg_control still speaks of timeline 1 for a while.

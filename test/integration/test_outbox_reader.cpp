@@ -212,6 +212,25 @@ void test_reader_waits_in_the_server_until_events_are_committed(void** state) {
   assert_int_equal(reader.next(100, 1 << 20).events.size(), 1);
 }
 
+// Who asks why a segment is not freed is not told of the relay, which reads it all the time.
+void test_waiting_reader_is_in_nobodys_way(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const auto beat = [] {};
+  Reader reader(db, {"shop", 1, 20}, {outbox.snapshot(), std::nullopt, 0, {}}, outbox.meters, beat, beat);
+  const auto count = [&](const std::string& sql) { return outbox.run("SELECT count(*) FROM " + sql).int64(0, 0); };
+  reader.await(milliseconds(10'000));
+  const std::string waits = "pg_locks WHERE relation = 'muskrat.outbox_1'::regclass AND mode = 'AccessShareLock'";
+  while (count(waits) == 0) std::this_thread::sleep_for(milliseconds(1));
+  assert_int_equal(count("muskrat.segment_locks(1)"), 0);
+  pg::Connection dump = outbox.connect();
+  dump.exec("BEGIN; LOCK TABLE muskrat.outbox_1 IN ACCESS SHARE MODE", Deadline::in(limit));
+  assert_int_equal(count("muskrat.segment_locks(1)"), 1);
+  dump.exec("COMMIT", Deadline::in(limit));
+  outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+  assert_int_equal(reader.next(100, 1 << 20).events.size(), 1);
+}
+
 // The cell that says who waits may be anything: a session that is gone, a number that no session has.
 void test_writers_are_not_harmed_by_a_bell_of_nobody(void** state) {
   Outbox& outbox = outbox_of(state);
@@ -365,6 +384,7 @@ int main() {
       checked_with(test_reader_gives_a_backlog_in_order_of_its_ids, setup, teardown),
       checked_with(test_read_new_gives_what_became_visible, setup, teardown),
       checked_with(test_reader_waits_in_the_server_until_events_are_committed, setup, teardown),
+      checked_with(test_waiting_reader_is_in_nobodys_way, setup, teardown),
       checked_with(test_writers_are_not_harmed_by_a_bell_of_nobody, setup, teardown),
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
       checked_with(test_reader_hands_out_each_body_whatever_else_its_connection_is_asked, setup, teardown),
