@@ -149,6 +149,25 @@ def test_bad_input_relay_without_setup_says_so_and_loses_nothing(world):
     world.wait_equal()
 
 
+def test_bad_input_relay_that_found_no_exchange_waits_for_the_bindings_too(world):
+    """Whoever sets the broker up declares the exchange first: what is published before its queues are bound is nobody's."""
+    world.stand(relay=False, consume=False)
+    world.broker.call(lambda c: c.exchange_delete("muskrat"))
+    world.customers(1, 2)
+    relay = world.program.relay(wait=False)
+    world.wait_log(relay, "setup")
+
+    def set_up(channel):
+        channel.exchange_declare("muskrat", "topic", durable=True, arguments={"alternate-exchange": "muskrat.unrouted"})
+        world.wait_log(relay, "its queues are awaited")
+        channel.queue_bind("muskrat.analytics", "muskrat", "Frontend.#")
+
+    world.broker.call(set_up)
+    world.program.consume()
+    world.wait_equal()
+    assert world.broker.depth("muskrat.unrouted") == 0
+
+
 def test_bad_input_target_table_is_missing(world):
     world.stand(endpoints={"analytics": world.mirror(table="public.nothing")}, consume=False)
     world.customers(1)
