@@ -3,6 +3,7 @@
 // Order of reading: attachments are made by sql/attach.sql; then a row's way is capture.cpp (the trigger) → plan.cpp
 // (what this trigger wants, from spec.cpp) → newest.cpp (which version of the row is true) → key.cpp and body.cpp
 // (JSON, by json_*.cpp) → outbox.cpp (the row of the outbox) → gathered.cpp (until its statement ends) → insertion.cpp.
+// The relay comes in by reading.cpp.
 //
 // Regime of this folder: C++ without its runtime. No exceptions, no new, no containers, only trivially destructible
 // types, because an ERROR is a longjmp that runs no destructor; memory contexts own memory.

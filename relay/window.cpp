@@ -41,13 +41,18 @@ void Window::admit(Slot slot, SteadyTime now) {
     } else {
       put_into_held(it, "waits behind a held event of its ordering key", now);
     }
-  } else if (key.empty()) {
-    make_ready(slot);
-  } else if (auto [line, is_first] = keys_.try_emplace(key); is_first) {
-    make_ready(slot);
+  } else if (Line* line = line_of_busy(key); line != nullptr) {
+    wait_behind(*line, slot);
   } else {
-    wait_behind(line->second, slot);
+    make_ready(slot);
   }
+}
+
+// Null where the key is free; it is busy from now on.
+Window::Line* Window::line_of_busy(const std::string& key) {
+  if (key.empty()) return nullptr;
+  const auto [line, was_free] = keys_.try_emplace(key);
+  return was_free ? nullptr : &line->second;
 }
 
 void Window::wait_behind(Line& line, Slot slot) {

@@ -151,6 +151,7 @@ class Window {
   Slot slot_of(Sent& sent);
   void forget_answered();
   void admit(Slot slot, SteadyTime now);
+  Line* line_of_busy(const std::string& key);
   void wait_behind(Line& line, Slot slot);
   void admit_parked(SteadyTime now);
   void make_ready(Slot slot);

@@ -4,7 +4,6 @@
 #include "test/unit/unit.hpp"
 
 using namespace muskrat;
-using muskrat::unit::assert_holds;
 using muskrat::unit::assert_text;
 
 namespace {
