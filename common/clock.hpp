@@ -11,6 +11,7 @@
 
 namespace muskrat {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using SteadyTime = std::chrono::steady_clock::time_point;
 

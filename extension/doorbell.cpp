@@ -11,6 +11,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/fmgrprotos.h"
+#include "utils/wait_event.h"
 }
 
 namespace {
@@ -37,7 +38,12 @@ void set_latch_of(int64 ring) {
   const int64 number = (ring & ~latch_flag) >> pid_bits;
   if (number < 0 || number >= ProcGlobal->allProcCount) return;
   PGPROC* proc = &ProcGlobal->allProcs[number];
-  if (proc->pid != 0 && (proc->pid & pid_mask) == (ring & pid_mask)) SetLatch(&proc->procLatch);
+  if (proc->pid == 0 || (proc->pid & pid_mask) != (ring & pid_mask)) return;
+  // Between two statements it would wake up for nothing. Its next look comes after this commit: either it is seen here
+  // that the session is at work again, or its snapshot, taken later, sees the commit.
+  pg_memory_barrier();
+  if (*static_cast<volatile uint32*>(&proc->wait_event_info) == WAIT_EVENT_CLIENT_READ) return;
+  SetLatch(&proc->procLatch);
 }
 
 // The bell's value, or 0. The lock is asked for conditionally: whoever alters or drops the extension just now must not

@@ -41,6 +41,7 @@ namespace {
 
 constexpr int64 most_rows = 1'000'000;
 constexpr int most_wait_ms = 10'000;
+constexpr int most_gather_us = 10'000;
 
 // The function's columns; the event's own come behind them.
 enum Column { SNAPSHOT, FLUSHED, REPLICATED, SEGMENT, PLACE, ID, BYTES, COMMIT_FLUSHED, EVENT };
@@ -53,7 +54,7 @@ struct Asked {
   Datum* others;  // and these
   int other_count;
   int64 rows, bytes;
-  int wait_ms;
+  int wait_ms, gather_us;
 };
 
 struct Place {
@@ -218,10 +219,13 @@ Asked arguments(FunctionCallInfo fcinfo) {
   asked.rows = PG_GETARG_INT64(2);
   asked.bytes = PG_GETARG_INT64(3);
   asked.wait_ms = PG_GETARG_INT32(4);
+  asked.gather_us = PG_GETARG_INT32(5);
   if (asked.rows < 1 || asked.rows > most_rows)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("most must be between 1 and 1000000")));
   if (asked.wait_ms < 0 || asked.wait_ms > most_wait_ms)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait_ms must be between 0 and 10000")));
+  if (asked.gather_us < 0 || asked.gather_us > most_gather_us)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("gather_us must be between 0 and 10000")));
   return asked;
 }
 
@@ -244,7 +248,8 @@ void wait_for_commit(double ms) {
 extern "C" {
 PG_FUNCTION_INFO_V1(muskrat_read_new);
 
-// muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int) → setof record
+// muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int, gather_us int) → setof
+// record
 PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
   // A standby's snapshot does not say who is in progress, and nothing that it shows is known to be durable.
   if (RecoveryInProgress())
@@ -265,6 +270,8 @@ PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
   instr_time began;
   INSTR_TIME_SET_CURRENT(began);
   if (asked.wait_ms > 0) doorbell_ring_me();
+  // Not on the latch: the first of many commits would end it.
+  if (asked.gather_us > 0) pg_usleep(asked.gather_us);
   for (bool more = true; more;) {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();

@@ -243,7 +243,7 @@ Deadline OutboxLeader::wake_up(SteadyTime at) {
 
 void OutboxLeader::wait(const Stop* stop) {
   hear(false);
-  if (may_read() && !in_read() && !awaiting() && pace_.waits_in_server()) await(PollPace::quiet);
+  if (may_read() && !in_read() && !awaiting() && pace_.waits_in_server()) await(PollPace::quiet, pace_.gather());
   publisher_.wait(wake_up(now()), stop, socket());
   settle_accounts();
   if (readable(socket())) hear(true);

@@ -64,9 +64,9 @@ class OutboxLeader {
   // Whether a writer has rung: asked before each wait too, for a ring that came with a statement's answer is in no
   // socket any more.
   virtual void hear(bool /*readable*/) {}
-  // Where the database can wait for us (pace_ says when it is to): asks for the next read, which ends with the next
-  // commit, or after so long.
-  virtual void await(milliseconds /*longest*/) {}
+  // Where the database can wait for us (pace_ says when it is to): asks for the next read, which looks when so long has
+  // gone by, and then ends with the next commit, or after `longest`.
+  virtual void await(milliseconds /*longest*/, microseconds /*gather*/) {}
   // One is asked for, and read_page() has not taken it; it is here.
   virtual bool awaiting() const { return false; }
   virtual bool answered() const { return false; }

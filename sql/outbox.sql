@@ -39,7 +39,7 @@ CREATE FUNCTION muskrat.commit_is_flushed(committed xid8) RETURNS boolean
 -- The relay's small read: what became visible since a snapshot (transactions from the first on, and the others, which
 -- were in progress then), in order of id, at most so many, with bodies as far as so many bytes go. Where there is
 -- nothing it waits for the next commit that wrote events, so long; one row at least, which says the new snapshot.
-CREATE FUNCTION muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int,
+CREATE FUNCTION muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int, gather_us int,
     OUT snapshot text, OUT flushed boolean, OUT replicated boolean, OUT segment int, OUT place tid, OUT id bigint,
     OUT bytes int, OUT commit_flushed boolean, OUT event_id bigint, OUT captured_at timestamptz, OUT message_id uuid,
     OUT op "char", OUT routing_key text, OUT ordering_key text, OUT body text, OUT headers text) RETURNS SETOF record

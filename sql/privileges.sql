@@ -12,7 +12,7 @@ GRANT SELECT ON muskrat.outbox_1, muskrat.outbox_2, muskrat.outbox_3, muskrat.ou
 GRANT EXECUTE ON FUNCTION
     muskrat.relay_hello(),
     muskrat.commit_is_flushed(xid8),
-    muskrat.read_new(xid8, xid8[], bigint, bigint, int),
+    muskrat.read_new(xid8, xid8[], bigint, bigint, int, int),
     muskrat.lease_take(bigint, bigint, text),
     muskrat.lease_beat(bigint),
     muskrat.lease_release(bigint),

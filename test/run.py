@@ -61,7 +61,7 @@ class Run:
         self.out = os.path.join(self.build, "check")
         os.makedirs(self.out, exist_ok=True)
         self.major = where.pg_major(self.build)
-        self._pg = self._rabbitmq = self._mariadb = None
+        self._pg = self._standby = self._rabbitmq = self._mariadb = None
         self.reasons = []  # why pytest's tests failed, each reason once
 
     # ---- shared servers, started when a section first asks ----
@@ -71,6 +71,11 @@ class Run:
             shutil.rmtree(os.path.join(self.out, "pg", "data"), ignore_errors=True)
             self._pg = Postgres(os.path.join(self.out, "pg"), build=self.build, major=self.major).start()
         return self._pg
+
+    def standby(self):
+        if not self._standby:
+            self._standby = self.pg().standby(os.path.join(self.out, "pg-standby"))
+        return self._standby
 
     def rabbitmq(self):
         if not self._rabbitmq:
@@ -94,11 +99,13 @@ class Run:
     def stop_servers(self):
         if self._mariadb:
             self._mariadb.leave()
+        if self._standby:
+            self._standby.remove()
         if self._pg:
             self._pg.leave()
         if self._rabbitmq:
             self._rabbitmq.stop()
-        self._pg = self._rabbitmq = self._mariadb = None
+        self._pg = self._standby = self._rabbitmq = self._mariadb = None
 
     # ---- sections ----
 
@@ -108,7 +115,8 @@ class Run:
     def integration(self):
         if not self._found("integration"):
             return Tally()
-        env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url(),
+        env = dict(os.environ, MUSKRAT_TEST_PG_DSN=self.pg().dsn(), MUSKRAT_TEST_PG_STANDBY_DSN=self.standby().dsn(),
+                   MUSKRAT_TEST_AMQP_URL=self.rabbitmq().url(),
                    MUSKRAT_TEST_BROKER_CTL=self.rabbitmq().ctl_command(), MUSKRAT_TEST_BROKER_PID=str(self.rabbitmq().child.pid),
                    MUSKRAT_TEST_AMQPS_PORT=str(self.tls_port), MUSKRAT_TEST_CERTIFICATES=self.certificates.folder,
                    MUSKRAT_TEST_MYSQL_DSN=self.mariadb().dsn("muskrat_test"), MUSKRAT_TEST_MYSQL_PORT=str(self.mariadb().port))

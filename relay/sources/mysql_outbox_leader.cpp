@@ -48,7 +48,7 @@ void Leader::read_page(SteadyTime at) {
 #ifdef MUSKRAT_BUG_cursor_before_confirm
   save(at, true);
 #endif
-  pace_.found(at);
+  pace_.found(at, page.events.size());
 }
 
 void Leader::mark(bool /*exact*/) {

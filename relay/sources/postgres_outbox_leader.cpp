@@ -39,7 +39,7 @@ void Leader::read_page(SteadyTime at) {
   if (any && !page.end) read_up_to_ = std::max(read_up_to_, last_id);
   if (page.end) read_up_to_ = INT64_MAX;
   if (any) {
-    pace_.found(at);
+    pace_.found(at, page.events.size());
   } else if (polled && pace_.empty(at)) {
     db_.doze(term_);
   }

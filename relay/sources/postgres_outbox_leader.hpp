@@ -38,7 +38,7 @@ class Leader : public OutboxLeader {
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
   void hear(bool readable) override;
-  void await(milliseconds longest) override { reader_.await(longest); }
+  void await(milliseconds longest, microseconds gather) override { reader_.await(longest, gather); }
   bool awaiting() const override { return reader_.awaiting(); }
   bool answered() const override { return reader_.answered(); }
   size_t listed() const override { return reader_.listed(); }

@@ -26,19 +26,20 @@ constexpr milliseconds between_beats{1000};
 
 class Reader::ReadParams {
  public:
-  ReadParams(const Reader& reader, milliseconds wait)
+  ReadParams(const Reader& reader, milliseconds wait, microseconds gather)
       : from_(std::to_string(reader.last_.xmax)),
         limit_(std::to_string(reader.settings_.read_limit)),
         bytes_(std::to_string(read_bytes)),
         wait_(std::to_string(wait.count())),
-        params_{from_, reader.last_.running, limit_, bytes_, wait_} {}
+        gather_(std::to_string(gather.count())),
+        params_{from_, reader.last_.running, limit_, bytes_, wait_, gather_} {}
   ReadParams(const ReadParams&) = delete;
   ReadParams& operator=(const ReadParams&) = delete;
   operator std::span<const pg::Param>() const { return params_; }
 
  private:
-  const std::string from_, limit_, bytes_, wait_;
-  const std::array<pg::Param, 5> params_;
+  const std::string from_, limit_, bytes_, wait_, gather_;
+  const std::array<pg::Param, 6> params_;
 };
 
 Reader::Reader(Db& db, Settings settings, const Cursor& start, Meters& meters, Beat between, Beat within)
@@ -144,13 +145,13 @@ void Reader::begin_read() {
 
 // The server looks at all that is new before it knows the first of it: whoever waits for it is patient.
 pg::Result Reader::read_now() {
-  const ReadParams params(*this, milliseconds(0));
+  const ReadParams params(*this, milliseconds(0), microseconds(0));
   const Db::Patience patience(db_, within_);
   return db_.ask(sql::small_read(), params, pg::Format::binary);
 }
 
-void Reader::await(milliseconds longest) {
-  const ReadParams params(*this, longest);
+void Reader::await(milliseconds longest, microseconds gather) {
+  const ReadParams params(*this, longest, gather);
   db_.send_ahead(sql::small_read(), params, pg::Format::binary, within_);
   awaiting_ = true;
 }

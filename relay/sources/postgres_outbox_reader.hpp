@@ -54,9 +54,9 @@ class Reader {
   // The next events, at most so many and so large (one is handed out however large it is). Begins a new read when the
   // one before is handed out; then a page without events means that nothing is new.
   Page next(size_t events, int64_t bytes);
-  // Asks for the next read, which waits in the server until something is committed or the time is over. Between reads;
-  // next() takes its answer, and waits for that where it has not come.
-  void await(milliseconds longest);
+  // Asks for the next read, which lets events gather in the server for so long, then waits there until something is
+  // committed or `longest` is over. Between reads; next() takes its answer, and waits for that where it has not come.
+  void await(milliseconds longest, microseconds gather);
   // One was asked for and next() has not taken it; its answer has come.
   bool awaiting() const { return awaiting_; }
   bool answered() const { return awaiting_ && db_.ahead_is_here(); }

@@ -7,6 +7,10 @@ namespace {
 
 const char* const event_columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
 
+// Raises on a standby, once a statement. A pooler may send there what only reads, and what has not come there yet would
+// be passed over for ever.
+const char* const on_primary = " AND (SELECT pg_current_wal_flush_lsn()) IS NOT NULL";
+
 // `query` for each segment, with every '#' its number.
 std::string for_each_segment(const std::string& query) {
   std::string all;
@@ -29,10 +33,10 @@ const std::string& plain(const std::string& text) {
 const std::string& small_read() {
   static const std::string query =
 #ifdef MUSKRAT_BUG_order_by_xid
-      "SELECT r.* FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int) AS r "
+      "SELECT r.* FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int, $6::int) AS r "
       "LEFT JOIN muskrat.outbox AS o ON o.id = r.id ORDER BY o.xid, r.id";
 #else
-      "SELECT * FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int)";
+      "SELECT * FROM muskrat.read_new($1::xid8, $2::xid8[], $3::bigint, $4::bigint, $5::int, $6::int)";
 #endif
   return query;
 }
@@ -46,16 +50,17 @@ std::string among(const std::string& xids) { return "xid = ANY ('" + plain(xids)
 std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before) {
   return for_each_segment("SELECT #, ctid, id, octet_length(body) FROM muskrat.outbox_# WHERE " + where_xid +
                           " AND id > '" + std::to_string(after) + "'::bigint AND id < '" + std::to_string(before) +
-                          "'::bigint AND pg_visible_in_snapshot(xid, '" + plain(snapshot) + "'::pg_snapshot)");
+                          "'::bigint AND pg_visible_in_snapshot(xid, '" + plain(snapshot) + "'::pg_snapshot)" +
+                          on_primary);
 }
 
 const std::string& range() {
   static const std::string query =
       "SELECT min(least), max(most), sum(rows)::bigint FROM (" +
-      for_each_segment(
-          "SELECT min(id) AS least, max(id) AS most, count(*) AS rows FROM muskrat.outbox_# WHERE xid >= "
-          "$3::xid8 AND xid < $4::xid8 AND id >= "
-          "$2::bigint AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
+      for_each_segment(std::string("SELECT min(id) AS least, max(id) AS most, count(*) AS rows FROM muskrat.outbox_# "
+                                   "WHERE xid >= $3::xid8 AND xid < $4::xid8 AND id >= $2::bigint "
+                                   "AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
+                       on_primary) +
       ") AS s";
   return query;
 }
@@ -67,8 +72,10 @@ const std::string& by_place() {
 }
 
 const std::string& locate() {
-  static const std::string query = for_each_segment(
-      "SELECT #, ctid, id, ordering_key, routing_key FROM muskrat.outbox_# WHERE id = ANY ($1::bigint[])");
+  static const std::string query =
+      for_each_segment(std::string("SELECT #, ctid, id, ordering_key, routing_key FROM muskrat.outbox_# "
+                                   "WHERE id = ANY ($1::bigint[])") +
+                       on_primary);
   return query;
 }
 

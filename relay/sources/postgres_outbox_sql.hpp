@@ -1,7 +1,8 @@
 // The statements that read the outbox's segments.
 //
 // Used by the reader alone. Each covers all three segments, and none of them needs
-// statistics (the segments have none). Thread rule: pure functions.
+// statistics (the segments have none). Those that say what there is fail on a standby, whoever sends them there; where
+// a body cannot be fetched it is missed. Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ std::string between(uint64_t from, uint64_t to);
 std::string among(const std::string& xids);
 
 // $1 xmax(last), $2 xip(last) as an array, $3 most rows, $4 most bytes of bodies, $5 for how many milliseconds to wait
-// where there is nothing. One row at least: snapshot, flushed, replicated, segment, ctid, id, bytes of the body,
-// whether its commit is flushed, then the event's columns (NULL beyond $4).
+// where there is nothing, $6 for how many microseconds to let events gather before the first look. One row at least:
+// snapshot, flushed, replicated, segment, ctid, id, bytes of the body, whether its commit is flushed, then the event's
+// columns (NULL beyond $4).
 const std::string& small_read();
 // For a COPY, of ids between the two (both exclusive): segment, ctid, id, bytes; in no order.
 std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before);

@@ -26,16 +26,19 @@ CREATE TABLE customers (id bigint PRIMARY KEY, email text, phone text, subdomain
 class Stage:
     """A PostgreSQL with source and target, a RabbitMQ, and the program between them."""
 
-    def __init__(self, bench):
-        self.folder = os.path.join(bench.folder, "delivery")
+    def __init__(self, bench, folder="delivery", broker_of=None):
+        """`broker_of`: another stage, whose RabbitMQ is this one's too."""
+        self.folder = os.path.join(bench.folder, folder)
         for sub in ("pg/data", "rabbitmq"):
             shutil.rmtree(os.path.join(self.folder, sub), ignore_errors=True)
         self.pg = Postgres(os.path.join(self.folder, "pg"), build=bench.build, fsync=True, settings=SETTINGS).start()
-        self.rabbitmq = RabbitMQ(os.path.join(self.folder, "rabbitmq")).start()
+        self.rabbitmq = broker_of.rabbitmq if broker_of else RabbitMQ(os.path.join(self.folder, "rabbitmq")).start()
+        self.broker_is_ours = broker_of is None
         self.build, self.number = bench.build, 0
 
     def close(self):
-        self.rabbitmq.remove()
+        if self.broker_is_ours:
+            self.rabbitmq.remove()
         self.pg.remove()
 
     def world(self, endpoints=None, **source):
@@ -52,7 +55,7 @@ class World:
         for db in (self.name, self.target_name):
             self.pg.create_database(db, "template0")
         self.dsn, self.target = self.pg.dsn(self.name), self.pg.dsn(self.target_name)
-        self.vhost = self.rabbitmq.create_vhost(f"bench{number}")
+        self.vhost = self.rabbitmq.create_vhost(f"{os.path.basename(stage.folder)}{number}")
         self.broker = Broker(self.rabbitmq, self.vhost)
         self.program = Program(os.path.join(stage.folder, "run"), stage.build)
         self.written = 0

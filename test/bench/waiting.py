@@ -1,14 +1,16 @@
 """The relay behind a large backlog, and beside a transaction that is held open."""
+import os
 import statistics
 import subprocess
 
 from harness.clients import connect, query, value
+from harness.processes import wait_until
 
 import customers
 from delivery import relay_rate
-from measure import Figure, in_turn, ratio_figure
+from measure import Figure, in_turn, ratio_figure, say
 from pgbench import command
-from stage import stage_of
+from stage import Stage, stage_of
 
 
 def backlog(bench):
@@ -36,38 +38,61 @@ def by_instructions(name, counts, before, after, goal):
 
 
 def held_xmin(bench):
-    """Drain rate after a transaction was held open under load, the cursor moving all the while, against none."""
-    stage, seconds, events = stage_of(bench), bench.size(30, 1800), 60_000
-    dead, counts = [], {"none": [], "held": []}
+    """Drain rate beside a transaction that has been open for long, under load, against none. Two servers, for a snapshot knows
+    of the transactions of all databases of its own; they bear the same load at the same time, and drain in turn."""
+    seconds, events = int(os.environ.get("HELD_SECONDS") or bench.size(30, 1800)), 60_000
+    counts, dead = {"none": [], "held": []}, []
+    stages = {"none": stage_of(bench)}
+    stages["held"] = Stage(bench, "held", broker_of=stages["none"])
+    worlds = {side: stage.world(endpoints={}) for side, stage in stages.items()}
+    holder = connect(worlds["held"].dsn, autocommit=False)
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT pg_current_xact_id()")
+        say(f"    {seconds} s at 2,000 events/s")
+        under_load(bench, worlds.values(), seconds)
 
-    def one(held):
-        world = stage.world(endpoints={})
-        holder = None
-        try:
-            world.program.relay()
-            if held:
-                holder = connect(world.dsn, autocommit=False)
-                with holder.cursor() as cursor:
-                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                    cursor.execute("SELECT pg_current_xact_id()")
-            argv, env = command(world.pg, customers.one_insert("customers"), 4, seconds, {"synchronous_commit": "off"}, bench.folder,
-                                ["--rate", "2000"])
-            argv[-1] = world.dsn
-            subprocess.run(argv, capture_output=True, check=True, env=env)
-            world.program.stop()
-            if held:
-                dead.append(value(world.dsn, "SELECT sum(pg_stat_get_dead_tuples(format('muskrat.outbox_%s', n)::regclass))"
-                                             " FROM generate_series(1, 3) AS n"))
+        def drain(side):
+            world = worlds[side]
             before = value(world.dsn, "SELECT max(id) FROM customers")
             query(world.dsn, customers.bulk_insert("customers", before + 1, before + events))
             world.written = events
-            return world.drain(instructions=counts["held" if held else "none"])[0]
-        finally:
-            if holder:
-                holder.close()
+            rate = world.drain(instructions=counts[side])[0]
+            dead.append(value(world.dsn, "SELECT sum(pg_stat_get_dead_tuples(format('muskrat.outbox_%s', n)::regclass))"
+                                         " FROM generate_series(1, 3) AS n"))
+            return rate
+        results = in_turn({side: lambda side=side: drain(side) for side in worlds}, 5, "events/s")
+    finally:
+        holder.close()
+        for world in worlds.values():
             world.close()
-
-    results = in_turn({"none": lambda: one(False), "held": lambda: one(True)}, 2 if bench.full else 3, "events/s")
+        stages["held"].close()
     yield ratio_figure("held_xmin_ratio", results, "held", "none", goal="≥ 0.97", against="no transaction held open",
                        note=f"drain of {events} events after {seconds} s at 2,000 events/s; dead tuples in the segments: {max(dead)}")
     yield from by_instructions("held_xmin_ratio.instructions", counts, "none", "held", 0.97)
+
+
+def under_load(bench, worlds, seconds):
+    """Writers and a relay at work in each, all at once."""
+    relays = [world.program.relay() for world in worlds]
+    writers = []
+    for world in worlds:
+        argv, env = command(world.pg, customers.one_insert("customers"), 4, seconds, {"synchronous_commit": "off"}, bench.folder,
+                            ["--rate", "2000"])
+        argv[-1] = world.dsn
+        writers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env))
+    try:
+        for writer in writers:
+            if writer.wait(seconds + 60) != 0:
+                raise RuntimeError(f"pgbench ended with {writer.returncode}")
+    finally:
+        for writer in writers:
+            if writer.poll() is None:
+                writer.kill()
+                writer.wait()
+    for world, relay in zip(worlds, relays):
+        written = value(world.dsn, "SELECT count(*) FROM muskrat.outbox")
+        wait_until(lambda w=written, r=relay: r.metric("muskrat_relay_events_confirmed_total") >= w, 120, f"{written} confirms", 0.1)
+        world.program.stop()
+        world.broker.call(lambda channel: channel.queue_purge("muskrat.waiting"))

@@ -159,7 +159,7 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
     read_all(dsn)
     emit(dsn, 2)
     epoch = hello(dsn)[2]
-    standby = standby_of(server)
+    standby = server.standby(os.path.join(BUILD, "check", "e2e-history-standby"))
     try:
         there = standby.dsn("front")
         wait_until(lambda: waiting(there) == [2], 60, "the standby to catch up")
@@ -167,7 +167,7 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
         assert len(clients.query(there, "SELECT * FROM muskrat.status()")) > 8  # a standby answers too
         # Its snapshots do not say who is in progress: a read there would pass over them for ever.
         with pytest.raises(psycopg2.Error, match="recovery is in progress"):
-            clients.query(there, "SELECT * FROM muskrat.read_new('3', '{}', 10, 1000, 0)")
+            clients.query(there, "SELECT * FROM muskrat.read_new('3', '{}', 10, 1000, 0, 0)")
         server.stop("immediate")
         clients.query(standby.dsn(), "SELECT pg_promote()")
         # At once: pg_control still speaks of timeline 1 for a while.
@@ -182,17 +182,3 @@ def test_history_promoted_standby_is_noticed_at_once_and_delivers_after_accept(s
         assert hello(there)[0] is True
     finally:
         standby.remove()
-
-
-def standby_of(server):
-    folder = os.path.join(BUILD, "check", "e2e-history-standby")
-    shutil.rmtree(os.path.join(folder, "data"), ignore_errors=True)
-    standby = Postgres(folder, build=BUILD, settings={"primary_conninfo": server.dsn(), "hot_standby": "on"})
-    shutil.rmtree(standby.data, ignore_errors=True)
-    subprocess.run([server.program("pg_basebackup"), "-d", server.dsn(), "-D", standby.data, "-X", "stream", "-c", "fast"],
-                   check=True, capture_output=True)
-    if standby.user:
-        subprocess.run(["chown", "-R", standby.user, standby.data], check=True)
-    with open(os.path.join(standby.data, "standby.signal"), "w", encoding="ascii"):
-        pass
-    return standby.start()

@@ -99,6 +99,18 @@ class Postgres:
         self._remove_elsewhere()
         shutil.rmtree(self.data, ignore_errors=True)
 
+    def standby(self, folder):
+        """A hot standby of this server, started; to be removed by who asked for it."""
+        other = Postgres(folder, build=self.build, major=self.major, settings={"primary_conninfo": self.dsn(), "hot_standby": "on"})
+        shutil.rmtree(other.data, ignore_errors=True)
+        subprocess.run([self._program("pg_basebackup"), "-d", self.dsn(), "-D", other.data, "-X", "stream", "-c", "fast"],
+                       check=True, capture_output=True, env=self._env())
+        if other.user:
+            subprocess.run(["chown", "-R", other.user, other.data], check=True)
+        with open(os.path.join(other.data, "standby.signal"), "w", encoding="ascii"):
+            pass
+        return other.start()
+
     # ---- use ----
 
     def dsn(self, dbname="postgres", user="postgres"):

@@ -3,6 +3,7 @@
 // to misbehave.
 //
 //   MUSKRAT_TEST_PG_DSN       a PostgreSQL in which we may do anything
+//   MUSKRAT_TEST_PG_STANDBY_DSN   a hot standby of it
 //   MUSKRAT_TEST_MYSQL_DSN    a MariaDB in which we may do anything, and its port with TLS
 //   MUSKRAT_TEST_AMQP_URL     a RabbitMQ in which we may do anything
 //   MUSKRAT_TEST_BROKER_CTL   shell words that begin a rabbitmqctl command

@@ -2,11 +2,13 @@
 // through once for each list. Nothing is handed out that a crash of the server would undo.
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <thread>
 
 #include "relay/sources/postgres_outbox_reader.hpp"
+#include "relay/sources/postgres_outbox_sql.hpp"
 #include "test/integration/server.hpp"
 
 using namespace muskrat;
@@ -144,7 +146,7 @@ void test_read_new_gives_what_became_visible(void** state) {
     assert_true(expected.size() > 50);
     for (const size_t most : {size_t{1}, size_t{7}, expected.size(), size_t{100'000}}) {
       const pg::Result rows = outbox.run("SELECT id FROM muskrat.read_new('" + std::to_string(from.xmax) + "', '" +
-                                         from.running + "', " + std::to_string(most) + ", 1000000, 0)");
+                                         from.running + "', " + std::to_string(most) + ", 1000000, 0, 0)");
       assert_int_equal(rows.rows(), std::min(most, expected.size()));
       for (int row = 0; row < rows.rows(); row++) assert_true(rows.int64(row, 0) == expected[static_cast<size_t>(row)]);
     }
@@ -155,7 +157,7 @@ void test_read_new_gives_what_became_visible(void** state) {
 size_t events_after_waiting(Outbox& outbox, Reader& reader, milliseconds longest,
                             const std::function<void(pg::Connection&)>& meanwhile) {
   pg::Connection writer = outbox.connect();
-  reader.await(longest);
+  reader.await(longest, microseconds(0));
   assert_true(reader.awaiting());
   std::thread beside([&] { meanwhile(writer); });
   const Reader::Page page = reader.next(100, 1 << 20);
@@ -205,7 +207,7 @@ void test_reader_waits_in_the_server_until_events_are_committed(void** state) {
   assert_int_equal(there, 1);
   assert_true(took_there < long_wait / 2);
   // A statement that is asked in between waits, and the answer is kept.
-  reader.await(short_wait);
+  reader.await(short_wait, microseconds(10'000));
   outbox.run(emit);
   db.hello();
   assert_true(reader.answered());
@@ -219,7 +221,7 @@ void test_waiting_reader_is_in_nobodys_way(void** state) {
   const auto beat = [] {};
   Reader reader(db, {"shop", 1, 20}, {outbox.snapshot(), std::nullopt, 0, {}}, outbox.meters, beat, beat);
   const auto count = [&](const std::string& sql) { return outbox.run("SELECT count(*) FROM " + sql).int64(0, 0); };
-  reader.await(milliseconds(10'000));
+  reader.await(milliseconds(10'000), microseconds(0));
   const std::string waits = "pg_locks WHERE relation = 'muskrat.outbox_1'::regclass AND mode = 'AccessShareLock'";
   while (count(waits) == 0) std::this_thread::sleep_for(milliseconds(1));
   assert_int_equal(count("muskrat.segment_locks(1)"), 0);
@@ -239,6 +241,65 @@ void test_writers_are_not_harmed_by_a_bell_of_nobody(void** state) {
     outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
   }
   assert_int_equal(outbox.run("SELECT count(*) FROM muskrat.outbox").int64(0, 0), 5);
+}
+
+// How often a process has waited.
+int64_t waits_of(int pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    const std::string name = "voluntary_ctxt_switches:";
+    if (line.starts_with(name)) return std::stoll(line.substr(name.size()));
+  }
+  fail_msg("process %d cannot be looked at", pid);
+  return 0;
+}
+
+void test_commits_do_not_wake_a_reader_between_its_reads(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  const auto beat = [] {};
+  Reader reader(db, {"shop", 1, 20}, {outbox.snapshot(), std::nullopt, 0, {}}, outbox.meters, beat, beat);
+  reader.await(milliseconds(1), microseconds(0));
+  reader.next(100, 1 << 20);
+  assert_true(outbox.run("SELECT last_value > 1073741824 FROM muskrat.doorbell").text(0, 0) == "t");
+  const int session = db.connection().backend_pid();
+  const int64_t before = waits_of(session);
+  for (int n = 0; n < 300; n++) outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+  const int64_t times = waits_of(session) - before;
+  if (times > 30) fail_msg("woken %lld times by 300 commits", static_cast<long long>(times));
+  reader.await(limit, microseconds(0));
+  assert_int_equal(reader.next(100, 1 << 20).events.size(), 20);
+}
+
+// What a lagging standby does not have yet would be taken for what is not there.
+void test_what_lists_events_fails_on_a_standby(void** state) {
+  Outbox& outbox = outbox_of(state);
+  const std::string from = outbox.snapshot();
+  outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+  const std::string snapshot = outbox.snapshot();
+  const uint64_t first = PgSnapshot::parse(from).xmax, end = PgSnapshot::parse(snapshot).xmax;
+  const std::string firsts = std::to_string(first), ends = std::to_string(end), one = "1", all = "{1,2,3,4,5,6,7,8,9}";
+  const std::string list = sql::list(sql::between(first, end), snapshot, 0, INT64_MAX);
+  const std::vector<pg::Param> range{snapshot, one, firsts, ends}, ids{all}, none;
+  pg::Address there = outbox.address;
+  there.dsn = setting("MUSKRAT_TEST_PG_STANDBY_DSN");
+  pg::Connection standby = pg::Connection::open(there, Deadline::in(limit));
+  const auto ask = [](pg::Connection& db, const std::string& query, const std::vector<pg::Param>& params) {
+    return db.exec(query, params, Deadline::in(limit)).rows();
+  };
+  while (ask(standby, "SELECT 1 FROM pg_extension WHERE extname = 'muskrat'", none) == 0 ||
+         ask(standby, "SELECT 1 FROM muskrat.outbox", none) == 0)
+    std::this_thread::sleep_for(milliseconds(10));
+  for (const auto& [query, params] : {std::pair(list, none), {sql::range(), range}, {sql::locate(), ids}}) {
+    assert_int_equal(ask(outbox.db, query, params), 1);
+    std::string why;
+    try {
+      ask(standby, query, params);
+    } catch (const Failure& failure) {
+      why = failure.what();
+    }
+    if (why.find("recovery is in progress") == std::string::npos) fail_msg("%s: %s", query.c_str(), why.c_str());
+  }
 }
 
 void test_reader_gives_one_large_transaction_in_order(void** state) {
@@ -386,6 +447,8 @@ int main() {
       checked_with(test_reader_waits_in_the_server_until_events_are_committed, setup, teardown),
       checked_with(test_waiting_reader_is_in_nobodys_way, setup, teardown),
       checked_with(test_writers_are_not_harmed_by_a_bell_of_nobody, setup, teardown),
+      checked_with(test_commits_do_not_wake_a_reader_between_its_reads, setup, teardown),
+      checked_with(test_what_lists_events_fails_on_a_standby, setup, teardown),
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
       checked_with(test_reader_hands_out_each_body_whatever_else_its_connection_is_asked, setup, teardown),
       checked_with(test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes, setup, teardown),

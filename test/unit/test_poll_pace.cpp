@@ -44,12 +44,32 @@ void test_poll_pace_waits_in_the_database_again_after_an_event(void**) {
     assert_int_equal(pause_after_empty(pace, false), 2);
     pace.rung(at(10));
     assert_true(pace.due(at(10)));
-    pace.found(at(10));
+    pace.found(at(10), 1);
     assert_true(pace.due(at(10)));
   }
   pause_after_empty(pace, false);
-  pace.found(at(20));
+  pace.found(at(20), 1);
   wait_in_vain(pace);  // counted anew
+}
+
+// One read a millisecond, each with so many events; whether they are to gather after them.
+bool gathers_after(PollPace& pace, int from, int reads, size_t events) {
+  for (int n = 0; n < reads; n++) pace.found(at(from + n), events);
+  return pace.gather() > microseconds(0);
+}
+
+void test_poll_pace_lets_events_gather_where_they_come_thick(void**) {
+  PollPace pace(milliseconds(1000), true);
+  assert_false(gathers_after(pace, 100, 20, 1));
+  assert_false(gathers_after(pace, 200, 20, 4));
+  assert_true(gathers_after(pace, 300, 20, 5));
+  assert_true(pace.gather() <= milliseconds(1));
+  assert_false(gathers_after(pace, 400, 20, 1));
+  assert_true(gathers_after(pace, 500, 20, 50));
+  pace.empty(at(521));
+  assert_true(pace.gather() == microseconds(0));
+  // One transaction of many events is no load.
+  assert_false(gathers_after(pace, 1600, 1, 1000));
 }
 
 void test_pg_snapshot_with_running_transactions_parses(void**) {
@@ -78,6 +98,7 @@ int main() {
       checked(test_poll_pace_quiet_source_sets_the_bell_and_looks_again_soon),
       checked(test_poll_pace_without_a_bell_polls_alone),
       checked(test_poll_pace_waits_in_the_database_again_after_an_event),
+      checked(test_poll_pace_lets_events_gather_where_they_come_thick),
       checked(test_pg_snapshot_with_running_transactions_parses),
       checked(test_pg_snapshot_of_nonsense_fails),
   };
