@@ -14,7 +14,7 @@ extern "C" {
 
 namespace {
 
-constexpr int gathered_most = 64;
+constexpr int gathered_most = 128;
 constexpr Size gathered_bytes = Size{128} * 1024;
 
 struct Gathered {

@@ -10,7 +10,7 @@
 // its triggers run. What may have come to lock others since (another statement inside of a trigger, an event that is
 // written past us) ends that: ids are drawn anew.
 //
-// Memory: 64 rows or 128 KB. Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor,
+// Memory: 128 rows or 128 KB. Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor,
 // ERROR by ereport.
 #pragma once
 

@@ -13,10 +13,16 @@ extern "C" {
 
 namespace {
 
-void insert_into_index(Relation table, Oid index_oid, HeapTuple* rows, int count) {
+bool begins_page(HeapTuple* rows, int r) {
+  return r == 0 || ItemPointerGetBlockNumber(&rows[r]->t_self) != ItemPointerGetBlockNumber(&rows[r - 1]->t_self);
+}
+
+// Rows of one transaction.
+void insert_into_index(Relation table, Oid index_oid, bool by_page, HeapTuple* rows, int count) {
   Relation index = index_open(index_oid, NoLock);
   const FormData_pg_index* form = index->rd_index;
   for (int r = 0; form->indisready && r < count; r++) {
+    if (by_page && !begins_page(rows, r)) continue;
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
     for (int i = 0; i < form->indnatts; i++)
@@ -54,6 +60,7 @@ void insert_rows(const Segment& segment, HeapTuple* rows, int count) {
     heap_insert(table, rows[0], GetCurrentCommandId(true), 0, nullptr);
   else
     insert_many(table, segment.descriptor, rows, count);
-  for (int i = 0; i < segment.index_count; i++) insert_into_index(table, segment.indexes[i], rows, count);
+  for (int i = 0; i < segment.index_count; i++)
+    insert_into_index(table, segment.indexes[i], segment.by_page[i], rows, count);
   table_close(table, NoLock);
 }

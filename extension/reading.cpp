@@ -6,10 +6,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "extension/cells.hpp"
 #include "extension/doorbell.hpp"
 #include "extension/flushed.hpp"
-#include "extension/segment.hpp"
+#include "extension/pages.hpp"
 
 extern "C" {
 #include "access/detoast.h"
@@ -50,8 +49,8 @@ constexpr OutboxField event_fields[] = {FIELD_ID,          FIELD_CAPTURED_AT,  F
 constexpr int column_count = EVENT + lengthof(event_fields);
 
 struct Asked {
-  Datum first;    // xid8: all from it on,
-  Datum* others;  // and these
+  FullTransactionId first;  // all from it on,
+  Datum* others;            // and these
   int other_count;
   int64 rows, bytes;
   int wait_ms, gather_us;
@@ -71,12 +70,6 @@ struct Found {
   int64 count, most;
 };
 
-struct OpenSegment {
-  Relation table;
-  Oid index;  // on xid; invalid: there is none, and the table is read whole
-  AttrNumber column_of[FIELD_COUNT];
-};
-
 bool before(const Place& a, const Place& b) { return a.id < b.id; }
 
 void take(Found* found, const Place& place) {
@@ -92,73 +85,29 @@ void take(Found* found, const Place& place) {
   std::push_heap(found->places, end, before);
 }
 
-bool leads_with(Relation index, AttrNumber column) {
-  return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
-         index->rd_index->indkey.values[0] == column && RelationGetIndexPredicate(index) == NIL;
-}
-
-Oid index_on(Relation table, AttrNumber column) {
-  Oid found = InvalidOid;
-  List* indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    if (!OidIsValid(found) && leads_with(index, column)) found = lfirst_oid(cell);
-    index_close(index, NoLock);
-  }
-  list_free(indexes);
-  return found;
-}
-
-void open_segments(OpenSegment segments[segment_count]) {
-  const OutboxRelations* relations = outbox_relations();
-  if (relations == nullptr)
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the outbox of the extension muskrat is not here")));
-  const OutboxRelations found = *relations;
-  for (int i = 0; i < segment_count; i++) {
-    segments[i].table = table_open(found.segments[i], AccessShareLock);
-    segment_columns(segments[i].table, segments[i].column_of);
-    segments[i].index = index_on(segments[i].table, segments[i].column_of[FIELD_XID]);
-  }
-}
-
-// ERROR where there is none: a segment's columns are NOT NULL unless somebody has altered it.
-Datum required(HeapTuple row, const OpenSegment& segment, OutboxField which) {
-  bool null;
-  const Datum value = heap_getattr(row, segment.column_of[which], RelationGetDescr(segment.table), &null);
-  if (null)
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the table muskrat.%s was altered: an event without id, transaction or body is in it",
-                           RelationGetRelationName(segment.table)),
-                    errhint("Give it its values back, or delete it.")));
-  return value;
-}
-
-void scan(const OpenSegment& segment, int number, Snapshot snapshot, StrategyNumber strategy, Oid comparison, Datum xid,
-          Found* found) {
-  ScanKeyData key;
-  ScanKeyInit(&key, segment.column_of[FIELD_XID], strategy, comparison, xid);
-  SysScanDesc rows = systable_beginscan(segment.table, segment.index, OidIsValid(segment.index), snapshot, 1, &key);
-  for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(rows));) {
-    CHECK_FOR_INTERRUPTS();
+// By transactions that are none of the others.
+void look_at(const OpenSegment& segment, Snapshot snapshot, XidRange range, Found* found) {
+  visit_rows(segment, snapshot, range, [&](HeapTuple row, FullTransactionId xid) {
     Place place;
     place.id = DatumGetInt64(required(row, segment, FIELD_ID));
-    place.xid = DatumGetFullTransactionId(required(row, segment, FIELD_XID));
+    place.xid = xid;
     place.bytes = static_cast<int64>(toast_raw_datum_size(required(row, segment, FIELD_BODY))) - VARHDRSZ;
-    place.segment = number;
+    place.segment = segment.number;
     place.tid = row->t_self;
     take(found, place);
-  }
-  systable_endscan(rows);
+    return true;
+  });
 }
 
 void look(const Asked& asked, const OpenSegment segments[segment_count], Snapshot snapshot, Found* found) {
   found->count = 0;
   for (int i = 0; i < segment_count; i++) {
     if (RelationGetNumberOfBlocks(segments[i].table) == 0) continue;
-    scan(segments[i], i + 1, snapshot, BTGreaterEqualStrategyNumber, F_XID8GE, asked.first, found);
-    for (int n = 0; n < asked.other_count; n++)
-      scan(segments[i], i + 1, snapshot, BTEqualStrategyNumber, F_XID8EQ, asked.others[n], found);
+    look_at(segments[i], snapshot, {asked.first, {no_xid_is_higher}}, found);
+    for (int n = 0; n < asked.other_count; n++) {
+      const FullTransactionId other = DatumGetFullTransactionId(asked.others[n]);
+      look_at(segments[i], snapshot, {other, {other.value + 1}}, found);
+    }
   }
   std::sort_heap(found->places, found->places + found->count, before);
 }
@@ -213,7 +162,7 @@ void answer(const Asked& asked, const Found& found, const OpenSegment segments[s
 
 Asked arguments(FunctionCallInfo fcinfo) {
   Asked asked;
-  asked.first = PG_GETARG_DATUM(0);
+  asked.first = DatumGetFullTransactionId(PG_GETARG_DATUM(0));
   deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
                     &asked.others, nullptr, &asked.other_count);
   asked.rows = PG_GETARG_INT64(2);
@@ -283,7 +232,7 @@ PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
     PopActiveSnapshot();
     if (more) wait_for_commit(left);
   }
-  for (int i = 0; i < segment_count; i++) table_close(segments[i].table, NoLock);
+  close_segments(segments);
   return Datum(0);
 }
 }

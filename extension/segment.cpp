@@ -9,11 +9,14 @@ extern "C" {
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "nodes/primnodes.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 }
@@ -144,8 +147,8 @@ void examine_columns(Relation segment, Segment* out) {
 
 void examine_index(Oid index_oid, Segment* out) {
   Relation index = index_open(index_oid, RowExclusiveLock);
-  if (index->rd_rel->relam != BTREE_AM_OID || RelationGetIndexExpressions(index) != NIL ||
-      RelationGetIndexPredicate(index) != NIL)
+  const SegmentIndex kind = segment_index_kind(index);
+  if (kind == SegmentIndex::other)
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("the index %s on the outbox is not a plain btree index", RelationGetRelationName(index)),
                     errhint("Drop it: the outbox's segments take no other kind.")));
@@ -154,6 +157,7 @@ void examine_index(Oid index_oid, Segment* out) {
             (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
              errmsg("a segment of the outbox has more than %d indexes", most_segment_indexes),
              errhint("Drop the index %s: each index costs every captured row.", RelationGetRelationName(index))));
+  out->by_page[out->index_count] = kind == SegmentIndex::by_page;
   out->indexes[out->index_count++] = index_oid;
   index_close(index, NoLock);
 }
@@ -223,7 +227,23 @@ bool try_hold(const OutboxRelations& relations) {
   return complete;
 }
 
+// muskrat.by_page(xid), which is true: of an index WHERE it the planner cannot tell that it has a row.
+bool is_by_page(List* predicate) {
+  if (list_length(predicate) != 1 || !IsA(linitial(predicate), FuncExpr)) return false;
+  const Oid function = castNode(FuncExpr, linitial(predicate))->funcid;
+  char* name = get_func_name(function);
+  const bool named_so = name != nullptr && strcmp(name, "by_page") == 0;
+  return named_so && get_func_namespace(function) == get_namespace_oid("muskrat", true);
+}
+
 }  // namespace
+
+SegmentIndex segment_index_kind(Relation index) {
+  if (index->rd_rel->relam != BTREE_AM_OID || RelationGetIndexExpressions(index) != NIL) return SegmentIndex::other;
+  List* predicate = RelationGetIndexPredicate(index);
+  if (predicate == NIL) return SegmentIndex::by_row;
+  return is_by_page(predicate) ? SegmentIndex::by_page : SegmentIndex::other;
+}
 
 void segment_init() {
   RegisterXactCallback(forget_at_end, nullptr);

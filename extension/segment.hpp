@@ -35,12 +35,17 @@ enum OutboxField {
 
 constexpr int most_segment_indexes = 16;
 
+// Indexes that a segment may have: one entry for each row, or for each page (pages.hpp).
+enum class SegmentIndex { by_row, by_page, other };
+SegmentIndex segment_index_kind(Relation index);
+
 struct Segment {
   int number;  // what the cell muskrat.current_segment says: 1 to 3
   Oid cell;
   Oid table;
   Oid ids;  // the sequence muskrat.outbox_id
   Oid indexes[most_segment_indexes];
+  bool by_page[most_segment_indexes];
   int index_count;
   TupleDesc descriptor;  // a copy, kept as long as what was found out
   int column_count;

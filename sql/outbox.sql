@@ -21,9 +21,22 @@ CREATE TABLE muskrat.outbox_2 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
 CREATE TABLE muskrat.outbox_3 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
     WITH (toast_tuple_target = 8160, autovacuum_enabled = false, toast.autovacuum_enabled = false);
 
-CREATE INDEX outbox_1_xid ON muskrat.outbox_1 (xid);
-CREATE INDEX outbox_2_xid ON muskrat.outbox_2 (xid);
-CREATE INDEX outbox_3_xid ON muskrat.outbox_3 (xid);
+-- True, always. An index WHERE it need not have every row, for the planner never uses it: capture writes one entry for
+-- each page on which a statement's events lie, and whoever reads by it (in C, extension/pages.hpp) looks at the whole page.
+CREATE FUNCTION muskrat.by_page(xid xid8) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'muskrat_by_page';
+CREATE INDEX outbox_1_xid ON muskrat.outbox_1 (xid) WHERE muskrat.by_page(xid);
+CREATE INDEX outbox_2_xid ON muskrat.outbox_2 (xid) WHERE muskrat.by_page(xid);
+CREATE INDEX outbox_3_xid ON muskrat.outbox_3 (xid) WHERE muskrat.by_page(xid);
+
+-- Where a row goes that an entry points at, the others of its page get entries of their own.
+CREATE FUNCTION muskrat.keep_found() RETURNS trigger LANGUAGE C AS 'MODULE_PATHNAME', 'muskrat_keep_found';
+CREATE TRIGGER keep_found AFTER UPDATE OR DELETE ON muskrat.outbox_1 FOR EACH ROW EXECUTE FUNCTION muskrat.keep_found();
+CREATE TRIGGER keep_found AFTER UPDATE OR DELETE ON muskrat.outbox_2 FOR EACH ROW EXECUTE FUNCTION muskrat.keep_found();
+CREATE TRIGGER keep_found AFTER UPDATE OR DELETE ON muskrat.outbox_3 FOR EACH ROW EXECUTE FUNCTION muskrat.keep_found();
+ALTER TABLE muskrat.outbox_1 ENABLE ALWAYS TRIGGER keep_found;
+ALTER TABLE muskrat.outbox_2 ENABLE ALWAYS TRIGGER keep_found;
+ALTER TABLE muskrat.outbox_3 ENABLE ALWAYS TRIGGER keep_found;
 
 -- For people and for replay; the relay reads the segments themselves.
 CREATE VIEW muskrat.outbox AS
@@ -44,6 +57,19 @@ CREATE FUNCTION muskrat.read_new(first xid8, others xid8[], most bigint, most_by
     OUT bytes int, OUT commit_flushed boolean, OUT event_id bigint, OUT captured_at timestamptz, OUT message_id uuid,
     OUT op "char", OUT routing_key text, OUT ordering_key text, OUT body text, OUT headers text) RETURNS SETOF record
     LANGUAGE C VOLATILE STRICT ROWS 10 AS 'MODULE_PATHNAME', 'muskrat_read_new';
+
+-- A large read's lists: where the events lie of transactions from the first on and below the last, and of the others, that
+-- `seen` sees, with ids between the two: the smallest ids, at most so many, in no order.
+CREATE FUNCTION muskrat.list_new(first xid8, until xid8, others xid8[], seen pg_snapshot, after bigint, before bigint, most bigint,
+    OUT segment int, OUT place tid, OUT id bigint, OUT bytes int) RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 10000 AS 'MODULE_PATHNAME', 'muskrat_list_new';
+-- Of such transactions the lowest and the highest id from `from_id` on, and how many there are.
+CREATE FUNCTION muskrat.range_new(first xid8, until xid8, seen pg_snapshot, from_id bigint,
+    OUT lowest bigint, OUT highest bigint, OUT events bigint) RETURNS record
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'muskrat_range_new';
+-- Events of transactions from the first on and of the others, in one segment: counted up to so many, and the oldest of these.
+CREATE FUNCTION muskrat.unread(segment int, first xid8, others xid8[], most bigint, OUT events bigint, OUT oldest timestamptz) RETURNS record
+    LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'muskrat_unread';
 
 -- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
 CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;

@@ -13,6 +13,8 @@ GRANT EXECUTE ON FUNCTION
     muskrat.relay_hello(),
     muskrat.commit_is_flushed(xid8),
     muskrat.read_new(xid8, xid8[], bigint, bigint, int, int),
+    muskrat.list_new(xid8, xid8, xid8[], pg_snapshot, bigint, bigint, bigint),
+    muskrat.range_new(xid8, xid8, pg_snapshot, bigint),
     muskrat.lease_take(bigint, bigint, text),
     muskrat.lease_beat(bigint),
     muskrat.lease_release(bigint),

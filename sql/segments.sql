@@ -50,8 +50,7 @@ CREATE FUNCTION muskrat.segment_is_needed(segment int, c muskrat.cursor) RETURNS
 DECLARE
     needed boolean;
 BEGIN
-    EXECUTE format('SELECT EXISTS (SELECT FROM muskrat.outbox_%s WHERE xid >= $1 OR xid = ANY ($2))', segment)
-       INTO needed USING pg_snapshot_xmax(c.last), ARRAY(SELECT pg_snapshot_xip(c.last));
+    needed := coalesce((SELECT u.events > 0 FROM muskrat.unread(segment, pg_snapshot_xmax(c.last), ARRAY(SELECT pg_snapshot_xip(c.last)), 1) AS u), false);
     IF NOT needed AND (SELECT max(h) FROM unnest(c.held) AS h)
                       > (SELECT s.first_id FROM muskrat.segments AS s WHERE s.segment = segment_is_needed.segment) THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM muskrat.outbox_%s WHERE id = ANY ($1))', segment)

@@ -2,8 +2,7 @@
 
 -- Events that the cursor has yet to read: counted up to a bound, for a backlog of millions is as clear from "100000+".
 CREATE FUNCTION muskrat.events_waiting(bound int, OUT events bigint, OUT oldest timestamptz) RETURNS record
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
-    SET max_parallel_workers_per_gather = 0
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
     from_xid xid8;
@@ -11,10 +10,9 @@ DECLARE
 BEGIN
     SELECT pg_snapshot_xmax(last), ARRAY(SELECT pg_snapshot_xip(last)) INTO from_xid, passed FROM muskrat.cursor;
     from_xid := coalesce(from_xid, '3');
-    SELECT count(*), min(w.captured_at) INTO events, oldest
-      FROM ((SELECT captured_at FROM muskrat.outbox_1 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)
-            UNION ALL (SELECT captured_at FROM muskrat.outbox_2 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)
-            UNION ALL (SELECT captured_at FROM muskrat.outbox_3 WHERE xid >= from_xid OR xid = ANY (passed) LIMIT bound)) AS w;
+    passed := coalesce(passed, '{}');
+    SELECT sum(w.events)::bigint, min(w.oldest) INTO events, oldest
+      FROM generate_series(1, 3) AS n, LATERAL muskrat.unread(n, from_xid, passed, bound) AS w;
 END $$;
 
 CREATE FUNCTION muskrat.status_of_relay() RETURNS TABLE (item text, value text, problem text)
@@ -85,7 +83,7 @@ BEGIN
                CASE t.tgenabled WHEN 'D' THEN 'disabled: changes of this table are not captured; ALTER TABLE … ENABLE TRIGGER'
                                 WHEN 'R' THEN 'fires on replicas only: changes made here are not captured' END
           FROM pg_trigger AS t
-          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace
+          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
          WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R');
     BEGIN
         PERFORM muskrat.require_id_sequence();
@@ -101,7 +99,7 @@ CREATE FUNCTION muskrat.status() RETURNS TABLE (item text, value text, problem t
     AS $$
     SELECT 'version', extversion, NULL FROM pg_extension WHERE extname = 'muskrat'
     UNION ALL SELECT 'attached tables', count(DISTINCT t.tgrelid)::text, NULL
-      FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace
+      FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
      WHERE NOT t.tgisinternal AND t.tgparentid = 0
     UNION ALL SELECT * FROM muskrat.status_of_capture()
     UNION ALL SELECT * FROM muskrat.status_of_relay()

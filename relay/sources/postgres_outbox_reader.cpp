@@ -258,13 +258,14 @@ void Reader::ask_range(Slice& slice, int64_t from) {
   slice.rows = std::max(slice.rows, static_cast<size_t>(range.int64(0, 2)));
 }
 
-void Reader::list_slice(Slice& slice, const std::string& where_xid) {
-  const bool whole = bound() == INT64_MAX;
+void Reader::list_slice(Slice& slice, const std::string& transactions) {
+  bool whole = bound() == INT64_MAX;
   int64_t most = 0;
   size_t rows = 0;
   SteadyTime next_beat = std::chrono::steady_clock::now() + between_beats;
   const Db::Patience patience(db_, within_);
-  const std::string query = sql::list(where_xid, snapshot_.text, listed_id_, bound());
+  const size_t asked = settings_.list_limit + 1;
+  const std::string query = sql::list(transactions, snapshot_.text, listed_id_, bound(), asked);
   db_.copy_out(query, [&](const pg::CopyRows::Fields& row) {
     // Rows that come without a pause leave no wait in which to beat.
     if (++rows % rows_between_looks == 0 && std::chrono::steady_clock::now() >= next_beat) {
@@ -279,6 +280,10 @@ void Reader::list_slice(Slice& slice, const std::string& where_xid) {
     listed_.push_back({id, place, static_cast<uint32_t>(pg::binary_integer(*row[3]))});
     if (listed_.size() >= list_room()) keep_smallest();
   });
+  if (rows == asked) {  // there may be more, with higher ids: so one at least of these gives way
+    keep_smallest();
+    whole = false;
+  }
   if (whole) slice.most = most;
   slice.rows = std::max(slice.rows, rows);
 }

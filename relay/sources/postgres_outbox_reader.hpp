@@ -104,7 +104,7 @@ class Reader {
   void list_new_slices();
   void look_through(Slice& slice);
   void ask_range(Slice& slice, int64_t from);
-  void list_slice(Slice& slice, const std::string& where_xid);
+  void list_slice(Slice& slice, const std::string& transactions);
   int64_t bound() const { return first_unlisted_ != 0 ? first_unlisted_ : INT64_MAX; }
   void keep_smallest();
   size_t list_room() const { return settings_.list_limit + settings_.list_limit / 4; }

@@ -7,8 +7,8 @@ namespace {
 
 const char* const event_columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
 
-// Raises on a standby, once a statement. A pooler may send there what only reads, and what has not come there yet would
-// be passed over for ever.
+// Raises on a standby, once a statement, as the functions do. A pooler may send there what only reads, and what has not
+// come there yet would be passed over for ever.
 const char* const on_primary = " AND (SELECT pg_current_wal_flush_lsn()) IS NOT NULL";
 
 // `query` for each segment, with every '#' its number.
@@ -42,26 +42,21 @@ const std::string& small_read() {
 }
 
 std::string between(uint64_t from, uint64_t to) {
-  return "xid >= '" + std::to_string(from) + "'::xid8 AND xid < '" + std::to_string(to) + "'::xid8";
+  return "'" + std::to_string(from) + "'::xid8, '" + std::to_string(to) + "'::xid8, '{}'::xid8[]";
 }
 
-std::string among(const std::string& xids) { return "xid = ANY ('" + plain(xids) + "'::xid8[])"; }
+std::string among(const std::string& xids) { return "'0'::xid8, '0'::xid8, '" + plain(xids) + "'::xid8[]"; }
 
-std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before) {
-  return for_each_segment("SELECT #, ctid, id, octet_length(body) FROM muskrat.outbox_# WHERE " + where_xid +
-                          " AND id > '" + std::to_string(after) + "'::bigint AND id < '" + std::to_string(before) +
-                          "'::bigint AND pg_visible_in_snapshot(xid, '" + plain(snapshot) + "'::pg_snapshot)" +
-                          on_primary);
+std::string list(const std::string& transactions, const std::string& snapshot, int64_t after, int64_t before,
+                 size_t most) {
+  return "SELECT segment, place, id, bytes FROM muskrat.list_new(" + transactions + ", '" + plain(snapshot) +
+         "'::pg_snapshot, '" + std::to_string(after) + "'::bigint, '" + std::to_string(before) + "'::bigint, '" +
+         std::to_string(most) + "'::bigint)";
 }
 
 const std::string& range() {
   static const std::string query =
-      "SELECT min(least), max(most), sum(rows)::bigint FROM (" +
-      for_each_segment(std::string("SELECT min(id) AS least, max(id) AS most, count(*) AS rows FROM muskrat.outbox_# "
-                                   "WHERE xid >= $3::xid8 AND xid < $4::xid8 AND id >= $2::bigint "
-                                   "AND pg_visible_in_snapshot(xid, $1::pg_snapshot)") +
-                       on_primary) +
-      ") AS s";
+      "SELECT lowest, highest, events FROM muskrat.range_new($3::xid8, $4::xid8, $1::pg_snapshot, $2::bigint)";
   return query;
 }
 

@@ -1,8 +1,8 @@
 // The statements that read the outbox's segments.
 //
-// Used by the reader alone. Each covers all three segments, and none of them needs
-// statistics (the segments have none). Those that say what there is fail on a standby, whoever sends them there; where
-// a body cannot be fetched it is missed. Thread rule: pure functions.
+// Used by the reader alone. Each covers all three segments, and none of them needs the planner's statistics (there are
+// none of the segments). Those that say what there is fail on a standby, whoever sends them there; a body that cannot
+// be fetched is missed. Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace muskrat::postgres_outbox::sql {
 // The event's columns, of which small_read() and those by place have as many at their end, are for read_event(), in
 // binary.
 
-// What list() takes as a part of a read's transactions: the first is in it, the second not; an array, "{761,763}".
+// What list() takes as a part of a read's transactions: from the first on and below the second; an array, "{761,763}".
 std::string between(uint64_t from, uint64_t to);
 std::string among(const std::string& xids);
 
@@ -22,9 +22,12 @@ std::string among(const std::string& xids);
 // snapshot, flushed, replicated, segment, ctid, id, bytes of the body, whether its commit is flushed, then the event's
 // columns (NULL beyond $4).
 const std::string& small_read();
-// For a COPY, of ids between the two (both exclusive): segment, ctid, id, bytes; in no order.
-std::string list(const std::string& where_xid, const std::string& snapshot, int64_t after, int64_t before);
-// $1 snapshot, $2 an id, $3 and $4 as between() has them: the least and the highest id from $2 on, or NULLs; how many.
+// For a COPY, of ids between the two (both exclusive): segment, ctid, id, bytes; the smallest ids, at most so many, in
+// no order.
+std::string list(const std::string& transactions, const std::string& snapshot, int64_t after, int64_t before,
+                 size_t most);
+// $1 snapshot, $2 an id, $3 and $4 transactions from and to: the least and the highest id from $2 on, or NULLs; how
+// many.
 const std::string& range();
 // $1, $2, $3 ctids in segment 1, 2, 3: the event's columns, in no order.
 const std::string& by_place();

@@ -1,0 +1,131 @@
+// muskrat.keep_found(): after a row of a segment has gone, or become another version, the others of its page are found
+// still.
+//
+// An index by page has one entry for the events of a statement that lie on a page (pages.hpp). When the row that it
+// points at is deleted, VACUUM takes the entry away; so whoever deletes gives every row that is left one of its own, if
+// it has none. Nothing of muskrat's deletes what is yet to be read; this is for people, and for what they restore.
+//
+// Regime: no exceptions, nothing with a destructor, ERROR by ereport.
+#include "extension/pages.hpp"
+
+extern "C" {
+#include "access/stratnum.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+}
+
+namespace {
+
+// An entry that a page's row may have: by the offset of the row, or of the first of its versions on the page.
+struct Entry {
+  bool wanted, there;
+  FullTransactionId xid;
+};
+
+struct PageEntries {
+  BlockNumber page;
+  Entry at[MaxHeapTuplesPerPage + 1];
+};
+
+// Somebody may see it, now or later, and whoever wrote it has written its entries. What is dead is VACUUM's; what
+// another transaction is still writing, whose own rows nobody can have deleted, gets its entries from there.
+bool stays(HeapTuple row, TransactionId seen_by_all, Buffer buffer) {
+  const HTSV_Result state = HeapTupleSatisfiesVacuum(row, seen_by_all, buffer);
+  if (state == HEAPTUPLE_INSERT_IN_PROGRESS)
+    return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
+  return state != HEAPTUPLE_DEAD;
+}
+
+void look_for_rows(const OpenSegment& segment, PageEntries* entries) {
+  const TransactionId seen_by_all = GetOldestNonRemovableTransactionId(segment.table);
+  const Buffer buffer = ReadBuffer(segment.table, entries->page);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  const Page page = BufferGetPage(buffer);
+  OffsetNumber first_version[MaxHeapTuplesPerPage];
+  heap_get_root_tuples(page, first_version);
+  for (OffsetNumber at = FirstOffsetNumber; at <= PageGetMaxOffsetNumber(page); at = OffsetNumberNext(at)) {
+    if (!ItemIdIsNormal(PageGetItemId(page, at)) || !OffsetNumberIsValid(first_version[at - 1])) continue;
+    HeapTupleData row;
+    row_at(segment, page, entries->page, at, &row);
+    if (!stays(&row, seen_by_all, buffer)) continue;
+    const FullTransactionId xid = DatumGetFullTransactionId(required(&row, segment, FIELD_XID));
+    entries->at[first_version[at - 1]] = Entry{true, false, xid};
+  }
+  UnlockReleaseBuffer(buffer);
+}
+
+// Dead ones too: an index may not have the same entry twice.
+void look_for_entries(const OpenSegment& segment, Relation index, FullTransactionId xid, PageEntries* entries) {
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_XID8EQ, FullTransactionIdGetDatum(xid));
+#if PG_VERSION_NUM >= 180000
+  IndexScanDesc scan = index_beginscan(segment.table, index, SnapshotAny, nullptr, 1, 0);
+#else
+  IndexScanDesc scan = index_beginscan(segment.table, index, SnapshotAny, 1, 0);
+#endif
+  index_rescan(scan, &key, 1, nullptr, 0);
+  scan->ignore_killed_tuples = false;
+  while (const ItemPointer place = index_getnext_tid(scan, ForwardScanDirection))
+    if (ItemPointerGetBlockNumber(place) == entries->page) entries->at[ItemPointerGetOffsetNumber(place)].there = true;
+  index_endscan(scan);
+}
+
+void add_entries(const OpenSegment& segment, Relation index, PageEntries* entries) {
+  FullTransactionId looked_for = InvalidFullTransactionId;
+  for (OffsetNumber at = FirstOffsetNumber; at <= MaxHeapTuplesPerPage; at = OffsetNumberNext(at)) {
+    Entry* entry = &entries->at[at];
+    if (!entry->wanted) continue;
+    if (!FullTransactionIdEquals(entry->xid, looked_for))
+      look_for_entries(segment, index, looked_for = entry->xid, entries);
+    if (entry->there) continue;
+    Datum xid = FullTransactionIdGetDatum(entry->xid);
+    bool null = false;
+    ItemPointerData place;
+    ItemPointerSet(&place, entries->page, at);
+    index_insert(index, &xid, &null, &place, segment.table, UNIQUE_CHECK_NO, false, nullptr);
+    entry->there = true;
+  }
+}
+
+void keep_found(Relation table, BlockNumber page) {
+  OpenSegment segment{};
+  segment.table = table;
+  segment_columns(table, segment.column_of);
+  LockPage(table, page, ExclusiveLock);  // against others who do the same
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+    if (segment_index_kind(index) == SegmentIndex::by_page && index->rd_index->indisready) {
+      auto* entries = static_cast<PageEntries*>(palloc0(sizeof(PageEntries)));
+      entries->page = page;
+      look_for_rows(segment, entries);
+      add_entries(segment, index, entries);
+      pfree(entries);
+    }
+    index_close(index, NoLock);
+  }
+  list_free(indexes);
+  UnlockPage(table, page, ExclusiveLock);
+}
+
+}  // namespace
+
+extern "C" {
+PG_FUNCTION_INFO_V1(muskrat_keep_found);
+
+PGDLLEXPORT Datum muskrat_keep_found(PG_FUNCTION_ARGS) {
+  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+      !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("muskrat.keep_found() is for the triggers of the outbox's segments")));
+  keep_found(trigger->tg_relation, ItemPointerGetBlockNumber(&trigger->tg_trigtuple->t_self));
+  PG_RETURN_POINTER(nullptr);
+}
+}
