@@ -32,13 +32,21 @@ struct PageEntries {
   Entry at[MaxHeapTuplesPerPage + 1];
 };
 
-// Somebody may see it, now or later, and whoever wrote it has written its entries. What is dead is VACUUM's; what
-// another transaction is still writing, whose own rows nobody can have deleted, gets its entries from there.
+// Somebody may see it when this transaction has committed, and whoever wrote it has written its entries. Not: what is
+// dead, now or soon, for whoever sees it yet sees the row that goes now as well, whose entry stays as long; what this
+// transaction has deleted before, for no rollback undoes that alone; what another is still writing, whose own rows
+// nobody can have deleted.
 bool stays(HeapTuple row, TransactionId seen_by_all, Buffer buffer) {
-  const HTSV_Result state = HeapTupleSatisfiesVacuum(row, seen_by_all, buffer);
-  if (state == HEAPTUPLE_INSERT_IN_PROGRESS)
-    return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
-  return state != HEAPTUPLE_DEAD;
+  switch (HeapTupleSatisfiesVacuum(row, seen_by_all, buffer)) {
+    case HEAPTUPLE_LIVE:
+      return true;
+    case HEAPTUPLE_INSERT_IN_PROGRESS:
+      return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
+    case HEAPTUPLE_DELETE_IN_PROGRESS:
+      return !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(row->t_data));
+    default:
+      return false;
+  }
 }
 
 void look_for_rows(const OpenSegment& segment, PageEntries* entries) {
@@ -53,8 +61,9 @@ void look_for_rows(const OpenSegment& segment, PageEntries* entries) {
     HeapTupleData row;
     row_at(segment, page, entries->page, at, &row);
     if (!stays(&row, seen_by_all, buffer)) continue;
-    const FullTransactionId xid = DatumGetFullTransactionId(required(&row, segment, FIELD_XID));
-    entries->at[first_version[at - 1]] = Entry{true, false, xid};
+    bool null;
+    const Datum xid = heap_getattr(&row, segment.column_of[FIELD_XID], RelationGetDescr(segment.table), &null);
+    if (!null) entries->at[first_version[at - 1]] = Entry{true, false, DatumGetFullTransactionId(xid)};
   }
   UnlockReleaseBuffer(buffer);
 }
@@ -70,19 +79,38 @@ void look_for_entries(const OpenSegment& segment, Relation index, FullTransactio
 #endif
   index_rescan(scan, &key, 1, nullptr, 0);
   scan->ignore_killed_tuples = false;
-  while (const ItemPointer place = index_getnext_tid(scan, ForwardScanDirection))
-    if (ItemPointerGetBlockNumber(place) == entries->page) entries->at[ItemPointerGetOffsetNumber(place)].there = true;
+  // Equal keys come in the order of their places.
+  while (const ItemPointer place = index_getnext_tid(scan, ForwardScanDirection)) {
+    CHECK_FOR_INTERRUPTS();
+    if (ItemPointerGetBlockNumber(place) > entries->page) break;
+    Entry* entry = &entries->at[ItemPointerGetOffsetNumber(place)];
+    if (ItemPointerGetBlockNumber(place) == entries->page && FullTransactionIdEquals(entry->xid, xid))
+      entry->there = true;
+  }
   index_endscan(scan);
 }
 
+// While it is built beside others, what is missing is looked for and added there too, without our lock.
+void require_built(Relation index) {
+  if (!index->rd_index->indisvalid)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+                    errmsg("the index muskrat.%s is being built, or was left unfinished: nothing can be deleted or "
+                           "updated in its table meanwhile",
+                           RelationGetRelationName(index)),
+                    errhint("Try again when it is built; drop it if it was left over.")));
+}
+
 void add_entries(const OpenSegment& segment, Relation index, PageEntries* entries) {
+  bool looked = false;
   FullTransactionId looked_for = InvalidFullTransactionId;
   for (OffsetNumber at = FirstOffsetNumber; at <= MaxHeapTuplesPerPage; at = OffsetNumberNext(at)) {
     Entry* entry = &entries->at[at];
     if (!entry->wanted) continue;
-    if (!FullTransactionIdEquals(entry->xid, looked_for))
+    if (!looked || !FullTransactionIdEquals(entry->xid, looked_for))
       look_for_entries(segment, index, looked_for = entry->xid, entries);
+    looked = true;
     if (entry->there) continue;
+    require_built(index);
     Datum xid = FullTransactionIdGetDatum(entry->xid);
     bool null = false;
     ItemPointerData place;

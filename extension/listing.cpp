@@ -92,6 +92,15 @@ void put(const Places& places, ReturnSetInfo* result) {
   }
 }
 
+// Whatever work_mem is: a relay's list fits, and need not go by the disk whose filling fails the application.
+void keep_in_memory(ReturnSetInfo* result) {
+  constexpr int kilobytes = 32 * 1024;
+  MemoryContext caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+  tuplestore_end(result->setResult);
+  result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, kilobytes);
+  MemoryContextSwitchTo(caller);
+}
+
 // A standby's snapshot does not say who is in progress, and a lagging one does not have what is there.
 void require_primary() {
   if (RecoveryInProgress())
@@ -145,6 +154,7 @@ PGDLLEXPORT Datum muskrat_list_new(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   if (result->setDesc->natts != 4) row_type(fcinfo, 4);
+  keep_in_memory(result);
   Places places{nullptr, 0, std::min<int64>(most, 1024), most};
   places.at = static_cast<Place*>(palloc(places.room * sizeof(Place)));
   OpenSegment segments[segment_count];
@@ -163,7 +173,8 @@ PGDLLEXPORT Datum muskrat_list_new(PG_FUNCTION_ARGS) {
 PGDLLEXPORT Datum muskrat_range_new(PG_FUNCTION_ARGS) {
   require_primary();
   const XidRange range{DatumGetFullTransactionId(PG_GETARG_DATUM(0)), DatumGetFullTransactionId(PG_GETARG_DATUM(1))};
-  const Wanted wanted{PG_GETARG_INT64(3) - 1, PG_INT64_MAX, PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(2)))};
+  const Wanted wanted{std::max<int64>(PG_GETARG_INT64(3), 1) - 1, PG_INT64_MAX,
+                      PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(2)))};
   TupleDesc type = row_type(fcinfo, 3);
   int64 least = PG_INT64_MAX, highest = 0, events = 0;
   OpenSegment segments[segment_count];
@@ -194,9 +205,8 @@ PGDLLEXPORT Datum muskrat_unread(PG_FUNCTION_ARGS) {
   TupleDesc type = row_type(fcinfo, 2);
   int64 events = 0;
   TimestampTz oldest = DT_NOEND;
-  OpenSegment segments[segment_count];
-  open_segments(segments);
-  const OpenSegment& segment = segments[number - 1];
+  OpenSegment segment;
+  open_segment(number, &segment);
   const auto count = [&](HeapTuple row, FullTransactionId) {
     oldest = std::min(oldest, DatumGetTimestampTz(required(row, segment, FIELD_CAPTURED_AT)));
     return ++events < most;
@@ -204,7 +214,7 @@ PGDLLEXPORT Datum muskrat_unread(PG_FUNCTION_ARGS) {
   bool more = most > 0 && visit_rows(segment, GetActiveSnapshot(), {first, {no_xid_is_higher}}, count);
   for (int n = 0; more && n < others.count; n++)
     more = visit_rows(segment, GetActiveSnapshot(), one(others.at[n]), count);
-  close_segments(segments);
+  close_segment(&segment);
   Datum values[2] = {Int64GetDatum(events), TimestampTzGetDatum(oldest)};
   bool nulls[2] = {false, events == 0};
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(type, values, nulls)));

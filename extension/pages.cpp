@@ -25,21 +25,24 @@ Oid index_on(Relation table, AttrNumber column) {
 
 }  // namespace
 
-void open_segments(OpenSegment segments[segment_count]) {
+void open_segment(int number, OpenSegment* segment) {
   const OutboxRelations* relations = outbox_relations();
   if (relations == nullptr)
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the outbox of the extension muskrat is not here")));
-  const OutboxRelations found = *relations;
-  for (int i = 0; i < segment_count; i++) {
-    segments[i].number = i + 1;
-    segments[i].table = table_open(found.segments[i], AccessShareLock);
-    segment_columns(segments[i].table, segments[i].column_of);
-    segments[i].index = index_on(segments[i].table, segments[i].column_of[FIELD_XID]);
-  }
+  segment->number = number;
+  segment->table = table_open(relations->segments[number - 1], AccessShareLock);
+  segment_columns(segment->table, segment->column_of);
+  segment->index = index_on(segment->table, segment->column_of[FIELD_XID]);
+}
+
+void close_segment(OpenSegment* segment) { table_close(segment->table, NoLock); }
+
+void open_segments(OpenSegment segments[segment_count]) {
+  for (int i = 0; i < segment_count; i++) open_segment(i + 1, &segments[i]);
 }
 
 void close_segments(OpenSegment segments[segment_count]) {
-  for (int i = 0; i < segment_count; i++) table_close(segments[i].table, NoLock);
+  for (int i = 0; i < segment_count; i++) close_segment(&segments[i]);
 }
 
 Datum required(HeapTuple row, const OpenSegment& segment, OutboxField which) {

@@ -1,9 +1,9 @@
 // The rows of some transactions in a segment, page by page.
 //
-// A segment's index has an entry for each page on which a statement's events lie, not for each of them (docs/adr/0009): of an
-// entry the page is what is used, and every row of the page is looked at. An index that has more entries, or none at
-// all, serves as well. Used by reading.cpp and listing.cpp (which read) and insertion.cpp and kept.cpp (which write the
-// entries).
+// A segment's index has an entry for each page on which a statement's events lie, not for each of them (docs/adr/0009):
+// of an entry the page is what is used, and every row of the page is looked at. An index that has more entries, or none
+// at all, serves as well. Used by reading.cpp and listing.cpp (which read) and insertion.cpp and kept.cpp (which write
+// the entries).
 //
 // Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
 #pragma once
@@ -28,8 +28,10 @@ struct OpenSegment {
   AttrNumber column_of[FIELD_COUNT];
 };
 
-// All three under ACCESS SHARE, which is kept to the end of the transaction. ERROR where the extension is not
+// One, or all three, under ACCESS SHARE, which is kept to the end of the transaction. ERROR where the extension is not
 // installed, or a segment was altered.
+void open_segment(int number, OpenSegment* segment);
+void close_segment(OpenSegment* segment);
 void open_segments(OpenSegment segments[segment_count]);
 void close_segments(OpenSegment segments[segment_count]);
 
@@ -80,8 +82,12 @@ bool visit_page(const OpenSegment& segment, Snapshot snapshot, XidRange range, B
     if (!ItemIdIsNormal(PageGetItemId(page, at))) continue;
     HeapTupleData row;
     row_at(segment, page, number, at, &row);
-    const FullTransactionId xid = DatumGetFullTransactionId(required(&row, segment, FIELD_XID));
-    if (is_among(xid, range) && HeapTupleSatisfiesVisibility(&row, snapshot, buffer)) more = visit(&row, xid);
+    bool null;
+    Datum value = heap_getattr(&row, segment.column_of[FIELD_XID], RelationGetDescr(segment.table), &null);
+    if (!null && !is_among(DatumGetFullTransactionId(value), range)) continue;
+    if (!HeapTupleSatisfiesVisibility(&row, snapshot, buffer)) continue;
+    if (null) value = required(&row, segment, FIELD_XID);  // says what is wrong with it
+    more = visit(&row, DatumGetFullTransactionId(value));
   }
   UnlockReleaseBuffer(buffer);
   return more;

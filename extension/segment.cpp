@@ -239,10 +239,13 @@ bool is_by_page(List* predicate) {
 }  // namespace
 
 SegmentIndex segment_index_kind(Relation index) {
+  const FormData_pg_index* form = index->rd_index;
   if (index->rd_rel->relam != BTREE_AM_OID || RelationGetIndexExpressions(index) != NIL) return SegmentIndex::other;
   List* predicate = RelationGetIndexPredicate(index);
   if (predicate == NIL) return SegmentIndex::by_row;
-  return is_by_page(predicate) ? SegmentIndex::by_page : SegmentIndex::other;
+  const char* column = form->indnatts == 1 ? get_attname(form->indrelid, form->indkey.values[0], true) : nullptr;
+  const bool on_xid = column != nullptr && strcmp(column, "xid") == 0 && !form->indisunique;
+  return on_xid && is_by_page(predicate) ? SegmentIndex::by_page : SegmentIndex::other;
 }
 
 void segment_init() {

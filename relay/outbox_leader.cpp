@@ -11,6 +11,7 @@ namespace muskrat {
 namespace {
 
 constexpr milliseconds save_interval{100};
+constexpr int saves_apart = 60;  // in times of what one takes: nothing is sent meanwhile
 constexpr milliseconds tend_interval{1000};
 constexpr milliseconds report_interval{1000};
 constexpr milliseconds blocked_drain{3000};  // a stop under the broker's alarm takes 5 s at most
@@ -160,8 +161,8 @@ void OutboxLeader::save(SteadyTime at, bool exact) {
   lease_.renewed(asked);
   meters_.cursor_saves->add();
   // Under somebody's long transaction old versions of the row pile up and each save gets slower: so save less often.
-  auto took = std::chrono::duration_cast<milliseconds>(now() - at);
-  next_save_ = at + std::clamp(took * 20, save_interval, milliseconds(options_.lease_time / 6));
+  const SteadyTime::duration took = now() - at, most = options_.lease_time / 6;
+  next_save_ = at + std::clamp<SteadyTime::duration>(took * saves_apart, save_interval, most);
 }
 
 void OutboxLeader::beat() {

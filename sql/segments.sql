@@ -45,7 +45,7 @@ CREATE FUNCTION muskrat.segment_holder(segment int) RETURNS text
 
 -- Does the segment hold a row that the cursor has yet to read, or one that the broker would not take?
 CREATE FUNCTION muskrat.segment_is_needed(segment int, c muskrat.cursor) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
     AS $$
 DECLARE
     needed boolean;

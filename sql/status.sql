@@ -85,6 +85,12 @@ BEGIN
           FROM pg_trigger AS t
           JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
          WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R');
+    RETURN QUERY
+        SELECT 'outbox trigger', format('%s on %s', t.tgname, t.tgrelid::regclass),
+               'disabled: when rows of the outbox are deleted, others may never be read; ALTER TABLE … ENABLE ALWAYS TRIGGER keep_found'
+          FROM pg_trigger AS t
+          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'keep_found'
+         WHERE t.tgenabled <> 'A';
     BEGIN
         PERFORM muskrat.require_id_sequence();
         RETURN QUERY SELECT 'id sequence', 'in order', NULL::text;

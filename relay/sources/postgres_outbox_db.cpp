@@ -7,13 +7,12 @@ namespace muskrat::postgres_outbox {
 namespace {
 
 // The planner knows nothing of the segments (no statistics on purpose), so it is told: indexes, no workers, no JIT.
-// A list of places lies in the session's memory, and not on the server's disk.
 // Standbys are waited for, whatever the role's defaults say; no snapshot is held between statements.
 const char* const session_settings =
     "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"
     "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed';"
     "SET default_transaction_read_only = off; SET idle_in_transaction_session_timeout = 0;"
-    "SET work_mem = '32MB'; SET statement_timeout = 0; SET lock_timeout = '2s'; SET plan_cache_mode = "
+    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET plan_cache_mode = "
     "force_generic_plan; SET bytea_output = "
     "'hex'; SET DateStyle = 'ISO';"
     "SET search_path = pg_catalog, pg_temp";

@@ -56,7 +56,7 @@ COMPARISONS = [
     (["latency_p50_ms", "latency_p99_ms", "latency_broker_p50_ms"], latency.under_load),
     (["latency_idle_p50_ms"], latency.idle_event),
     (["relay_idle_cpu"], latency.idle_processes),
-    (["backlog_scaling", "backlog_scaling.instructions"], waiting.backlog),
+    (["backlog_scaling", "backlog_scaling.bare", "backlog_scaling.instructions"], waiting.backlog),
     (["held_xmin_ratio", "held_xmin_ratio.instructions"], waiting.held_xmin),
     (["backfill_p99_ratio", "backfill_max_p99_ratio", "backfill_max_rate", "backfill_rss_mb"], backfill.backfill),
     (["scrape_ratio", "scrape_snapshot_ratio", "scrape_rss_mb"], scrape.scrape),

@@ -7,7 +7,7 @@ from harness.clients import connect, query, value
 from harness.processes import wait_until
 
 import customers
-from delivery import relay_rate
+from delivery import bare_publish_rate, relay_rate
 from measure import Figure, in_turn, ratio_figure, say
 from pgbench import command
 from stage import Stage, stage_of
@@ -18,9 +18,13 @@ def backlog(bench):
     rounds = 2 if bench.full else 3
     counts = {"few": [], "many": []}
     results = in_turn({"few": lambda: relay_rate(stage, few, [], counts["few"]),
-                       "many": lambda: relay_rate(stage, many, [], counts["many"])}, rounds, "events/s")
+                       "many": lambda: relay_rate(stage, many, [], counts["many"]),
+                       "bare many": lambda: bare_publish_rate(bench, stage, many),
+                       "bare few": lambda: bare_publish_rate(bench, stage, few)}, rounds, "events/s")
     yield ratio_figure("backlog_scaling", results, "many", "few", goal="≥ 0.95", against=f"{few} events waiting",
                        note=f"{many} events waiting")
+    yield ratio_figure("backlog_scaling.bare", results, "bare many", "bare few", against="the same number of messages as above",
+                       note="a bare publisher: how the broker's queue fares as it grows")
     yield from by_instructions("backlog_scaling.instructions", counts, "few", "many", 0.95)
 
 

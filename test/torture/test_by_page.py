@@ -52,7 +52,8 @@ def meddle(connection, dice):
     """Rows of the pages that are being written, or of some page, are deleted and updated: any, or those that have an entry."""
     table = f"muskrat.outbox_{dice.choice([1, 1, 1, 2])}"
     how = dice.choice(["DELETE FROM {}", "UPDATE {} SET headers = '{{}}'"]).format(table)
-    entry = dice.choice(["", f"AND ctid IN (SELECT ctid FROM {table} WHERE xid >= '3' AND muskrat.by_page(xid) ORDER BY xid DESC LIMIT 50)"])
+    entries = f"SELECT ctid FROM {table} WHERE xid >= '3' AND muskrat.by_page(xid) ORDER BY xid DESC LIMIT 50"
+    entry = dice.choice(["", f"AND ctid IN ({entries})"])
     back = dice.choice([1, 2, 5, 5000])
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")

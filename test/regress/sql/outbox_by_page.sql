@@ -77,6 +77,21 @@ BEGIN; DELETE FROM muskrat.outbox_1; ROLLBACK;
 DELETE FROM muskrat.outbox_1 WHERE id % 2 = 0;
 VACUUM muskrat.outbox_1;
 SELECT * FROM differences;
+-- Rows that nobody captured, whatever their number; each entry is there once.
+CREATE EXTENSION amcheck;
+INSERT INTO muskrat.outbox_1 (id, xid, captured_at, message_id, op, routing_key, body)
+    SELECT 1000000 + n, '0', now(), gen_random_uuid(), 'e', 'Test.Item.Hand', '1' FROM generate_series(1, 9) AS n;
+DELETE FROM muskrat.outbox_1 WHERE id IN (1000002, 1000003);
+DELETE FROM muskrat.outbox_1 WHERE id = 1000004;
+UPDATE muskrat.outbox_1 SET xid = '5' WHERE id = 1000005;
+SELECT bt_index_check('muskrat.outbox_1_xid');
+DELETE FROM muskrat.outbox_1 WHERE id > 1000000;
+-- While the index is built beside others nobody knows what has an entry.
+INSERT INTO item SELECT n FROM generate_series(5301, 5330) AS n;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'muskrat.outbox_1_xid'::regclass;
+DELETE FROM muskrat.outbox_1 WHERE body = '{"id":5301,"v":0}';
+UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'muskrat.outbox_1_xid'::regclass;
+SELECT * FROM differences;
 -- In any role, with any index.
 SET session_replication_role = replica;
 DELETE FROM muskrat.outbox_1 WHERE ctid IN (SELECT entry_rows()) AND id % 3 = 0;
@@ -92,6 +107,19 @@ SELECT * FROM differences;
 CREATE INDEX plain ON muskrat.outbox_1 (xid);
 INSERT INTO item SELECT n FROM generate_series(6201, 6400) AS n;
 SELECT * FROM differences;
+
+-- By page goes by xid alone.
+CREATE INDEX two ON muskrat.outbox_1 (xid, id) WHERE muskrat.by_page(xid);
+INSERT INTO item VALUES (6500);
+DROP INDEX muskrat.two;
+CREATE INDEX two ON muskrat.outbox_1 (ordering_key) WHERE muskrat.by_page(xid);
+DELETE FROM muskrat.outbox_1 WHERE id % 2 = 0;
+INSERT INTO item VALUES (6500);
+DROP INDEX muskrat.two;
+ALTER TABLE muskrat.outbox_1 DISABLE TRIGGER keep_found;
+SELECT item, value, problem FROM muskrat.status() WHERE item = 'outbox trigger';
+ALTER TABLE muskrat.outbox_1 ENABLE ALWAYS TRIGGER keep_found;
+SELECT item, value, problem FROM muskrat.status() WHERE item = 'outbox trigger';
 
 -- Lists: so many, between ids, of those that a snapshot sees, of some transactions; how many there are.
 TRUNCATE muskrat.outbox_1;
