@@ -56,7 +56,8 @@ void look_for_rows(const OpenSegment& segment, PageEntries* entries) {
   const Page page = BufferGetPage(buffer);
   OffsetNumber first_version[MaxHeapTuplesPerPage];
   heap_get_root_tuples(page, first_version);
-  for (OffsetNumber at = FirstOffsetNumber; at <= PageGetMaxOffsetNumber(page); at = OffsetNumberNext(at)) {
+  const auto last = static_cast<OffsetNumber>(PageGetMaxOffsetNumber(page));
+  for (OffsetNumber at = FirstOffsetNumber; at <= last; at = OffsetNumberNext(at)) {
     if (!ItemIdIsNormal(PageGetItemId(page, at)) || !OffsetNumberIsValid(first_version[at - 1])) continue;
     HeapTupleData row;
     row_at(segment, page, entries->page, at, &row);
@@ -80,7 +81,7 @@ void look_for_entries(const OpenSegment& segment, Relation index, FullTransactio
   index_rescan(scan, &key, 1, nullptr, 0);
   scan->ignore_killed_tuples = false;
   // Equal keys come in the order of their places.
-  while (const ItemPointer place = index_getnext_tid(scan, ForwardScanDirection)) {
+  while (ItemPointerData* place = index_getnext_tid(scan, ForwardScanDirection)) {
     CHECK_FOR_INTERRUPTS();
     if (ItemPointerGetBlockNumber(place) > entries->page) break;
     Entry* entry = &entries->at[ItemPointerGetOffsetNumber(place)];
@@ -103,7 +104,7 @@ void require_built(Relation index) {
 void add_entries(const OpenSegment& segment, Relation index, PageEntries* entries) {
   bool looked = false;
   FullTransactionId looked_for = InvalidFullTransactionId;
-  for (OffsetNumber at = FirstOffsetNumber; at <= MaxHeapTuplesPerPage; at = OffsetNumberNext(at)) {
+  for (int at = FirstOffsetNumber; at <= MaxHeapTuplesPerPage; at++) {
     Entry* entry = &entries->at[at];
     if (!entry->wanted) continue;
     if (!looked || !FullTransactionIdEquals(entry->xid, looked_for))
@@ -114,7 +115,7 @@ void add_entries(const OpenSegment& segment, Relation index, PageEntries* entrie
     Datum xid = FullTransactionIdGetDatum(entry->xid);
     bool null = false;
     ItemPointerData place;
-    ItemPointerSet(&place, entries->page, at);
+    ItemPointerSet(&place, entries->page, static_cast<OffsetNumber>(at));
     index_insert(index, &xid, &null, &place, segment.table, UNIQUE_CHECK_NO, false, nullptr);
     entry->there = true;
   }

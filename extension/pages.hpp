@@ -61,7 +61,7 @@ inline bool is_among(FullTransactionId xid, const XidRange& range) {
 
 // A row as it lies on a page that is locked.
 inline void row_at(const OpenSegment& segment, Page page, BlockNumber number, OffsetNumber at, HeapTuple row) {
-  const ItemId item = PageGetItemId(page, at);
+  ItemIdData* item = PageGetItemId(page, at);
   row->t_tableOid = RelationGetRelid(segment.table);
   row->t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
   row->t_len = ItemIdGetLength(item);
