@@ -118,7 +118,7 @@ def test_daemons_relay_reads_many_backlogs_one_after_the_other(world):
 
 
 READS = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'"
-         " AND query LIKE '%%octet_length(body)%%' AND (%s::int IS NULL OR pid = %s)")
+         " AND query LIKE '%%muskrat.list_new(%%' AND (%s::int IS NULL OR pid = %s)")
 
 
 def stopped_in_mid_read(world):
