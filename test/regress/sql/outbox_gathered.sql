@@ -22,11 +22,11 @@ END $$;
 
 -- Around the number that is inserted at a time; each is there when its statement has ended, and by the index.
 BEGIN;
-INSERT INTO item SELECT n FROM generate_series(1, 63) AS n; SELECT * FROM summary;
-INSERT INTO item SELECT n FROM generate_series(64, 127) AS n; SELECT * FROM summary;
-INSERT INTO item SELECT n FROM generate_series(128, 192) AS n; SELECT * FROM summary;
-INSERT INTO item VALUES (193); SELECT * FROM summary;
-INSERT INTO item SELECT n FROM generate_series(194, 2000) AS n; SELECT * FROM summary;
+INSERT INTO item SELECT n FROM generate_series(1, 127) AS n; SELECT * FROM summary;
+INSERT INTO item SELECT n FROM generate_series(128, 255) AS n; SELECT * FROM summary;
+INSERT INTO item SELECT n FROM generate_series(256, 384) AS n; SELECT * FROM summary;
+INSERT INTO item VALUES (385); SELECT * FROM summary;
+INSERT INTO item SELECT n FROM generate_series(386, 2000) AS n; SELECT * FROM summary;
 UPDATE item SET v = v + 1 WHERE id <= 300; SELECT * FROM summary;
 DELETE FROM item WHERE id > 1900; SELECT * FROM summary;
 SELECT by_index();
