@@ -119,6 +119,9 @@ struct Message {
   std::vector<Header> headers;
 };
 
+// Which of its short texts AMQP cannot carry, and why; "" where it can carry all.
+std::string too_long(const Message& message);
+
 // How large the frame with the message's properties and headers is.
 size_t properties_frame_bytes(const Message& message);
 

@@ -42,23 +42,18 @@ amqp_basic_properties_t properties_of(const Message& message, std::vector<amqp_t
   return properties;
 }
 
-void expect_short(std::string_view text, const char* what) {
-  if (text.size() > 255)
-    throw Failure(Remedy::stop,
-                  std::string("a message's ") + what + " is longer than 255 bytes, which AMQP cannot carry");
-}
-
-void expect_sendable(const Message& message) {
-  expect_short(message.exchange, "exchange");
-  expect_short(message.routing_key, "routing key");
-  expect_short(message.message_id, "message_id");
-  expect_short(message.content_type, "content_type");
-  expect_short(message.type, "type");
-  expect_short(message.app_id, "app_id");
-  expect_short(message.correlation_id, "correlation_id");
-}
-
 }  // namespace
+
+std::string too_long(const Message& message) {
+  constexpr size_t most = 255;
+  const std::pair<std::string_view, const char*> texts[] = {
+      {message.exchange, "exchange"},         {message.routing_key, "routing key"}, {message.message_id, "message_id"},
+      {message.content_type, "content_type"}, {message.type, "type"},               {message.app_id, "app_id"},
+      {message.correlation_id, "correlation_id"}};
+  for (const auto& [text, what] : texts)
+    if (text.size() > most) return std::string(what) + " is longer than 255 bytes, which AMQP cannot carry";
+  return "";
+}
 
 size_t properties_frame_bytes(const Message& message) {
   size_t bytes = 8 + 12 + 2 + 1;  // the frame's own; class, weight and the body's size; flags; delivery mode
@@ -87,7 +82,7 @@ void Connection::confirm_select(Deadline deadline) {
 Sent Connection::publish(const Message& message, Deadline deadline) {
   auto& impl = *impl_;
   impl.expect_channel();
-  expect_sendable(message);
+  if (const std::string why = too_long(message); !why.empty()) throw Failure(Remedy::stop, "a message's " + why);
   if (impl.blocked) return Sent::would_block;
   auto properties = properties_of(message, impl.header_entries);
   if (impl.tls) return impl.publish_with_tls(message, properties, deadline);

@@ -6,11 +6,6 @@
 
 namespace muskrat {
 
-const Held::Item* Held::find(int64_t id) const {
-  auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : &*found->second;
-}
-
 void Held::add(Item item, SteadyTime now) {
   if (has(item.id)) return;
   item.next_try = now + retry_;
@@ -51,6 +46,11 @@ void Held::try_failed(int64_t id, const std::string& why, SteadyTime now) {
   found->second->trying = false;
   found->second->next_try = now + retry_;
   found->second->why = why;
+}
+
+void Held::moved(int64_t id, uint64_t place) {
+  auto found = by_id_.find(id);
+  if (found != by_id_.end()) found->second->place = place;
 }
 
 Held::Item* Held::first_of(const std::string& key) {

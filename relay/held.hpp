@@ -36,7 +36,6 @@ class Held {
   bool full() const { return items_.size() >= most_; }
   bool has(int64_t id) const { return by_id_.contains(id); }
   bool holds_key(const std::string& key) const { return !key.empty() && keys_.contains(key); }
-  const Item* find(int64_t id) const;
 
   // In its key's line, which is in order of id: an event that is read again after a restart comes before one of its key
   // that was held already. First tried again after the retry interval, or when the one whose place it takes would be.
@@ -44,6 +43,8 @@ class Held {
   // Confirmed after all: the next one of its key is due at once.
   void release(int64_t id, SteadyTime now);
   void try_failed(int64_t id, const std::string& why, SteadyTime now);
+  // Its row lies elsewhere now.
+  void moved(int64_t id, uint64_t place);
 
   // Ids in the order in which they are to be tried: what the cursor row keeps.
   std::vector<int64_t> ids() const;

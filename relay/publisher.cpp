@@ -114,6 +114,10 @@ bool Publisher::send_next(const Outgoing& out) {
   const std::string queue = queue_for(out);
   amqp::Message message = queue.empty() ? wire::message_of(out.event, exchange_) : wire::message_to(out.event, queue);
   if (out.astray) message.headers.push_back({wire::header_to, out.event.to});
+  if (const std::string why = amqp::too_long(message); !why.empty()) {
+    window_.refuse("its " + why, now());
+    return true;
+  }
   if (const size_t bytes = amqp::properties_frame_bytes(message); bytes > connection_->frame_most()) {
     window_.refuse(
         "its headers of " + std::to_string(bytes) + " bytes do not fit into a frame of " +

@@ -93,7 +93,7 @@ void Window::add_retry(Outgoing&& out) {
 
 void Window::make_ready(Slot slot) {
   item(slot).state = State::ready;
-  ready_.push(slot);
+  (is_retry(slot) ? ready_retries_ : ready_).push(slot);
 }
 
 bool Window::revive_due(SteadyTime now) {
@@ -109,15 +109,27 @@ bool Window::revive_due(SteadyTime now) {
 }
 
 const Outgoing* Window::next(SteadyTime now) {
-  if (alone_ > 0 && in_flight_ > 0) return nullptr;
   admit_parked(now);
   revive_due(now);
-  return ready_.empty() ? nullptr : &item(ready_.top()).out;
+  const Slot slot = next_slot();
+  return slot == none ? nullptr : &item(slot).out;
+}
+
+Window::Slot Window::next_slot() const {
+  const bool alone = alone_ > 0 || !ready_retries_.empty() || retrying();
+  if (alone && in_flight_ > 0) return none;
+  if (!ready_retries_.empty()) return ready_retries_.top();
+  return ready_.empty() ? none : ready_.top();
+}
+
+Window::Slot Window::take_next() {
+  const Slot slot = next_slot();
+  (is_retry(slot) ? ready_retries_ : ready_).pop();
+  return slot;
 }
 
 void Window::sent(uint64_t tag) {
-  Slot slot = ready_.top();
-  ready_.pop();
+  const Slot slot = take_next();
   Item& it = item(slot);
   it.state = State::in_flight;
   it.returned = false;  // of an earlier try, which the held list had no room for
@@ -127,8 +139,7 @@ void Window::sent(uint64_t tag) {
 }
 
 void Window::refuse(const std::string& why, SteadyTime now) {
-  Slot slot = ready_.top();
-  ready_.pop();
+  const Slot slot = take_next();
   if (is_retry(slot)) {
     retry_over(slot, false, why, now);
   } else {
@@ -325,8 +336,9 @@ void Window::connection_lost(SteadyTime now) {
 }
 
 void Window::channel_failed(const std::string& why, SteadyTime now) {
-  bool guilty = alone_ > 0 && in_flight_ == 1;
-  alone_ = guilty ? alone_ - 1 : std::max(alone_, in_flight_);
+  const bool guilty = (alone_ > 0 || retrying()) && in_flight_ == 1;
+  if (!guilty) alone_ = std::max(alone_, in_flight_);
+  if (guilty && alone_ > 0) alone_--;
   if (guilty) {
     const Slot slot = slot_of(sent_.front());  // the first is never an answered one
     sent_.clear();

@@ -75,7 +75,8 @@ class Window {
   void add(uint64_t read, Outgoing&& out, SteadyTime now);
   // Nothing more comes of this read.
   void close_read(uint64_t read);
-  // A held event, for one try; it is no part of any position.
+  // A held event, for one try; it is no part of any position. It is sent with nothing else in flight: it may be one over
+  // which the broker closes the channel.
   void add_retry(Outgoing&& out);
 
   // ---- sending ----
@@ -145,6 +146,9 @@ class Window {
   template <typename T>
   using Heap = std::priority_queue<T, std::vector<T>, std::greater<T>>;
 
+  Slot next_slot() const;
+  Slot take_next();
+  bool retrying() const { return !sent_.empty() && is_retry(sent_.front().slot); }
   Item& item(Slot slot) { return is_retry(slot) ? retries_.at(slot) : items_[slot - base_]; }
   static bool is_retry(Slot slot) { return slot >= first_retry; }
   static int64_t size_of(const Outgoing& out);
@@ -179,7 +183,7 @@ class Window {
   Slot next_retry_ = first_retry;
   std::unordered_map<std::string, Line> keys_;  // busy ones
   std::set<Slot> parked_;                       // of held keys, while the held list is full; oldest first
-  Heap<Slot> ready_;
+  Heap<Slot> ready_, ready_retries_;
   Heap<Delayed> delayed_;
   std::deque<Sent> sent_;  // in order of tags, from the first unanswered on
   size_t in_flight_ = 0;   // of them unanswered

@@ -6,10 +6,10 @@
 namespace muskrat::postgres_outbox {
 namespace {
 
-// The planner knows nothing of the segments (no statistics on purpose), so it is told: indexes, no workers, no JIT.
+// The planner knows nothing of the segments (no statistics on purpose), so it is told: by place, no workers, no JIT.
 // Standbys are waited for, whatever the role's defaults say; no snapshot is held between statements.
 const char* const session_settings =
-    "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"
+    "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off;"
     "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed';"
     "SET default_transaction_read_only = off; SET idle_in_transaction_session_timeout = 0;"
     "SET statement_timeout = 0; SET lock_timeout = '2s'; SET plan_cache_mode = "
@@ -20,8 +20,8 @@ const char* const session_settings =
 // A read of what one transaction wrote cannot be cut in parts, however much that was.
 constexpr milliseconds patience_time = std::chrono::hours(1);
 
-// Behind a pooler a session setting may be somebody else's by the next statement; the reader's statements do not
-// depend on them for being right, only for being fast.
+// Behind a pooler a session setting may be somebody else's by the next statement: nothing that is read or published
+// depends on them for being right. docs/relay.md says what the role's own defaults must not be there.
 
 std::optional<std::string> text_or_null(const pg::Result& row, int column) {
   if (row.null(0, column)) return std::nullopt;
@@ -216,7 +216,8 @@ bool Db::rung() {
 
 bool Db::commit_marker() {
   int warnings = connection_.warnings_seen();
-  ask("SELECT pg_logical_emit_message(true, 'muskrat', '')", {});
+  // in the statement itself, for behind a pooler the session's setting may be another session's
+  ask("SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'muskrat', '')", {});
   return connection_.warnings_seen() == warnings;
 }
 

@@ -1,6 +1,7 @@
 #include "relay/sources/postgres_outbox_leader.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "common/log.hpp"
 
@@ -43,6 +44,24 @@ void Leader::read_page(SteadyTime at) {
   } else if (polled && pace_.empty(at)) {
     db_.doze(term_);
   }
+}
+
+// VACUUM FULL and CLUSTER put rows elsewhere: those that are not where they were are looked for. One that is gone holds
+// up its key no longer.
+std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items) {
+  std::vector<Outgoing> events = reader_.fetch(items);
+  if (events.size() == items.size()) return events;
+  std::set<int64_t> missing;
+  for (const Held::Item& item : items) missing.insert(item.id);
+  for (const Outgoing& out : events) missing.erase(out.event.seq);
+  const std::vector<Held::Item> found = reader_.locate({missing.begin(), missing.end()});
+  for (const Held::Item& item : found) {
+    held_.moved(item.id, item.place);
+    missing.erase(item.id);
+  }
+  for (const int64_t id : missing) held_.release(id, std::chrono::steady_clock::now());
+  for (Outgoing& out : reader_.fetch(found)) events.push_back(std::move(out));
+  return events;
 }
 
 // In mid-statement. What is unconfirmed at a stop is sent again by the next one, as after a kill.

@@ -90,3 +90,31 @@ def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world)
         wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 60, "it to be published")
     finally:
         world.rabbitmq.ctl("delete_user", user)
+
+
+def test_routing_held_events_are_found_where_their_rows_went_and_given_up_when_these_are_gone(world):
+    world.stand(relay=False)
+    world.customers(1, 2)
+    user = f"moved{world.vhost}"
+    world.rabbitmq.ctl("add_user", user, "topics")
+    try:
+        world.rabbitmq.ctl("set_permissions", "-p", world.vhost, user, "^$", ".*", "^$")
+        world.rabbitmq.ctl("set_topic_permissions", "-p", world.vhost, user, "muskrat", r"^Frontend\.Customer\.Signup$", "^$")
+        world.program.config["broker"]["url"] = world.broker.url.replace("guest:guest", f"{user}:topics")
+        world.program.config["sources"]["frontend"]["held_retry"] = "1s"
+        world.program.save()
+        world.relay = world.program.relay()
+        world.wait_equal()
+        world.sql("UPDATE customers SET email = 'held' WHERE id = 1; UPDATE customers SET email = 'gone' WHERE id = 2")
+        wait_until(lambda: world.relay.metric("muskrat_relay_held") == 2, 60, "both to be held")
+        # both, so that what is left moves
+        world.sql("DELETE FROM muskrat.outbox_1 WHERE body LIKE '%gone%' OR routing_key LIKE '%Signup'")
+        world.sql("VACUUM FULL muskrat.outbox_1")
+        world.wait_log(world.relay, "held event is gone from the outbox")
+        wait_until(lambda: world.relay.metric("muskrat_relay_held") == 1, 60, "the one that is gone to be given up")
+        world.rabbitmq.ctl("clear_topic_permissions", "-p", world.vhost, user)
+        wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 60, "the other to be published")
+        world.sql("UPDATE customers SET email = 'again' WHERE id = 2")
+        world.wait_equal()
+    finally:
+        world.rabbitmq.ctl("delete_user", user)

@@ -433,6 +433,20 @@ void test_reader_flushes_what_is_visible_and_not_flushed(void** state) {
   }
 }
 
+// Behind a pooler the session's settings are whoever's was there before.
+void test_reader_flushes_whatever_the_session_says(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  db.connection().exec("SET synchronous_commit = off", Deadline::in(limit));
+  const StoppedWalWriter stopped(outbox);
+  const std::string from = outbox.snapshot();
+  outbox.run("SET synchronous_commit = off");
+  outbox.run("SELECT muskrat.emit('Shop.Order.Place', '1')");
+  outbox.run("SET synchronous_commit = on");
+  assert_int_equal(outbox.read(db, from, 1000, 1000).size(), 1);
+  assert_true(outbox.run("SELECT bool_and(muskrat.commit_is_flushed(xid)) FROM muskrat.outbox").boolean(0, 0));
+}
+
 void test_reader_makes_few_slices_of_many_small_transactions(void** state) {
   Outbox& outbox = outbox_of(state);
   Db db = Db::open(outbox.address, limit, outbox.stop);
@@ -462,6 +476,7 @@ int main() {
       checked_with(test_reader_forces_no_flush_for_what_was_committed_and_flushed, setup, teardown),
       checked_with(test_numbers_of_transactions_that_are_long_past_or_never_were, setup, teardown),
       checked_with(test_reader_flushes_what_is_visible_and_not_flushed, setup, teardown),
+      checked_with(test_reader_flushes_whatever_the_session_says, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -253,6 +253,25 @@ void test_window_retry_confirmed_leaves_the_list_and_frees_the_key(void**) {
   expect_ids(b.send_all(), {7});
 }
 
+void test_window_retry_goes_alone_and_is_found_guilty(void**) {
+  Bench b;
+  b.held.add({5, "a", "", "406 too large", 0, {}, false}, start);
+  b.add(6, "b");
+  expect_ids(b.send_all(), {6});
+  b.add(7, "c");
+  b.window.add_retry(Bench::outgoing(5, "a"));
+  expect_ids(b.send_all(), {});  // until nothing else is in flight
+  b.ack(1);
+  expect_ids(b.send_all(), {5});
+  b.window.channel_failed("406 too large still", start);
+  expect_ids(b.held.ids(), {5});
+  assert_string_equal(b.held.items().front().why.c_str(), "406 too large still");
+  assert_false(b.held.items().front().trying);
+  b.tag = 1;
+  b.add(8, "d");
+  expect_ids(b.send_all(), {7, 8});  // nobody else is suspected
+}
+
 void test_window_room_counts_from_the_first_unsettled(void**) {
   Bench b({3, 1 << 20, 8, milliseconds(100), milliseconds(5000)});
   for (int64_t id : {1, 2, 3}) b.add(id, "");
@@ -462,6 +481,7 @@ int main() {
       checked(test_window_full_held_list_keeps_the_position),
       checked(test_window_held_event_read_again_is_passed_over),
       checked(test_window_retry_confirmed_leaves_the_list_and_frees_the_key),
+      checked(test_window_retry_goes_alone_and_is_found_guilty),
       checked(test_window_room_counts_from_the_first_unsettled),
       checked(test_window_stop_holds_what_backs_off),
       checked(test_window_followers_parked_late_keep_their_place),
