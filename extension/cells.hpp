@@ -1,5 +1,5 @@
 // Where the outbox's relations are, and its three sequences: two cells that are read off their page without a snapshot,
-// and the ids. SQL sets the cells (sql/segments.sql, sql/lease.sql); outbox.cpp and doorbell.cpp read them.
+// and the ids. SQL sets the cells (sql/segments.sql, sql/lease.sql); segment.cpp and doorbell.cpp read them.
 //
 // Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
 //

@@ -1,6 +1,6 @@
 // How a value of a PostgreSQL type becomes JSON: one writer per type, found once and kept in a plan.
 //
-// Used by plan.cpp (which finds writers for columns), body.cpp and key.cpp (which call them). The writers live in
+// Used by plan_build.cpp (which finds writers for columns), body.cpp and key.cpp (which call them). The writers live in
 // json_number.cpp, json_time.cpp, json_nested.cpp and json_types.cpp; docs/event-format.md has the table of types.
 //
 // No writer looks at the session (TimeZone, DateStyle, IntervalStyle, extra_float_digits, bytea_output, lc_*,

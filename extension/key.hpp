@@ -1,6 +1,6 @@
 // The ordering key of a row: <Source>.<Object>:<JSON array of the key's values>. docs/outbox-protocol.md defines it.
 //
-// Used by capture.cpp, newest.cpp and emit.cpp.
+// Used by capture.cpp, tell.cpp, newest.cpp and emit.cpp.
 #pragma once
 
 #include "extension/plan.hpp"

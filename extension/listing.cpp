@@ -8,11 +8,8 @@
 
 extern "C" {
 #include "access/detoast.h"
-#include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -101,28 +98,9 @@ void keep_in_memory(ReturnSetInfo* result) {
   MemoryContextSwitchTo(caller);
 }
 
-// A standby's snapshot does not say who is in progress, and a lagging one does not have what is there.
-void require_primary() {
-  if (RecoveryInProgress())
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("recovery is in progress"),
-                    errhint("The outbox is read on the primary.")));
-}
-
 XidRange one(Datum xid) {
   const FullTransactionId from = DatumGetFullTransactionId(xid);
   return XidRange{from, {from.value + 1}};
-}
-
-struct Xids {
-  Datum* at;
-  int count;
-};
-
-Xids xids_of(ArrayType* array) {
-  Xids xids;
-  deconstruct_array(array, XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &xids.at, nullptr,
-                    &xids.count);
-  return xids;
 }
 
 TupleDesc row_type(FunctionCallInfo fcinfo, int columns) {
@@ -194,12 +172,14 @@ PGDLLEXPORT Datum muskrat_range_new(PG_FUNCTION_ARGS) {
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(type, values, nulls)));
 }
 
-// muskrat.unread(segment int, first xid8, others xid8[], most bigint) → (events bigint, oldest timestamptz)
+// muskrat.unread(segment int, first xid8, others xid8[], most bigint, confirmed pg_snapshot, confirmed_id bigint)
+// → (events bigint, oldest timestamptz)
 PGDLLEXPORT Datum muskrat_unread(PG_FUNCTION_ARGS) {
   const int number = PG_GETARG_INT32(0);
   const FullTransactionId first = DatumGetFullTransactionId(PG_GETARG_DATUM(1));
   const Xids others = xids_of(PG_GETARG_ARRAYTYPE_P(2));
   const int64 most = PG_GETARG_INT64(3);
+  const Wanted confirmed{0, PG_GETARG_INT64(5) + 1, PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(4)))};
   if (number < 1 || number > segment_count)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("segments are 1, 2 and 3")));
   TupleDesc type = row_type(fcinfo, 2);
@@ -207,7 +187,8 @@ PGDLLEXPORT Datum muskrat_unread(PG_FUNCTION_ARGS) {
   TimestampTz oldest = DT_NOEND;
   OpenSegment segment;
   open_segment(number, &segment);
-  const auto count = [&](HeapTuple row, FullTransactionId) {
+  const auto count = [&](HeapTuple row, FullTransactionId xid) {
+    if (wanted_id(row, xid, segment, confirmed) != 0) return true;
     oldest = std::min(oldest, DatumGetTimestampTz(required(row, segment, FIELD_CAPTURED_AT)));
     return ++events < most;
   };

@@ -10,6 +10,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/bufmgr.h"
 #include "storage/itemptr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -30,20 +31,35 @@ bool we_wrote_over(HeapTupleHeader row) {
   return TransactionIdIsValid(writer) && TransactionIdIsCurrentTransactionId(writer);
 }
 
-bool is_end_of_chain(HeapTuple row) {
-  return HeapTupleHeaderIndicatesMovedPartitions(row->t_data) || ItemPointerEquals(&row->t_data->t_ctid, &row->t_self);
+struct RowHeader {
+  ItemPointerData place;
+  HeapTupleHeaderData row;
+};
+
+bool is_end_of_chain(RowHeader& header) {
+  return HeapTupleHeaderIndicatesMovedPartitions(&header.row) ||
+         ItemPointerEquals(&header.row.t_ctid, &header.place);
 }
 
-// The header as it stands in the page now.
-HeapTuple header_of(TupleTableSlot* slot) {
+// As it stands in the page now. Copied under the page's lock: somebody else may lock the row meanwhile, for a foreign
+// key, and what says so is not written at one stroke.
+RowHeader header_of(TupleTableSlot* slot) {
   bool must_free;
-  return ExecFetchSlotHeapTuple(slot, false, &must_free);
+  const HeapTupleData* tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
+  const Buffer buffer =
+      TTS_IS_BUFFERTUPLE(slot) ? reinterpret_cast<BufferHeapTupleTableSlot*>(slot)->buffer : InvalidBuffer;
+  RowHeader header;
+  if (BufferIsValid(buffer)) LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  header.place = tuple->t_self;
+  memcpy(&header.row, tuple->t_data, SizeofHeapTupleHeader);
+  if (BufferIsValid(buffer)) LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+  return header;
 }
 
 // The command that deleted or replaced the row, against the one that runs now: when nothing ran in between, nothing
 // can have put the row back. Bulk deletes stay on this path.
-bool something_ran_since(HeapTupleHeader row) {
-  return we_wrote_over(row) && GetCurrentCommandId(false) != HeapTupleHeaderGetCmax(row);
+bool something_ran_since(RowHeader header) {
+  return we_wrote_over(&header.row) && GetCurrentCommandId(false) != HeapTupleHeaderGetCmax(&header.row);
 }
 
 void fill_scan_key(ScanKeyData& key, Relation index, int position, Datum value) {
@@ -114,9 +130,9 @@ TupleTableSlot* newest_version(const Firing& firing, TupleTableSlot* given) {
   Relation table = firing.trigger->tg_relation;
   if (!is_heap(table)) return given;
   TupleTableSlot* newest = given;
-  for (HeapTuple row = header_of(given); we_wrote_over(row->t_data); row = header_of(newest)) {
-    bool ended = is_end_of_chain(row);
-    ItemPointerData next = row->t_data->t_ctid;
+  for (RowHeader header = header_of(given); we_wrote_over(&header.row); header = header_of(newest)) {
+    bool ended = is_end_of_chain(header);
+    ItemPointerData next = header.row.t_ctid;
     if (!ended && newest == given) newest = table_slot_create(table, nullptr);
     if (!ended && table_tuple_fetch_row_version(table, &next, SnapshotAny, newest)) continue;
     release_version(given, newest);
@@ -139,7 +155,7 @@ static bool meets_condition(const Firing& firing, TupleTableSlot* row) {
 bool exists_again(const Firing& firing) {
   Relation table = firing.trigger->tg_relation;
   if (!OidIsValid(firing.plan.identity_index) || !is_heap(table)) return false;
-  if (!something_ran_since(header_of(firing.before)->t_data)) return false;
+  if (!something_ran_since(header_of(firing.before))) return false;
   TupleTableSlot* found = table_slot_create(table, nullptr);
   bool exists = find_by_primary_key(firing, firing.before, found) &&
                 equal(ordering_key(firing.plan, found), ordering_key(firing.plan, firing.before)) &&

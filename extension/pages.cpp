@@ -3,6 +3,8 @@
 extern "C" {
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 }
 
@@ -24,6 +26,19 @@ Oid index_on(Relation table, AttrNumber column) {
 }
 
 }  // namespace
+
+void require_primary() {
+  if (RecoveryInProgress())
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("recovery is in progress"),
+                    errhint("The outbox is read on the primary.")));
+}
+
+Xids xids_of(ArrayType* array) {
+  Xids xids;
+  deconstruct_array(array, XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &xids.at, nullptr,
+                    &xids.count);
+  return xids;
+}
 
 void open_segment(int number, OpenSegment* segment) {
   const OutboxRelations* relations = outbox_relations();

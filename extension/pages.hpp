@@ -2,8 +2,8 @@
 //
 // A segment's index has an entry for each page on which a statement's events lie, not for each of them (docs/adr/0009):
 // of an entry the page is what is used, and every row of the page is looked at. An index that has more entries, or none
-// at all, serves as well. Used by reading.cpp and listing.cpp (which read) and insertion.cpp and kept.cpp (which write
-// the entries).
+// at all, serves as well. Used by reading.cpp and listing.cpp, which read, and kept.cpp, which writes entries; those of
+// what is captured are insertion.cpp's.
 //
 // Thread rule: a backend has one thread. Regime: no exceptions, nothing with a destructor, ERROR by ereport.
 #pragma once
@@ -17,6 +17,7 @@ extern "C" {
 #include "access/transam.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/array.h"
 #include "utils/snapshot.h"
 #include "utils/xid8.h"
 }
@@ -40,6 +41,16 @@ struct XidRange {
   FullTransactionId from, to;
 };
 constexpr uint64 no_xid_is_higher = PG_UINT64_MAX;
+
+// ERROR on a standby: its snapshot does not say who is in progress, and a lagging one does not have what is there.
+void require_primary();
+
+// Of an xid8[] parameter, which is NULL nowhere.
+struct Xids {
+  Datum* at;
+  int count;
+};
+Xids xids_of(ArrayType* array);
 
 // A column that the outbox cannot be without. ERROR where it is NULL: somebody has altered the segment.
 Datum required(HeapTuple row, const OpenSegment& segment, OutboxField which);

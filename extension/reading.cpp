@@ -12,13 +12,7 @@
 
 extern "C" {
 #include "access/detoast.h"
-#include "access/genam.h"
-#include "access/stratnum.h"
-#include "access/table.h"
 #include "access/tableam.h"
-#include "access/xlog.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -27,9 +21,7 @@ extern "C" {
 #include "replication/syncrep.h"
 #include "storage/bufmgr.h"
 #include "storage/latch.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
@@ -50,8 +42,7 @@ constexpr int column_count = EVENT + lengthof(event_fields);
 
 struct Asked {
   FullTransactionId first;  // all from it on,
-  Datum* others;            // and these
-  int other_count;
+  Xids others;              // and these
   int64 rows, bytes;
   int wait_ms, gather_us;
 };
@@ -104,8 +95,8 @@ void look(const Asked& asked, const OpenSegment segments[segment_count], Snapsho
   for (int i = 0; i < segment_count; i++) {
     if (RelationGetNumberOfBlocks(segments[i].table) == 0) continue;
     look_at(segments[i], snapshot, {asked.first, {no_xid_is_higher}}, found);
-    for (int n = 0; n < asked.other_count; n++) {
-      const FullTransactionId other = DatumGetFullTransactionId(asked.others[n]);
+    for (int n = 0; n < asked.others.count; n++) {
+      const FullTransactionId other = DatumGetFullTransactionId(asked.others.at[n]);
       look_at(segments[i], snapshot, {other, {other.value + 1}}, found);
     }
   }
@@ -163,8 +154,7 @@ void answer(const Asked& asked, const Found& found, const OpenSegment segments[s
 Asked arguments(FunctionCallInfo fcinfo) {
   Asked asked;
   asked.first = DatumGetFullTransactionId(PG_GETARG_DATUM(0));
-  deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), XID8OID, sizeof(FullTransactionId), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-                    &asked.others, nullptr, &asked.other_count);
+  asked.others = xids_of(PG_GETARG_ARRAYTYPE_P(1));
   asked.rows = PG_GETARG_INT64(2);
   asked.bytes = PG_GETARG_INT64(3);
   asked.wait_ms = PG_GETARG_INT32(4);
@@ -200,10 +190,7 @@ PG_FUNCTION_INFO_V1(muskrat_read_new);
 // muskrat.read_new(first xid8, others xid8[], most bigint, most_bytes bigint, wait_ms int, gather_us int) → setof
 // record
 PGDLLEXPORT Datum muskrat_read_new(PG_FUNCTION_ARGS) {
-  // A standby's snapshot does not say who is in progress, and nothing that it shows is known to be durable.
-  if (RecoveryInProgress())
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("recovery is in progress"),
-                    errhint("The outbox is read on the primary.")));
+  require_primary();
   const Asked asked = arguments(fcinfo);
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);

@@ -1,6 +1,6 @@
 // The extension's settings (GUCs), defined in muskrat.cpp.
 //
-// Used by body.cpp and emit.cpp (the size limit) and outbox.cpp (the trace context). Only the server writes them.
+// Used by body.cpp and emit.cpp (the size limit) and message_id.cpp (the trace context). Only the server writes them.
 #pragma once
 
 // muskrat.max_body: the most bytes that an event's body may have, in kB; superusers set it.

@@ -1,7 +1,7 @@
 // An attachment's specification, as it stands in its triggers' arguments.
 //
 // The trigger is the attachment: nothing else stores it, so pg_dump carries it and DROP TABLE removes it.
-// sql/attach.sql checks and writes the arguments; plan.cpp reads them here for capture, attachment.cpp for the view
+// sql/attach.sql checks and writes the arguments; plan_build.cpp reads them here for capture, attachment.cpp for the view
 // muskrat.attached.
 //
 // Each argument is word=value. Every trigger of an attachment carries all of them:
@@ -15,7 +15,7 @@
 //   column=<column>             a member; before it member=<name> when it is named otherwise
 //   open=<name> … close=        a nested object
 //
-// It does not: know whether the columns exist (plan.cpp), check routing keys (routing.hpp).
+// It does not: know whether the columns exist (plan_build.cpp), check routing keys (routing.hpp).
 #pragma once
 
 enum class Role : char { rows, enter, leave };

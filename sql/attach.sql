@@ -213,12 +213,19 @@ CREATE FUNCTION muskrat.attachment_problem(relation regclass, enabled "char"[], 
         (SELECT 'the table is unlogged now: a crash empties it unsaid' FROM pg_class WHERE oid = relation AND relpersistence = 'u')), '')
     $$;
 
+-- "((C of OLD IS NOT TRUE) AND C of NEW)" → "C of NEW": both are equally long.
+CREATE FUNCTION muskrat.condition_of_enter(condition text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT left(right(condition, (length(condition) - length('(( IS NOT TRUE) AND )')) / 2 + 1), -1) $$;
+
 CREATE VIEW muskrat.attached AS
     SELECT t.tgrelid::regclass AS relation, t.name, min(t.object) AS object, min(t.on_insert) AS on_insert,
            min(t.on_update) AS on_update, min(t.on_delete) AS on_delete, min(t.on_truncate) AS on_truncate,
            min(t.columns) AS columns, min(t.key) AS key,
-           min(substring(pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE FUNCTION '))
-               FILTER (WHERE t.tgname::text ~ '_(insert|delete)$') AS condition,
+           coalesce(min(substring(pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE FUNCTION '))
+                        FILTER (WHERE t.tgname::text ~ '_(insert|delete)$'),
+                    min(muskrat.condition_of_enter(substring(pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE FUNCTION ')))
+                        FILTER (WHERE t.tgname::text ~ '_enter$')) AS condition,
            min(t.changes_of) AS changes_of, bool_and(t.tgenabled = 'A') AS always,
            array_agg(t.tgname::text ORDER BY t.tgname) AS triggers,
            nullif(concat_ws('; ', min(t.problem),
@@ -236,7 +243,7 @@ GRANT USAGE ON SCHEMA muskrat TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON muskrat.attached, muskrat.attachment_triggers TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON SEQUENCE muskrat.capture_dropped TO muskrat_monitor;
 GRANT EXECUTE ON FUNCTION muskrat.attachment(bytea), muskrat.attachment_problem(regclass, "char"[], text[], text[]),
-    muskrat.column_names(regclass), muskrat.attached() TO muskrat_attach, muskrat_monitor;
+    muskrat.column_names(regclass), muskrat.condition_of_enter(text), muskrat.attached() TO muskrat_attach, muskrat_monitor;
 -- capture() too: attaching a partition, or restoring a dump, makes triggers as the user who does it.
 GRANT EXECUTE ON FUNCTION muskrat.capture(),
     muskrat.attach(text, text, text, text, text, text, text, text[], text, text[], text, boolean, boolean),

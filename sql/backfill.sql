@@ -107,6 +107,17 @@ BEGIN
     RETURN meant;
 END $$;
 
+-- As the configuration has it: its queue's name must be one that the broker takes.
+CREATE FUNCTION muskrat.check_endpoint_name(name text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF name !~ '^[A-Za-z0-9_-]{1,64}$' THEN
+        PERFORM muskrat.refuse('no endpoint can have this name', NULL,
+                               'A name may hold A-Z a-z 0-9 _ - only, 64 at most: as the configuration calls it.');
+    END IF;
+END $$;
+
 CREATE FUNCTION muskrat.check_backfill(relation regclass, condition text, path text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $$
@@ -180,6 +191,7 @@ DECLARE
     meant text[];
 BEGIN
     PERFORM muskrat.check_backfill(root, condition, path);
+    PERFORM muskrat.check_endpoint_name(endpoint);
     meant := muskrat.backfill_attachments(root, attachment);
     INSERT INTO muskrat.backfill (relation, table_name, attachments, endpoint, condition, path, estimate)
     VALUES (root, root::text, meant, endpoint, condition, path,
@@ -315,12 +327,13 @@ DECLARE
     keyed  text[];
     told   record;
     locked boolean;
+    leaves oid[] := ARRAY(SELECT * FROM muskrat.leaves(b.relation::regclass));
 BEGIN
     FOR l IN SELECT * FROM muskrat.backfill_later AS x WHERE x.backfill = b.id ORDER BY x.tries, x.leaf, x.key LIMIT most LOOP
         place := NULL;
         locked := false;
         keyed := muskrat.walking_key(l.leaf);
-        IF cardinality(keyed) = cardinality(l.key) THEN  -- else the table is gone, or no longer what it was
+        IF l.leaf = ANY (leaves) AND cardinality(keyed) = cardinality(l.key) THEN  -- else it is gone, detached, or no longer what it was
             EXECUTE format('SELECT ctid FROM ONLY %s WHERE %s = %s', l.leaf::regclass, muskrat.key_row(keyed),
                            muskrat.key_values(l.leaf, keyed, '$1')) INTO place USING l.key;
         END IF;
@@ -381,8 +394,8 @@ BEGIN
         END IF;
         IF b.leaf IS NULL THEN
             b := muskrat.backfill_again(b, most);
-        ELSIF NOT EXISTS (SELECT FROM pg_class WHERE oid = b.leaf) THEN
-            b := muskrat.backfill_next_leaf(b);  -- a partition that was dropped
+        ELSIF b.leaf NOT IN (SELECT * FROM muskrat.leaves(b.relation::regclass)) THEN
+            b := muskrat.backfill_next_leaf(b);  -- a partition that was dropped or detached
         ELSE
             b := muskrat.backfill_chunk(b, most);
         END IF;
@@ -437,7 +450,7 @@ CREATE FUNCTION muskrat.backfill_pressure(bound int, OUT events bigint, OUT rela
     AS $$
 BEGIN
     events := (SELECT w.events FROM muskrat.events_waiting(bound) AS w);
-    relay := EXISTS (SELECT FROM muskrat.cursor AS c WHERE c.holder IS NOT NULL);
+    relay := EXISTS (SELECT FROM muskrat.cursor AS c WHERE muskrat.relay_runs(c));
 END $$;
 
 CREATE FUNCTION muskrat.status_of_backfills() RETURNS TABLE (item text, value text, problem text)
@@ -455,7 +468,7 @@ CREATE FUNCTION muskrat.status_of_backfills() RETURNS TABLE (item text, value te
 GRANT SELECT, INSERT, UPDATE ON muskrat.backfill TO muskrat_attach;
 GRANT SELECT, INSERT, UPDATE, DELETE ON muskrat.backfill_later TO muskrat_attach;
 GRANT EXECUTE ON FUNCTION muskrat.backfill_row(oid, tid, text[], text), muskrat.leaves(regclass), muskrat.walking_key(oid),
-    muskrat.backfill_attachments(regclass, text), muskrat.check_backfill(regclass, text, text),
+    muskrat.backfill_attachments(regclass, text), muskrat.check_backfill(regclass, text, text), muskrat.check_endpoint_name(text),
     muskrat.backfill_plan_of(regclass, text, text, text), muskrat.backfill_plan(text, text, text),
     muskrat.backfill_begin(regclass, text, text, text, text), muskrat.backfill_start(text, text, text, text),
     muskrat.key_row(text[]), muskrat.key_values(oid, text[], text), muskrat.key_texts(text[]),

@@ -67,7 +67,7 @@ BEGIN
             HINT = 'Run ALTER SEQUENCE muskrat.outbox_id CACHE 1 INCREMENT BY 1 NO CYCLE, then start the relay again.';
     END IF;
     SELECT last_value INTO now_at FROM muskrat.outbox_id;
-    SELECT greatest((SELECT max(first_id) FROM muskrat.segments), (SELECT current_id FROM muskrat.cursor),
+    SELECT greatest((SELECT max(first_id) FROM muskrat.segments), (SELECT greatest(current_id, highest_id) FROM muskrat.cursor),
                     (SELECT max(h) FROM muskrat.cursor, unnest(held) AS h)) INTO used;
     IF now_at < used THEN
         RAISE EXCEPTION USING ERRCODE = 'MK003',
@@ -130,6 +130,11 @@ BEGIN
                              coalesce(c.term::text, 'not yet set'), coalesce('held by ' || c.holder, 'nobody holds it'));
     END IF;
     PERFORM muskrat.require_same_history(c);
+    -- Behind a pooler a relay's connection may outlive the server's crash, and with it a snapshot of transactions whose
+    -- numbers are given out again.
+    IF (SELECT last_value FROM muskrat.living_term) <> c.term THEN
+        RAISE EXCEPTION USING ERRCODE = 'MK001', MESSAGE = 'the lease was lost: the server has crashed since it was taken';
+    END IF;
     RETURN c;
 END $$;
 
@@ -148,6 +153,7 @@ BEGIN
     INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after)
     SELECT created.epoch, cursor_create.note, created.system_identifier, created.timeline, created.last
      WHERE created.epoch IS NOT NULL;
+    PERFORM setval('muskrat.living_term', created.term) WHERE created.term IS NOT NULL;
     RETURN created.term;
 END $$;
 
@@ -168,7 +174,8 @@ BEGIN
     IF c.term <> seen_term OR c.beat <> seen_beat THEN
         RETURN NULL;
     END IF;
-    UPDATE muskrat.cursor SET term = c.term + 1, beat = c.beat + 1, holder = lease_take.holder;
+    UPDATE muskrat.cursor SET term = c.term + 1, beat = c.beat + 1, beat_at = clock_timestamp(), holder = lease_take.holder;
+    PERFORM setval('muskrat.living_term', c.term + 1);
     RETURN c.term + 1;
 END $$;
 
@@ -177,7 +184,7 @@ CREATE FUNCTION muskrat.lease_beat(term bigint) RETURNS void
     AS $$
 BEGIN
     PERFORM muskrat.lease_lock(term);
-    UPDATE muskrat.cursor SET beat = beat + 1;
+    UPDATE muskrat.cursor SET beat = beat + 1, beat_at = clock_timestamp();
 END $$;
 
 -- A clean stop: a stand-by need not wait. The term stays; whoever takes the lease next raises it.
@@ -204,7 +211,8 @@ BEGIN
     END IF;
     UPDATE muskrat.cursor
        SET last = cursor_save.last, current = cursor_save.current, current_id = cursor_save.current_id,
-           held = coalesce(cursor_save.held, '{}'), beat = beat + 1, saved_at = clock_timestamp();
+           held = coalesce(cursor_save.held, '{}'), beat = beat + 1, beat_at = clock_timestamp(), saved_at = clock_timestamp(),
+           highest_id = (SELECT last_value FROM muskrat.outbox_id);
 END $$;
 
 -- Rings are wanted (pid: the listening backend) or not (0). A plain read of the term is enough here: a stale bell costs
@@ -219,16 +227,16 @@ BEGIN
     PERFORM setval('muskrat.doorbell', coalesce(pid, 0));
 END $$;
 
--- Is `last` still a place in this server's history of transactions? It is when the cursor row was written here by a later
--- transaction than it speaks of: true after promotion, recovery and pg_upgrade, and after a dump was restored into a
--- server whose transaction numbers were already further on (everything captured there is then newer than `last`).
-CREATE FUNCTION muskrat.cursor_continues() RETURNS boolean
+-- Is a snapshot of the cursor's still a place in this server's history of transactions? It is when the cursor row was
+-- written here by a later transaction than it speaks of: true after promotion, recovery and pg_upgrade, and after a dump was restored into a
+-- server whose transaction numbers were already further on (everything captured there is then newer than it).
+CREATE FUNCTION muskrat.cursor_continues(place pg_snapshot) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH row AS (SELECT last, xmin::text::bigint AS written, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now
+    WITH row AS (SELECT xmin::text::bigint AS written, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now
                    FROM muskrat.cursor),
-         full_xid AS (SELECT last, (now / 4294967296) * 4294967296 + written AS written, now FROM row)
-    SELECT CASE WHEN written > now THEN written - 4294967296 ELSE written END >= pg_snapshot_xmax(last)::text::bigint
+         full_xid AS (SELECT (now / 4294967296) * 4294967296 + written AS written, now FROM row)
+    SELECT CASE WHEN written > now THEN written - 4294967296 ELSE written END >= pg_snapshot_xmax(place)::text::bigint
       FROM full_xid
     $$;
 
@@ -243,13 +251,16 @@ BEGIN
     PERFORM muskrat.require_id_sequence();
     PERFORM muskrat.cursor_create(NULL, 'created by accept');
     SELECT * INTO c FROM muskrat.cursor FOR UPDATE;
-    continues := muskrat.cursor_continues();
+    continues := muskrat.cursor_continues(c.last);
     c.epoch := greatest(c.epoch + 1, extract(epoch FROM clock_timestamp())::bigint);
     IF NOT continues THEN
         c.last := '3:3:';
         c.current := NULL;
         c.current_id := NULL;
         c.held := '{}';  -- they are read again with the rest
+    ELSIF c.current IS NOT NULL AND NOT muskrat.cursor_continues(c.current) THEN
+        c.current := NULL;  -- what is new here would pass for a part of that read
+        c.current_id := NULL;
     END IF;
     UPDATE muskrat.cursor
        SET epoch = c.epoch, term = term + 1, beat = beat + 1, holder = NULL, last = c.last, current = c.current,

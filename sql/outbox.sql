@@ -68,13 +68,17 @@ CREATE FUNCTION muskrat.range_new(first xid8, until xid8, seen pg_snapshot, from
     OUT lowest bigint, OUT highest bigint, OUT events bigint) RETURNS record
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'muskrat_range_new';
 -- Events of transactions from the first on and of the others, in one segment: counted up to so many, and the oldest of these.
-CREATE FUNCTION muskrat.unread(segment int, first xid8, others xid8[], most bigint, OUT events bigint, OUT oldest timestamptz) RETURNS record
+-- Those that `confirmed` sees are left out up to `confirmed_id`: of a read that is half confirmed.
+CREATE FUNCTION muskrat.unread(segment int, first xid8, others xid8[], most bigint, confirmed pg_snapshot, confirmed_id bigint,
+    OUT events bigint, OUT oldest timestamptz) RETURNS record
     LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'muskrat_unread';
 
 -- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
 CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;
 -- Unlogged: a ring that a crash forgets costs one poll; each doze would otherwise write WAL.
 CREATE UNLOGGED SEQUENCE muskrat.doorbell AS integer MINVALUE 0 START 0;
+-- The lease's term, which a crash forgets: behind a pooler the relay does not see one.
+CREATE UNLOGGED SEQUENCE muskrat.living_term AS bigint MINVALUE 0 START 0;
 
 -- What rotation knows of each segment. Not dumped: a restored database starts with empty segments.
 CREATE TABLE muskrat.segments (
@@ -99,6 +103,8 @@ CREATE TABLE muskrat.cursor (
     timeline          int         NOT NULL,
     database_oid      oid         NOT NULL,
     saved_at          timestamptz NOT NULL,
+    beat_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    highest_id        bigint      NOT NULL DEFAULT 0,  -- of the sequence, when it was saved
     one_row           boolean     NOT NULL DEFAULT true PRIMARY KEY CHECK (one_row),
     CHECK ((current IS NULL) = (current_id IS NULL))
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
@@ -118,6 +124,7 @@ CREATE TABLE muskrat.history (
 COMMENT ON SEQUENCE muskrat.outbox_id IS 'the events'' ids; the extension draws them off its page';
 COMMENT ON SEQUENCE muskrat.current_segment IS 'a cell: which segment is written to';
 COMMENT ON SEQUENCE muskrat.doorbell IS 'a cell: whom a commit wakes: a session that waits in muskrat.read_new, the pid of a backend whose relay sleeps, or nobody (0)';
+COMMENT ON SEQUENCE muskrat.living_term IS 'a cell: the term of the lease that was taken since the server last crashed';
 COMMENT ON VIEW muskrat.outbox IS 'the captured events, all segments; x-muskrat-seq is the id';
 COMMENT ON TABLE muskrat.outbox_1 IS 'a segment of the outbox: append-only, truncated when delivered and old';
 COMMENT ON TABLE muskrat.outbox_2 IS 'a segment of the outbox: append-only, truncated when delivered and old';

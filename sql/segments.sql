@@ -50,7 +50,8 @@ CREATE FUNCTION muskrat.segment_is_needed(segment int, c muskrat.cursor) RETURNS
 DECLARE
     needed boolean;
 BEGIN
-    needed := coalesce((SELECT u.events > 0 FROM muskrat.unread(segment, pg_snapshot_xmax(c.last), ARRAY(SELECT pg_snapshot_xip(c.last)), 1) AS u), false);
+    needed := coalesce((SELECT u.events > 0 FROM muskrat.unread(segment, pg_snapshot_xmax(c.last), ARRAY(SELECT pg_snapshot_xip(c.last)), 1,
+                                                                     '3:3:', 0) AS u), false);
     IF NOT needed AND (SELECT max(h) FROM unnest(c.held) AS h)
                       > (SELECT s.first_id FROM muskrat.segments AS s WHERE s.segment = segment_is_needed.segment) THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM muskrat.outbox_%s WHERE id = ANY ($1))', segment)

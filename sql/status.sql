@@ -5,15 +5,20 @@ CREATE FUNCTION muskrat.events_waiting(bound int, OUT events bigint, OUT oldest 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    from_xid xid8;
-    passed   xid8[];
+    c muskrat.cursor%ROWTYPE;
 BEGIN
-    SELECT pg_snapshot_xmax(last), ARRAY(SELECT pg_snapshot_xip(last)) INTO from_xid, passed FROM muskrat.cursor;
-    from_xid := coalesce(from_xid, '3');
-    passed := coalesce(passed, '{}');
+    SELECT * INTO c FROM muskrat.cursor;
+    c.last := coalesce(c.last, '3:3:');
     SELECT sum(w.events)::bigint, min(w.oldest) INTO events, oldest
-      FROM generate_series(1, 3) AS n, LATERAL muskrat.unread(n, from_xid, passed, bound) AS w;
+      FROM generate_series(1, 3) AS n,
+           LATERAL muskrat.unread(n, pg_snapshot_xmax(c.last), ARRAY(SELECT pg_snapshot_xip(c.last)), bound,
+                                  coalesce(c.current, '3:3:'), coalesce(c.current_id, 0)) AS w;
 END $$;
+
+-- A relay renews its lease several times in `lease_time`, which is five minutes at most.
+CREATE FUNCTION muskrat.relay_runs(c muskrat.cursor) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT c.holder IS NOT NULL AND clock_timestamp() - c.beat_at < interval '5 minutes' $$;
 
 CREATE FUNCTION muskrat.status_of_relay() RETURNS TABLE (item text, value text, problem text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -27,7 +32,9 @@ BEGIN
     age_seconds := extract(epoch FROM clock_timestamp() - c.saved_at)::bigint;
     RETURN QUERY SELECT 'relay', coalesce(c.holder || ', term ' || c.term, 'none'),
         CASE WHEN c.epoch IS NULL THEN 'no relay has ever run here: start `muskrat relay`'
-             WHEN c.holder IS NULL THEN 'no relay runs: start `muskrat relay`' END;
+             WHEN c.holder IS NULL THEN 'no relay runs: start `muskrat relay`'
+             WHEN NOT muskrat.relay_runs(c) THEN format('no sign of life from it for %s s: it was killed, or cannot reach this database; '
+                                                        'look at its log', extract(epoch FROM clock_timestamp() - c.beat_at)::bigint) END;
     RETURN QUERY SELECT 'epoch', coalesce(c.epoch::text, 'not yet set'),
         CASE WHEN NOT pg_is_in_recovery() THEN muskrat.history_problem(c) END;
     SELECT * INTO waiting FROM muskrat.events_waiting(100000);
@@ -86,11 +93,14 @@ BEGIN
           JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
          WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R');
     RETURN QUERY
-        SELECT 'outbox trigger', format('%s on %s', t.tgname, t.tgrelid::regclass),
-               'disabled: when rows of the outbox are deleted, others may never be read; ALTER TABLE … ENABLE ALWAYS TRIGGER keep_found'
-          FROM pg_trigger AS t
-          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'keep_found'
-         WHERE t.tgenabled <> 'A';
+        SELECT 'outbox trigger', format('keep_found on %s', s.segment),
+               format('%s: when rows of the outbox are deleted, others may never be read; %s',
+                      CASE WHEN t.tgenabled IS NULL THEN 'missing' WHEN t.tgenabled = 'D' THEN 'disabled' ELSE 'does not fire always' END,
+                      CASE WHEN t.tgenabled IS NULL THEN 'CREATE TRIGGER keep_found AFTER UPDATE OR DELETE … FOR EACH ROW EXECUTE FUNCTION '
+                           'muskrat.keep_found(), and ' ELSE '' END || 'ALTER TABLE … ENABLE ALWAYS TRIGGER keep_found')
+          FROM (SELECT format('muskrat.outbox_%s', n)::regclass AS segment FROM generate_series(1, 3) AS n) AS s
+          LEFT JOIN pg_trigger AS t ON t.tgrelid = s.segment AND t.tgfoid = 'muskrat.keep_found()'::regprocedure
+         WHERE t.tgenabled IS DISTINCT FROM 'A';
     BEGIN
         PERFORM muskrat.require_id_sequence();
         RETURN QUERY SELECT 'id sequence', 'in order', NULL::text;

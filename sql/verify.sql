@@ -58,7 +58,7 @@ DECLARE
 BEGIN
     SELECT * INTO c FROM muskrat.cursor;
     held := coalesce(cardinality(c.held), 0);
-    relay := c.holder IS NOT NULL;
+    relay := coalesce(muskrat.relay_runs(c), false);
     -- What `seen` sees and the last read did not is under way; when nothing waits at all there is no such thing.
     passed := coalesce(pg_snapshot_xmax(c.last) >= pg_snapshot_xmax(seen)
                        AND NOT EXISTS (SELECT FROM pg_snapshot_xip(c.last) AS x
@@ -84,6 +84,7 @@ DECLARE
     leaf   oid;
 BEGIN
     PERFORM muskrat.check_table(relation::regclass);
+    PERFORM muskrat.check_endpoint_name(endpoint);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_transaction_state', MESSAGE = 'rows must be told in READ COMMITTED transactions';
     END IF;

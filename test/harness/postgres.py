@@ -111,6 +111,19 @@ class Postgres:
             pass
         return other.start()
 
+    def upgraded(self, folder, major=None):
+        """What pg_upgrade makes of this server, which must be stopped, for another major version or the same; started. To be
+        removed by who asked for it."""
+        other = Postgres(folder, build=self.build, major=major or self.major, fsync=self.fsync, settings=self.extra)
+        other._initdb()
+        other._write_conf()
+        argv = [other.program("pg_upgrade"), "-b", self.bin, "-B", other.bin, "-d", self.data, "-D", other.data, "-U", "postgres",
+                "-p", str(self.port), "-P", str(other.port), "-s", other.data]
+        done = subprocess.run(other._as_user(argv), capture_output=True, text=True, check=False, cwd=other.data, env=self._env())
+        if done.returncode != 0:
+            raise RuntimeError(f"pg_upgrade failed:\n{done.stdout}{done.stderr}")
+        return other.start()
+
     # ---- use ----
 
     def dsn(self, dbname="postgres", user="postgres"):
@@ -166,8 +179,11 @@ class Postgres:
     def _reachable(self, path):
         if not self.user:
             return True
-        return subprocess.run(["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", "test", "-x", path],
-                              check=False, cwd="/").returncode == 0
+        return subprocess.run(self._as_user(["test", "-x", path]), check=False, cwd="/").returncode == 0
+
+    def _as_user(self, argv):
+        """The same command line, run as the server's user."""
+        return ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *argv] if self.user else argv
 
     def _remove_elsewhere(self):
         note = os.path.join(self.folder, "elsewhere")
@@ -187,10 +203,8 @@ class Postgres:
             os.chown(self.data, entry.pw_uid, entry.pw_gid)
         argv = [self._program("initdb"), "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8",
                 "--no-sync"]
-        if self.user:
-            argv = ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *argv]
         with open(self.log_path, "ab") as log:
-            done = subprocess.run(argv, stdout=log, stderr=log, check=False, cwd="/", env=self._env())
+            done = subprocess.run(self._as_user(argv), stdout=log, stderr=log, check=False, cwd="/", env=self._env())
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed; see {self.log_path}")
 

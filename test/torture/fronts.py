@@ -70,7 +70,8 @@ class PostgresFront:
 
     def release_lease(self):
         """So that the next relay need not wait until the dead one's lease has run out."""
-        clients.query(self.dsn, "SELECT muskrat.lease_release(term) FROM muskrat.cursor WHERE holder IS NOT NULL")
+        clients.query(self.dsn, "SELECT muskrat.lease_release(muskrat.lease_take(term, beat, 'test')) FROM muskrat.cursor"
+                                " WHERE holder IS NOT NULL")
 
 
 MARIA_SCHEMA = """

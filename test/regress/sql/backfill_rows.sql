@@ -95,6 +95,13 @@ SELECT state, passed FROM muskrat.backfill_step(:number, 1);
 DROP TABLE log_2a, log_2b;
 SELECT state FROM muskrat.backfill_step(:number, 10);
 SELECT state FROM muskrat.backfill_step(:number, 10);
+INSERT INTO log VALUES (5, 5, 'g'), (6, 6, 'h'), (7, 21, 'i');
+SELECT muskrat.backfill_start('log') AS number \gset
+SELECT state, passed FROM muskrat.backfill_step(:number, 1);
+ALTER TABLE log DETACH PARTITION log_1;
+SELECT state FROM muskrat.backfill_step(:number, 10);
+SELECT state FROM muskrat.backfill_step(:number, 10);
+SELECT state, passed FROM muskrat.backfill_step(:number, 10);
 SELECT muskrat.backfill_start('customer', 'plans') AS number \gset
 SELECT state, passed FROM muskrat.backfill_step(:number, 2);
 ALTER TABLE customer DROP CONSTRAINT customer_pkey, ADD PRIMARY KEY (email);
@@ -113,6 +120,8 @@ SELECT muskrat.backfill_start('mixed', 'Frontend.Mixd');
 CREATE TABLE plain (id int PRIMARY KEY);
 SELECT muskrat.backfill_start('plain');
 SELECT muskrat.backfill_start('plain', 'x');
+SELECT muskrat.backfill_start('mixed', endpoint => repeat('x', 65));
+SELECT muskrat.backfill_start('mixed', endpoint => 'a.b');
 SELECT muskrat.backfill_start('mixed', condition => 'w =');
 SELECT muskrat.backfill_start('mixed', condition => 'ww = 1');
 SELECT muskrat.backfill_start('mixed', condition => 'w');

@@ -35,6 +35,14 @@ INSERT INTO account VALUES (1, 'free');
 UPDATE account SET plan = 'gold';
 UPDATE account SET plan = 'free';
 SELECT * FROM events();
+SELECT condition, triggers FROM muskrat.attached;
+SELECT muskrat.attach('account', 'Frontend.Account', '["id"]', on_insert => NULL, on_update => 'Changed', on_delete => NULL,
+                      condition => $$plan = 'gold' AND (id > 1) IS NOT TRUE$$, replace => true);
+SELECT condition FROM muskrat.attached;
+CREATE TABLE flagged (id int PRIMARY KEY, active bool);
+SELECT muskrat.attach('flagged', 'Frontend.Flagged', '*', on_insert => NULL, on_update => 'Changed', on_delete => NULL, condition => 'active');
+SELECT condition FROM muskrat.attached WHERE relation = 'flagged'::regclass;
+DROP TABLE flagged;
 
 -- a condition means what it meant under the search_path of who wrote it
 CREATE SCHEMA other;

@@ -119,6 +119,12 @@ DROP INDEX muskrat.two;
 ALTER TABLE muskrat.outbox_1 DISABLE TRIGGER keep_found;
 SELECT item, value, problem FROM muskrat.status() WHERE item = 'outbox trigger';
 ALTER TABLE muskrat.outbox_1 ENABLE ALWAYS TRIGGER keep_found;
+ALTER TABLE muskrat.outbox_2 ENABLE TRIGGER keep_found;
+DROP TRIGGER keep_found ON muskrat.outbox_3;
+SELECT item, value, problem FROM muskrat.status() WHERE item = 'outbox trigger' ORDER BY value;
+ALTER TABLE muskrat.outbox_2 ENABLE ALWAYS TRIGGER keep_found;
+CREATE TRIGGER keep_found AFTER UPDATE OR DELETE ON muskrat.outbox_3 FOR EACH ROW EXECUTE FUNCTION muskrat.keep_found();
+ALTER TABLE muskrat.outbox_3 ENABLE ALWAYS TRIGGER keep_found;
 SELECT item, value, problem FROM muskrat.status() WHERE item = 'outbox trigger';
 
 -- Lists: so many, between ids, of those that a snapshot sees, of some transactions; how many there are.
@@ -133,12 +139,14 @@ SELECT array_agg(l.id - first ORDER BY l.id) FROM at, muskrat.list_new('3', '3',
 SELECT count(*) FROM at, muskrat.list_new(xid, xid, '{}', pg_current_snapshot(), 0, 9223372036854775807, 3);
 SELECT r.lowest - first AS lowest, r.highest - first AS highest, r.events FROM at, muskrat.range_new('3', '18446744073709551615', seen, first + 4) AS r;
 SELECT r.* FROM at, muskrat.range_new('3', xid, seen, 1) AS r;
-SELECT u.events, u.oldest IS NOT NULL AS old FROM at, muskrat.unread(2, xid, '{}', 100) AS u;
-SELECT u.events FROM at, muskrat.unread(2, '18446744073709551615', ARRAY[xid], 7) AS u;
-SELECT u.* FROM at, muskrat.unread(1, '3', ARRAY[xid], 7) AS u;
+SELECT u.events, u.oldest IS NOT NULL AS old FROM at, muskrat.unread(2, xid, '{}', 100, '3:3:', 0) AS u;
+SELECT u.events FROM at, muskrat.unread(2, '18446744073709551615', ARRAY[xid], 7, '3:3:', 0) AS u;
+SELECT u.events FROM at, muskrat.unread(2, xid, '{}', 100, seen, first + 3) AS u;
+SELECT u.events FROM at, muskrat.unread(2, xid, '{}', 100, pg_current_snapshot(), first + 13) AS u;
+SELECT u.* FROM at, muskrat.unread(1, '3', ARRAY[xid], 7, '3:3:', 0) AS u;
 -- What cannot be asked.
 SELECT * FROM muskrat.list_new('3', '9', '{}', pg_current_snapshot(), 0, 1, 0);
 SELECT * FROM muskrat.list_new('3', '9', '{}', pg_current_snapshot(), 0, 1, 10000001);
-SELECT * FROM muskrat.unread(4, '3', '{}', 1);
+SELECT * FROM muskrat.unread(4, '3', '{}', 1, '3:3:', 0);
 SELECT muskrat.keep_found();
 DROP EXTENSION muskrat CASCADE;

@@ -13,7 +13,7 @@ CREATE VIEW told AS
 CREATE VIEW summary AS SELECT count(*), count(DISTINCT id) AS ids, count(DISTINCT item) AS items, min(item), max(item) FROM told;
 -- The rows as the index has them.
 CREATE FUNCTION by_index() RETURNS numeric LANGUAGE sql AS
-    $$ SELECT sum(u.events) FROM generate_series(1, 3) AS n, LATERAL muskrat.unread(n, '3', '{}', 1000000) AS u $$;
+    $$ SELECT sum(u.events) FROM generate_series(1, 3) AS n, LATERAL muskrat.unread(n, '3', '{}', 1000000, '3:3:', 0) AS u $$;
 CREATE FUNCTION cleared() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM item; DELETE FROM other;

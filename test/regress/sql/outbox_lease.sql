@@ -90,5 +90,9 @@ UPDATE muskrat.cursor SET last = '900000000000:900000000000:', current = '900000
                           held = '{1}', system_identifier = 7;
 SELECT muskrat.accept_history('a dump of a busier server') > :before AS risen;
 SELECT last, current, current_id, held FROM muskrat.cursor;
+-- A read in hand of which this server knows nothing, though it knows `last`: what it had confirmed is told again.
+UPDATE muskrat.cursor SET current = '900000000001:900000000001:', current_id = 1, held = '{1}', system_identifier = 7;
+SELECT muskrat.accept_history('a dump taken in mid-read') > :before AS risen;
+SELECT last, current, current_id, held FROM muskrat.cursor;
 SELECT note, resumed_after, bool_and(epoch > :before OR note = 'first lease') OVER () AS rising FROM muskrat.history ORDER BY epoch;
 SELECT count(DISTINCT epoch) = count(*) AS each_its_own FROM muskrat.history;

@@ -21,6 +21,13 @@ SELECT setval('muskrat.outbox_id', 1);
 DO $$ BEGIN PERFORM muskrat.relay_hello(); EXCEPTION WHEN SQLSTATE 'MK003' THEN RAISE NOTICE 'MK003: %', SQLERRM; END $$;
 SELECT setval('muskrat.outbox_id', 3);
 SELECT count(*) FROM muskrat.relay_hello();
+-- Also where all is read, and no read is in hand.
+SELECT muskrat.emit('Test.Row.Event', '{"n": 1}') IS NOT NULL AS wrote FROM generate_series(1, 4);
+SELECT muskrat.cursor_save(1, pg_current_snapshot(), NULL, NULL, '{}');
+SELECT setval('muskrat.outbox_id', 6);
+DO $$ BEGIN PERFORM muskrat.relay_hello(); EXCEPTION WHEN SQLSTATE 'MK003' THEN RAISE NOTICE 'MK003: %', SQLERRM; END $$;
+SELECT setval('muskrat.outbox_id', 7);
+SELECT count(*) FROM muskrat.relay_hello();
 
 -- nextval by a person and the writers' own drawing take from the same sequence, one after the other.
 SELECT nextval('muskrat.outbox_id');

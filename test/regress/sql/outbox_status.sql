@@ -9,6 +9,15 @@ SELECT item, CASE WHEN item IN ('cursor saved', 'oldest waiting') THEN regexp_re
   FROM said;
 SELECT item, value ~ 'being written' AS current, problem FROM muskrat.status() WHERE item ~ '^segment' ORDER BY 1;
 
+-- A read that is half confirmed; a relay that was killed.
+UPDATE muskrat.cursor SET current = pg_current_snapshot(), current_id = 2, beat_at = now() - interval '10 minutes';
+SELECT item, value, regexp_replace(problem, '\d+ s', 'N s') AS problem FROM said WHERE item IN ('relay', 'events waiting');
+SELECT events, relay FROM muskrat.backfill_pressure(10);
+SELECT muskrat.lease_beat(1);
+SELECT item, value, problem FROM said WHERE item = 'relay';
+SELECT events, relay FROM muskrat.backfill_pressure(10);
+UPDATE muskrat.cursor SET current = NULL, current_id = NULL;
+
 -- Long waits, held events, a disabled trigger, another history.
 UPDATE muskrat.outbox_1 SET captured_at = now() - interval '1 hour' WHERE id = 1;
 UPDATE muskrat.cursor SET held = '{2,3}', timeline = 9;
