@@ -77,6 +77,44 @@ bool take_role(Spec& spec, const char* argument) {
   return true;
 }
 
+int lines_of(const char* text) {
+  int lines = 1;
+  for (; *text; text++) lines += *text == '\n';
+  return lines;
+}
+
+// Writes each line's end and the backslashes' meaning into the text itself.
+int take_lines(char* text, char** lines) {
+  int count = 0;
+  char* to = text;
+  lines[count++] = to;
+  for (const char* from = text; *from; from++) {
+    const bool escaped = *from == '\\' && (from[1] == '\\' || from[1] == 'n');
+    if (escaped) from++;
+    if (!escaped && *from == '\n') {
+      *to++ = '\0';
+      lines[count++] = to;
+    } else {
+      *to++ = escaped && *from == 'n' ? '\n' : *from;
+    }
+  }
+  *to = '\0';
+  return count;
+}
+
+struct Lines {
+  char** at;
+  int count;
+};
+
+Lines all_lines(char** arguments, int count) {
+  int room = 0;
+  for (int i = 0; i < count; i++) room += lines_of(arguments[i]);
+  Lines lines{static_cast<char**>(palloc(sizeof(char*) * Max(room, 1))), 0};
+  for (int i = 0; i < count; i++) lines.count += take_lines(arguments[i], lines.at + lines.count);
+  return lines;
+}
+
 Names room_for(int count) { return Names{static_cast<const char**>(palloc(sizeof(char*) * Max(count, 1))), 0}; }
 
 }  // namespace
@@ -84,11 +122,12 @@ Names room_for(int count) { return Names{static_cast<const char**>(palloc(sizeof
 Spec read_spec(char** arguments, int count, SpecProblem* problem) {
   Reading reading{};
   *problem = SpecProblem{};
-  reading.spec.key = room_for(count);
-  reading.spec.changes_of = room_for(count);
-  reading.spec.steps = static_cast<SpecStep*>(palloc(sizeof(SpecStep) * Max(count, 1)));
-  for (int i = 0; i < count; i++) {
-    const char* argument = arguments[i];
+  const Lines lines = all_lines(arguments, count);
+  reading.spec.key = room_for(lines.count);
+  reading.spec.changes_of = room_for(lines.count);
+  reading.spec.steps = static_cast<SpecStep*>(palloc(sizeof(SpecStep) * Max(lines.count, 1)));
+  for (int i = 0; i < lines.count; i++) {
+    const char* argument = lines.at[i];
     if (take_word(reading.spec, argument) || take_list(reading.spec, argument) || take_role(reading.spec, argument) ||
         take_body(reading, argument))
       continue;

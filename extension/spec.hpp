@@ -4,7 +4,8 @@
 // sql/attach.sql checks and writes the arguments; plan_build.cpp reads them here for capture, attachment.cpp for the view
 // muskrat.attached.
 //
-// Each argument is word=value. Every trigger of an attachment carries all of them:
+// One argument holds them all, for PostgreSQL copies every argument of every trigger of a table for each statement: a
+// line each, word=value, in which \n is a line's end and \\ a backslash. Every trigger of an attachment carries all:
 //   name=…                      the attachment's name, one per table
 //   object=Frontend.Customer    the first two words of its routing keys
 //   insert= update= delete= truncate=   the action word; absent: not captured
@@ -54,7 +55,8 @@ struct SpecProblem {
   const char* hint;
 };
 
-// Reads arguments; allocates in the current memory context, strings stay the caller's. Stops at what it does not know.
+// Reads arguments, which it takes apart where they are; allocates in the current memory context, strings stay the
+// caller's. Stops at what it does not know.
 Spec read_spec(char** arguments, int count, SpecProblem* problem);
 
 // The same; ERROR MK004 for a problem.

@@ -80,7 +80,8 @@ BEGIN
     PERFORM muskrat.run_ddl(format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s %s EXECUTE FUNCTION muskrat.capture(%s)',
         trigger_name, events, relation, CASE events WHEN 'TRUNCATE' THEN 'STATEMENT' ELSE 'ROW' END,
         'WHEN (' || condition_sql || ')',
-        (SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(arguments) WITH ORDINALITY AS u (a, n))), path);
+        (SELECT quote_literal(string_agg(replace(replace(a, '\', '\\'), E'\n', '\n'), E'\n' ORDER BY n))
+           FROM unnest(arguments) WITH ORDINALITY AS u (a, n))), path);
     IF always THEN
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', relation, trigger_name);
     END IF;
