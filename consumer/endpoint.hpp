@@ -34,12 +34,13 @@ struct Outcome {
     skipped,     // the endpoint's mapping does not want it: passed over, counted
     wait,        // not before `until`, and it alone: what it needs is in use; uses no attempt
   };
-  Fate fate = Fate::done;
-  std::string
-      reason;  // for retry, park, dead, wait: class and cause without payload, e.g. "23514 check constraint plan_check"
+  // What nobody judged is not acknowledged: it goes again.
+  Fate fate = Fate::park;
+  // for retry, park, dead, wait: class and cause without payload, e.g. "23514 check constraint plan_check"
+  std::string reason = "not answered";
   milliseconds until{0};  // park, wait: how long from now
 
-  static Outcome done() { return {}; }
+  static Outcome done() { return {Fate::done, "", milliseconds(0)}; }
   static Outcome skipped(std::string why) { return {Fate::skipped, std::move(why), milliseconds(0)}; }
   static Outcome dead(std::string why) { return {Fate::dead, std::move(why), milliseconds(0)}; }
   static Outcome retry(std::string why) { return {Fate::retry, std::move(why), milliseconds(0)}; }

@@ -76,11 +76,15 @@ bool Guarded::ask_about(const Event& event, Store::Question& question, std::stri
   return true;
 }
 
-void Guarded::decide(const Event& event, const Store::Answer& answer, Outcome& outcome) const {
-  if (answer.seen) outcome.fate = Fate::repeated;
-  if (!answer.newest || *answer.newest < version_of(event)) return;
-  outcome.fate = *answer.newest == version_of(event) ? Fate::repeated : Fate::superseded;
-  outcome.reason = std::to_string(answer.newest->epoch) + "/" + std::to_string(answer.newest->seq);
+// False: it goes to the endpoint.
+bool Guarded::decide(const Event& event, const Store::Answer& answer, Outcome& outcome) const {
+  if (answer.newest && !(*answer.newest < version_of(event))) {
+    const Fate fate = *answer.newest == version_of(event) ? Fate::repeated : Fate::superseded;
+    outcome = {fate, std::to_string(answer.newest->epoch) + "/" + std::to_string(answer.newest->seq), milliseconds(0)};
+    return true;
+  }
+  if (answer.seen) outcome = {Fate::repeated, "", milliseconds(0)};
+  return answer.seen;
 }
 
 std::vector<Outcome> Guarded::deliver(std::span<const Event* const> batch, Deadline deadline) {
@@ -95,9 +99,7 @@ std::vector<Outcome> Guarded::deliver(std::span<const Event* const> batch, Deadl
   std::vector<const Store::Question*> asked;
   std::vector<size_t> places;
   for (size_t i = 0; i < batch.size(); ++i) {
-    if (outcomes[i].fate != Fate::done) continue;
-    decide(*batch[i], answers[i], outcomes[i]);
-    if (outcomes[i].fate != Fate::done) continue;
+    if (outcomes[i].fate == Fate::dead || decide(*batch[i], answers[i], outcomes[i])) continue;
     left.push_back(batch[i]);
     asked.push_back(&questions[i]);
     places.push_back(i);

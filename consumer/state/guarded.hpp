@@ -45,7 +45,7 @@ class Guarded : public Endpoint {
  private:
   using Questions = std::vector<Store::Question>;
   bool ask_about(const Event& event, Store::Question& question, std::string& why) const;
-  void decide(const Event& event, const Store::Answer& answer, Outcome& outcome) const;
+  bool decide(const Event& event, const Store::Answer& answer, Outcome& outcome) const;
   bool can_wait(size_t left, size_t batch);
   void record(const std::vector<const Event*>& events, const std::vector<Outcome>& outcomes,
               const std::vector<const Store::Question*>& questions);

@@ -90,6 +90,12 @@ void test_endpoints_more_lanes_than_the_kind_works_with_are_refused(void**) {
   }
 }
 
+void test_endpoints_event_that_nobody_judged_goes_again(void**) {
+  const Outcome nobodys;
+  assert_true(nobodys.fate == Fate::park && nobodys.until.count() == 0 && !nobodys.reason.empty());
+  assert_true(Outcome::done().fate == Fate::done && Outcome::done().reason.empty());
+}
+
 // What the host remembers for a kind is configured by the same three options everywhere.
 void test_endpoints_every_kind_whose_state_the_host_keeps_takes_the_guards_options(void**) {
   size_t kept = 0;
@@ -324,6 +330,7 @@ int main() {
       checked(test_endpoints_every_kind_loads_with_what_it_requires_alone),
       checked(test_endpoints_every_kind_refuses_an_unknown_option),
       checked(test_endpoints_more_lanes_than_the_kind_works_with_are_refused),
+      checked(test_endpoints_event_that_nobody_judged_goes_again),
       checked(test_endpoints_every_kind_whose_state_the_host_keeps_takes_the_guards_options),
       checked(test_endpoints_bad_event_fails_alone),
       checked(test_endpoints_file_sends_what_the_mapping_makes),

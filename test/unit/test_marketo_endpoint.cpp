@@ -164,6 +164,41 @@ void test_keys_in_use_are_free_after_their_call_or_when_it_must_have_ended(void*
   assert_true(keys.take("b"));
 }
 
+// ---- imports ----
+
+// An import under way whose look says that no call may be made now: nothing of the delivery is sent, and none is done.
+void test_marketo_delivery_that_an_import_halts_begins_none_and_is_not_done(void**) {
+  for (const char* code : {"606", "607", "615", "603"}) {
+    Marketo marketo;
+    std::atomic<int> uploads{0};
+    std::atomic<bool> shut{false};
+    marketo.leads = [&](const httplib::Request& request, httplib::Response& response) {
+      if (request.path == "/bulk/v1/leads.json") ++uploads;
+      const std::string refusal =
+          R"({"success":false,"errors":[{"code":")" + std::string(code) + R"(","message":"x"}]})";
+      const bool full = uploads > 1 && request.path == "/bulk/v1/leads.json";
+      response.set_content(full   ? R"({"success":false,"errors":[{"code":"1016","message":"x"}]})"
+                           : shut ? refusal
+                                  : R"({"success":true,"result":[{"batchId":7,"status":"Queued"}]})",
+                           "application/json");
+    };
+    marketo.make("    bulk_from: 3\n    bulk_look: 100ms\n");
+    std::vector<Event> all = events(5);
+    all.push_back(event(6, 6, R"({"email":"c6@example.com","firstName":null})"));  // fits no file
+    std::vector<const Event*> batch;
+    batch.reserve(all.size());
+    for (const Event& one : all) batch.push_back(&one);
+    assert_text(fates_of(marketo.made.endpoint->deliver(std::span(batch).first(3), Deadline::in(milliseconds(400)))),
+                "ppp");
+    shut = true;
+    assert_text(fates_of(marketo.made.endpoint->deliver(batch, soon())), "pppppp");  // too few for a file
+    all.push_back(of(7, "c7@example.com"));
+    assert_text(fates_of(marketo.made.deliver(all)), "ppppppp");  // enough for one
+    assert_int_equal(uploads, 1);
+    assert_int_equal(marketo.calls().size(), 0);
+  }
+}
+
 // ---- the token ----
 
 void test_marketo_refused_token_is_renewed_once_and_the_call_repeated(void** state) {
@@ -364,6 +399,7 @@ int main() {
       checked_with(test_marketo_lanes_never_have_one_key_under_way_at_once, setup, teardown),
       checked_with(test_marketo_key_of_a_call_without_an_answer_stays_taken, setup, teardown),
       checked(test_keys_in_use_are_free_after_their_call_or_when_it_must_have_ended),
+      checked(test_marketo_delivery_that_an_import_halts_begins_none_and_is_not_done),
       checked_with(test_marketo_refused_token_is_renewed_once_and_the_call_repeated, setup, teardown),
       checked_with(test_marketo_identity_that_gives_no_token_is_trouble_with_a_reason, setup, teardown),
       checked(test_shared_token_is_fetched_anew_before_its_end_and_once_for_all),

@@ -61,7 +61,7 @@ std::vector<Outcome> MarketoEndpoint::deliver(std::span<const Event* const> batc
   for (const Pending& record : records) waiting.push_back(&record);
   read_notes();
   waiting = settle_imported(waiting, false);
-  if (bulk_from_ > 0 && waiting.size() >= bulk_from_) waiting = import(waiting);
+  if (!halt_ && bulk_from_ > 0 && waiting.size() >= bulk_from_) waiting = import(waiting);
   send_all(std::move(waiting));
   return outcomes;
 }
@@ -73,7 +73,7 @@ void MarketoEndpoint::send_all(std::vector<const Pending*> waiting) {
     held_ = &keys;
     if (!call.empty()) send(call);
   }
-  settle(waiting, halt_.value_or(Outcome()));
+  if (halt_) settle(waiting, *halt_);
 }
 
 // Takes from `waiting` what one call may hold, all change or all delete, and those whose key is in use: these wait

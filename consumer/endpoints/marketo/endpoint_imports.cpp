@@ -139,7 +139,9 @@ std::vector<const Pending*> MarketoEndpoint::settle_imported(const std::vector<c
   for (const Pending* pending : waiting) {
     if (imports_->under_way(pending->key))
       *pending->outcome = halt_ ? *halt_ : Outcome::untried("the bulk import is at work still");
-    else if (!imports_->take_done(pending->key, version_of(*pending)))
+    else if (imports_->take_done(pending->key, version_of(*pending)))
+      *pending->outcome = Outcome::done();
+    else
       left.push_back(pending);
   }
   for (const std::string& import : imports_->take_told()) notes_.forget(Imports::note_id(import));

@@ -173,7 +173,7 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
       improve(fates[request.group->rows[request.first_row + i]->event], of_rows[i]);
   }
   for (size_t i = 0; i < fates.size(); ++i)
-    if (fates[i]) outcomes[i].fate = *fates[i];
+    if (fates[i]) outcomes[i] = {*fates[i], "", milliseconds(0)};
 }
 
 Outcome Applier::truncate(const Event& event, Deadline deadline) {
