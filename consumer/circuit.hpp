@@ -1,7 +1,7 @@
 // The circuit breaker of one endpoint: tells the endpoint's failures from an event's.
 //
-// Used by consumer/host.cpp. It trips when `after` batches on end failed as a whole (an exception, or every event of
-// several failed) and nothing succeeded between them; a single event that fails again and again never trips it.
+// Used by consumer/host.cpp. It trips when `after` batches on end failed as a whole (an exception, or every event that
+// was tried failed) and nothing succeeded between them; a single event that fails again and again never trips it.
 // After a trip the first batch decides: a failure opens it again at once, for longer; a success closes it.
 // Pure but for the jitter. Thread rule: one owner.
 #pragma once
@@ -22,7 +22,7 @@ class Circuit {
   void succeeded();
   // deliver() threw.
   void threw() { ++failures_; }
-  // Every event of a batch failed; `message_id` is one of them. Counts only when distinct events fail.
+  // Every event of a batch that was tried failed; `message_id` is one of them. Counts only when distinct events fail.
   void failed(const std::string& message_id);
 
   bool tripped() const { return failures_ >= (probing_ ? 1 : after_); }

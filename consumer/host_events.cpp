@@ -127,11 +127,12 @@ void Host::on_outcomes(LaneSlot& slot, const Report& report) {
   for (size_t i = 0; i < batch.size(); ++i) settle(*batch[i], report.outcomes[i]);
 }
 
-// Is it the events, or the endpoint?
+// Is it the events, or the endpoint? What was not tried says nothing of either.
 void Host::judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes) {
-  if (std::all_of(outcomes.begin(), outcomes.end(), untried)) return;  // it says nothing of either
-  if (!std::all_of(outcomes.begin(), outcomes.end(), failed)) return circuit_.succeeded();
-  circuit_.failed(batch.front()->event.message_id);
+  const auto says_nothing_good = [](const Outcome& outcome) { return failed(outcome) || untried(outcome); };
+  if (!std::all_of(outcomes.begin(), outcomes.end(), says_nothing_good)) return circuit_.succeeded();
+  const auto first = std::find_if(outcomes.begin(), outcomes.end(), failed);
+  if (first != outcomes.end()) circuit_.failed(batch[static_cast<size_t>(first - outcomes.begin())]->event.message_id);
 }
 
 void Host::on_trouble(LaneSlot& slot, const Report& report) {

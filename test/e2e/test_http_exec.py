@@ -133,6 +133,15 @@ def test_exec_endpoint_in_python_as_in_the_example(world):
     wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 60, "both to be greeted")
 
 
+def test_exec_endpoint_program_that_dies_over_every_event_opens_the_circuit(world):
+    stand(world, {"dying": {"kind": "exec", "subscribe": ["Frontend.Customer.*"], "retry_attempts": 100, "retry_first": "10ms",
+                            "retry_most": "50ms", "command": ["/bin/sh", "-c", "read line; exit 1"]}}, consume=False)
+    world.customers(*range(1, 41))
+    world.published()
+    world.wait_log(world.program.consume(), "parked")
+    assert not world.broker.depth("muskrat.dying.dead")
+
+
 def test_http_endpoint_superseded_event_is_listed_with_what_stands_there(world, server):
     stand(world, {"hook": hook(server)}, relay=False)
     for count, seq in enumerate((7, 3), 1):
