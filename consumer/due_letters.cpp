@@ -16,8 +16,17 @@ bool has_times_left(const LetterFacts& letter, const RetryPlan& plan) {
   return letter.cause == dead::transient && letter.retries < plan.times;
 }
 
+bool old_enough(const LetterFacts& letter, const RetryPlan& plan, int64_t now_ms) {
+  return letter.dead_at_ms > 0 && now_ms - letter.dead_at_ms >= plan.every.count();
+}
+
 bool due(const LetterFacts& letter, const RetryPlan& plan, int64_t now_ms) {
-  return has_times_left(letter, plan) && letter.dead_at_ms > 0 && now_ms - letter.dead_at_ms >= plan.every.count();
+  return has_times_left(letter, plan) && old_enough(letter, plan, now_ms);
+}
+
+// The first of its key: what a held one waited for is gone.
+bool due_first(const LetterFacts& letter, const RetryPlan& plan, int64_t now_ms) {
+  return letter.cause == dead::held ? old_enough(letter, plan, now_ms) : due(letter, plan, now_ms);
 }
 
 bool older(const LetterFacts* a, const LetterFacts* b) {
@@ -54,7 +63,7 @@ std::unordered_set<std::string> due_letters(const std::vector<LetterFacts>& lett
   }
   for (auto& [key, list] : keys) {
     std::stable_sort(list.begin(), list.end(), older);
-    if (!due(*list.front(), plan, now_ms)) continue;
+    if (!due_first(*list.front(), plan, now_ms)) continue;
     for (const LetterFacts* letter : list) {
       if (letter->cause != dead::held && !has_times_left(*letter, plan)) break;
       choose(*letter);

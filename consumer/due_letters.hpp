@@ -2,7 +2,8 @@
 //
 // Used by consumer/dead_retry.cpp. A letter is due when its class is transient, it died at least `every` ago and was
 // sent again fewer than `times` times. With on_dead: hold a key goes as a whole, the oldest event first, up to the
-// first letter that must stay: one that was refused for good, or has had its times. Pure: time is handed in.
+// first letter that must stay: one that was refused for good, or has had its times; and where the oldest was only held,
+// what it waited for is gone, so that it is due. Pure: time is handed in.
 #pragma once
 
 #include <cstdint>

@@ -49,6 +49,12 @@ void test_due_letters_of_a_held_key_stop_before_one_that_must_stay(void**) {
               "ab");
 }
 
+// Its first letter was sent again, and done, while this one was buried behind it.
+void test_due_letters_of_a_held_key_begin_with_a_held_one_whose_blocker_is_gone(void**) {
+  assert_text(chosen({letter("b", "held", 90, 3, 2), letter("c", "transient", 5, 0, 3)}, holding), "bc");
+  assert_text(chosen({letter("b", "held", 59, 0, 2)}, holding), "");
+}
+
 void test_due_letters_without_a_key_hold_nobody(void**) {
   assert_text(chosen({letter("a", "permanent", 90, 0, 1, ""), letter("b", "transient", 90, 0, 2, "")}, holding), "b");
 }
@@ -61,6 +67,7 @@ int main() {
       checked(test_due_letters_of_a_held_key_go_as_a_whole),
       checked(test_due_letters_of_a_held_key_wait_for_its_oldest_event),
       checked(test_due_letters_of_a_held_key_stop_before_one_that_must_stay),
+      checked(test_due_letters_of_a_held_key_begin_with_a_held_one_whose_blocker_is_gone),
       checked(test_due_letters_without_a_key_hold_nobody),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
