@@ -61,6 +61,7 @@ class Document {
   std::unique_ptr<Impl> impl_;
 };
 
+bool is_utf8(std::string_view text);
 // A quoted JSON string; invalid UTF-8 becomes U+FFFD.
 std::string quote(std::string_view text);
 

@@ -101,6 +101,15 @@ std::string dumped(const json_t* object, size_t flags) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = sequence_length(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
 std::string quote(std::string_view text) {
   std::string out = "\"";
   out.reserve(text.size() + 2);

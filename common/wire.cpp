@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/json.hpp"
+
 namespace muskrat::wire {
 
 namespace {
@@ -26,6 +28,19 @@ int64_t captured_us(const amqp::Delivery& delivery) {
 std::string own_routing_key(amqp::Delivery& delivery) {
   auto own = delivery.headers.text(header_routing_key);
   return own.empty() ? std::move(delivery.routing_key) : own;
+}
+
+// What goes into headers of requests, and into databases. Our own is always so.
+bool is_usable(const Event& event, std::string& why) {
+  const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (std::any_of(event.message_id.begin(), event.message_id.end(), control))
+    return why = "the message_id holds control characters", false;
+  const auto text = [&](const char* name, const std::string& value) {
+    if (json::is_utf8(value) && value.find('\0') == std::string::npos) return true;
+    why = std::string("the ") + name + " is no UTF-8 text";
+    return false;
+  };
+  return text("message_id", event.message_id) && text("key", event.key) && text("source", event.source);
 }
 
 }  // namespace
@@ -75,7 +90,7 @@ bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why) {
   event.traceparent = delivery.headers.text(header_traceparent);
   event.as = delivery.headers.text(header_as);
   event.body = std::move(delivery.body);
-  return parse_routing_key(event.routing_key, &why).has_value();
+  return parse_routing_key(event.routing_key, &why).has_value() && is_usable(event, why);
 }
 
 }  // namespace muskrat::wire

@@ -42,8 +42,9 @@ amqp::Message message_of(const Event& event, std::string_view exchange);
 amqp::Message message_to(const Event& event, std::string_view queue);
 
 // An event from a message of ours. A foreign message (no x-muskrat headers) becomes an event too: what is missing stays
-// empty or 0, op emit; false + why only when the routing key is not ours. Body, message_id and routing key move into
-// the event; the other properties and all headers stay in `delivery`, which a dead letter repeats.
+// empty or 0, op emit; false + why only when the routing key is not ours, or message_id, key or source are no text.
+// Body, message_id and routing key move into the event; the other properties and all headers stay in `delivery`, which
+// a dead letter repeats.
 bool event_of(amqp::Delivery&& delivery, Event& event, std::string& why);
 
 }  // namespace muskrat::wire

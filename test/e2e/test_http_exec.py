@@ -133,12 +133,22 @@ def test_exec_endpoint_in_python_as_in_the_example(world):
     wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 60, "both to be greeted")
 
 
+def test_http_endpoint_message_id_that_fits_no_header_is_a_dead_letter_and_stops_nobody(world, server):
+    stand(world, {"hook": hook(server)}, relay=False)
+    for message_id in ("m1\r\nX-Evil: 1", "m2"):
+        world.broker.publish("Frontend.Customer.Signup", '{"id": 1}', message_id=message_id, content_type="application/json")
+    wait_until(lambda: ids(server) == ["m2"], 60, "the good one")
+    world.broker.wait_depth("muskrat.hook.dead", 1)
+    (letter,) = world.broker.peek("muskrat.hook.dead")
+    assert letter.headers["x-muskrat-reason"] == "not an event of ours: the message_id holds control characters"
+
+
 def test_exec_endpoint_program_that_dies_over_every_event_opens_the_circuit(world):
     stand(world, {"dying": {"kind": "exec", "subscribe": ["Frontend.Customer.*"], "retry_attempts": 100, "retry_first": "10ms",
                             "retry_most": "50ms", "command": ["/bin/sh", "-c", "read line; exit 1"]}}, consume=False)
     world.customers(*range(1, 41))
     world.published()
-    world.wait_log(world.program.consume(), "parked")
+    world.wait_log(world.program.consume(wait=False), "parked")
     assert not world.broker.depth("muskrat.dying.dead")
 
 

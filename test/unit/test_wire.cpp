@@ -147,6 +147,25 @@ void test_event_of_a_foreign_routing_key_says_why(void**) {
   assert_holds(why, "1 word");
 }
 
+void test_event_whose_message_id_or_key_is_no_text_is_none(void**) {
+  const auto why_not = [](const std::string& message_id, const std::string& key) {
+    amqp::Delivery delivery;
+    delivery.routing_key = "A.B.C";
+    delivery.message_id = message_id;
+    delivery.headers["x-muskrat-key"] = key;
+    Event event;
+    std::string why;
+    return wire::event_of(std::move(delivery), event, why) ? "" : why;
+  };
+  assert_text(why_not("m\r\nX-Evil: 1", ""), "the message_id holds control characters");
+  assert_text(why_not("m\x7f", ""), "the message_id holds control characters");
+  assert_text(why_not("m\xff", ""), "the message_id is no UTF-8 text");
+  assert_text(why_not("m", "k\xc3"), "the key is no UTF-8 text");
+  assert_text(why_not("m", std::string("k\0", 2)), "the key is no UTF-8 text");
+  assert_text(why_not("mä", "kä\t\x7f"), "");
+  assert_text(why_not("", ""), "");
+}
+
 }  // namespace
 
 int main() {
@@ -159,6 +178,7 @@ int main() {
       checked(test_event_under_another_routing_key_keeps_its_own),
       checked(test_event_of_a_foreign_message_is_an_emit_with_blanks),
       checked(test_event_of_a_foreign_routing_key_says_why),
+      checked(test_event_whose_message_id_or_key_is_no_text_is_none),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
