@@ -1,4 +1,5 @@
 // The endpoint kind salesforce: which records go in which call, and how many calls there are.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <thread>
@@ -166,6 +167,52 @@ void test_salesforce_too_many_calls_at_once_makes_them_fewer(void**) {
   assert_false(session.enter());
 }
 
+// ---- bulk jobs ----
+
+// An org with a job of two records, which every look finds as `look` says by its number: "" is no answer at all.
+void make_bulk(Org& org, const std::function<std::string(int)>& look, std::atomic<int>& looks) {
+  org.fields = "    fields: [{to: Ext__c, from: id, as: text}]\n";
+  org.call = [&looks, look](const httplib::Request& request, httplib::Response& response) {
+    if (request.method == "PUT") return void(response.status = 201);
+    if (request.method == "DELETE") return void(response.status = 204);
+    if (request.path.ends_with("successfulResults"))
+      return response.set_content("sf__Id,sf__Created,Ext__c\n003,true,1\n004,true,2\n", "text/csv");
+    if (request.path.ends_with("failedResults")) return response.set_content("", "text/csv");
+    const std::string state = request.method == "GET" ? look(++looks) : "Open";
+    if (state.empty()) response.set_header("X-Endless", std::string(400'000, 'x'));  // the client hangs up over it
+    response.set_content(R"({"id":"750","state":")" + state + "\"}", "application/json");
+  };
+  org.make("    bulk_from: 2\n");
+}
+
+bool aborted(Org& org) {
+  const auto calls = org.calls();
+  return std::any_of(calls.begin(), calls.end(),
+                     [](const auto& call) { return call.body.find("Aborted") != std::string::npos; });
+}
+
+void test_salesforce_bulk_look_without_an_answer_is_one_look(void** state) {
+  Org& org = org_of(state);
+  std::atomic<int> looks{0};
+  make_bulk(
+      org, [](int nth) { return nth == 1 ? "" : "JobComplete"; }, looks);
+  assert_fates(org.made.deliver({at(1), at(2)}), "DD");
+  assert_int_equal(looks, 2);
+  assert_false(aborted(org));
+}
+
+// Else it would write what it holds over newer state later.
+void test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end(void** state) {
+  Org& org = org_of(state);
+  std::atomic<int> looks{0};
+  make_bulk(
+      org, [](int) { return ""; }, looks);
+  const std::vector<Event> events{at(1), at(2)};
+  const std::array batch{&events[0], &events[1]};
+  assert_fates(org.made.endpoint->deliver(batch, Deadline::in(milliseconds(2'000))), "pp");
+  assert_true(aborted(org));
+}
+
 void test_salesforce_used_up_calls_park_for_five_minutes(void** state) {
   Org& org = org_of(state);
   org.call = [](const auto&, httplib::Response& response) {
@@ -242,6 +289,8 @@ int main() {
       checked_with(test_salesforce_call_without_an_answer_keeps_its_external_ids_and_no_parents, setup, teardown),
       checked_with(test_salesforce_no_parent_empties_the_field_of_its_id, setup, teardown),
       checked(test_salesforce_too_many_calls_at_once_makes_them_fewer),
+      checked_with(test_salesforce_bulk_look_without_an_answer_is_one_look, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end, setup, teardown),
       checked_with(test_salesforce_used_up_calls_park_for_five_minutes, setup, teardown),
       checked_with(test_salesforce_delete_is_a_call_and_what_is_gone_is_done, setup, teardown),
       checked_with(test_salesforce_share_of_the_daily_calls_parks, setup, teardown),

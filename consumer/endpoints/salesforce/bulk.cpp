@@ -91,9 +91,9 @@ bool BulkJob::close() {
 bool BulkJob::await() {
   for (milliseconds look = first_look;; look = std::min(look * 2, longest_look)) {
     if (deadline_.passed() || calls_.sleep(look)) return abort(), false;
-    const auto response = call("GET", "/" + job_, "", nullptr, 0, 200);
-    if (!response && end_.not_now) return false;
-    if (!response) continue;  // a server that stumbles works on it all the same
+    const auto response = look_at_job();
+    if (!response && end_.not_now) return abort(), false;
+    if (!response) continue;
     end_.refusal.reset();
     const std::string state = text_of(*response, "state");
     heard_(job_, state);
@@ -101,6 +101,15 @@ bool BulkJob::await() {
     end_.over = end_.failed || state == "JobComplete";
     if (end_.failed) end_.error = error_of(text_of(*response, "errorMessage"));
     if (end_.over) return true;
+  }
+}
+
+// nullopt: the look failed; a server that stumbles, or cannot be reached, works on it all the same.
+std::optional<http::Response> BulkJob::look_at_job() {
+  try {
+    return call("GET", "/" + job_, "", nullptr, 0, 200);
+  } catch (const Failure&) {
+    return std::nullopt;
   }
 }
 

@@ -47,6 +47,7 @@ class BulkJob {
   bool upload(std::span<const Record* const> records);
   bool close();
   bool await();
+  std::optional<http::Response> look_at_job();
   void read_results();
   void abort();
   std::optional<http::Response> call(const std::string& method, const std::string& path, std::string body,
