@@ -133,6 +133,33 @@ def test_exec_endpoint_in_python_as_in_the_example(world):
     wait_until(lambda: greeted() == ["Hello c1@example.com", "Hello c2@example.com"], 60, "both to be greeted")
 
 
+@pytest.mark.parametrize("batch", ["single", "array"])
+def test_http_endpoint_event_over_which_the_receiver_hangs_up_is_a_dead_letter_and_holds_up_no_other(world, server, batch):
+    def bad(request):
+        return '"id":5,' in request["body"].replace(" ", "")
+
+    def done():
+        bodies = [json.loads(request["body"]) for request in server.requests() if not bad(request)]
+        return {row["id"] for body in bodies for row in (body if batch == "array" else [body])}
+
+    server.answer = lambda request, nth: None if bad(request) else (200, {}, b"{}")
+    stand(world, {"hook": hook(server, batch=batch, retry_attempts=3, retry_first="10ms", retry_most="50ms", lanes=1)}, consume=False)
+    world.customers(*range(5, 20))
+    world.published()
+    world.program.consume()
+    wait_until(lambda: done() == set(range(6, 20)), 60, "the others")
+    later = iter(range(20, 1000))
+
+    def buried():
+        world.customers(next(later))  # alone it may be that the receiver is down
+        return world.broker.depth("muskrat.hook.dead")
+    wait_until(buried, 60, "the dead letter")
+    (letter,) = world.broker.peek("muskrat.hook.dead")
+    assert json.loads(letter.body)["id"] == 5 and letter.headers["x-muskrat-class"] == "transient"
+    world.settled()
+    assert done() == set(range(6, next(later)))
+
+
 def test_http_endpoint_message_id_that_fits_no_header_is_a_dead_letter_and_stops_nobody(world, server):
     stand(world, {"hook": hook(server)}, relay=False)
     for message_id in ("m1\r\nX-Evil: 1", "m2"):

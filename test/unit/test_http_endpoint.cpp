@@ -4,6 +4,7 @@
 
 #include "common/jq.hpp"
 #include "common/jq_evaluator.hpp"
+#include "consumer/endpoints/http/suspects.hpp"
 #include "test/unit/endpoint_fixture.hpp"
 #include "test/unit/http_server.hpp"
 #include "test/unit/unit.hpp"
@@ -276,6 +277,88 @@ void test_http_endpoint_server_that_fails_for_all_uses_few_attempts(void** state
   assert_int_equal(hook.server.journal().size(), 3);
 }
 
+// ---- no answer ----
+
+// Connected anew after trouble, as by a lane; "!" is trouble.
+std::string fates_within(Hook& hook, const std::vector<Event>& events, milliseconds span) {
+  std::vector<const Event*> batch;
+  batch.reserve(events.size());
+  for (const Event& event : events) batch.push_back(&event);
+  std::string fates;
+  try {
+    for (const Outcome& outcome : hook.made.endpoint->deliver(batch, Deadline::in(span)))
+      fates += "DRSrpd"[static_cast<size_t>(outcome.fate)];
+  } catch (const Failure& failure) {
+    hook.made.endpoint->connect(soon());
+    return "!";
+  }
+  return fates;
+}
+
+// The client hangs up over headers without end.
+void hang_up(httplib::Response& response) { response.set_header("X-Endless", std::string(400'000, 'x')); }
+
+bool holds_id(const httplib::Request& request, int id) {
+  return request.body.find("\"id\":" + std::to_string(id) + "}") != std::string::npos;
+}
+
+void test_http_endpoint_event_over_which_the_receiver_hangs_holds_up_no_other(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make();
+  hook.server.answer = [](const httplib::Request& request, auto&, size_t) {
+    if (holds_id(request, 1)) std::this_thread::sleep_for(milliseconds(1500));
+  };
+  assert_text(fates_within(hook, events(4), milliseconds(800)), "!");
+  assert_text(fates_within(hook, events(4), milliseconds(800)), "rDDD");
+  assert_text(hook.server.journal().back().body, "{\"id\":1}");
+}
+
+void test_http_endpoint_bad_one_of_a_batch_without_an_answer_is_found_alone(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make(array);
+  const auto bad_is = [&](int id) {
+    hook.server.answer = [id](const httplib::Request& request, httplib::Response& response, size_t) {
+      if (holds_id(request, id)) hang_up(response);
+    };
+  };
+  bad_is(2);
+  assert_text(fates_within(hook, events(3), milliseconds(10'000)), "!");
+  assert_text(fates_within(hook, events(3), milliseconds(10'000)), "DrD");
+  const Event fourth = at(4), fifth = at(5);
+  bad_is(4);  // the first of them: until others were answered, the receiver may be down
+  assert_text(fates_within(hook, {fourth, fifth}, milliseconds(10'000)), "!");
+  assert_text(fates_within(hook, {fourth, fifth}, milliseconds(10'000)), "!");
+  assert_text(fates_within(hook, {fourth, fifth}, milliseconds(10'000)), "rD");
+}
+
+void test_http_endpoint_that_answers_nothing_fails_no_event_and_goes_on_as_before(void** state) {
+  Hook& hook = hook_of(state);
+  for (const std::string& batch : {std::string(), array}) {
+    hook.make(batch);
+    hook.server.answer = [](const auto&, httplib::Response& response, size_t) { hang_up(response); };
+    for (int i = 0; i < 5; ++i) assert_text(fates_within(hook, events(3), milliseconds(10'000)), "!");
+    hook.server.answer = nullptr;
+    assert_text(fates_within(hook, events(3), milliseconds(10'000)), "DDD");
+  }
+  const size_t before = hook.server.journal().size();
+  assert_text(fates_within(hook, events(3), milliseconds(10'000)), "DDD");
+  assert_int_equal(hook.server.journal().size(), before + 1);  // one request again
+}
+
+void test_suspects_are_counted_until_they_are_answered_and_bounded(void**) {
+  http_endpoint::Suspects suspects(2);
+  suspects.unanswered("a");
+  suspects.unanswered("a");
+  suspects.unanswered("b");
+  assert_int_equal(suspects.failures("a"), 2);
+  suspects.answered("a");
+  assert_int_equal(suspects.failures("a"), 0);
+  suspects.unanswered("c");
+  suspects.unanswered("d");  // too many: it begins anew
+  assert_int_equal(suspects.failures("b") + suspects.failures("c"), 0);
+  assert_int_equal(suspects.failures("d"), 1);
+}
+
 // ---- results, record by record ----
 
 const std::string with_results = "    batch: array\n    results: expected\n";
@@ -386,6 +469,10 @@ int main(int argc, char** argv) {
       checked_with(test_http_endpoint_bad_record_of_a_batch_stands_alone, setup, teardown),
       checked_with(test_http_endpoint_too_large_batch_is_split_until_it_fits, setup, teardown),
       checked_with(test_http_endpoint_server_that_fails_for_all_uses_few_attempts, setup, teardown),
+      checked_with(test_http_endpoint_event_over_which_the_receiver_hangs_holds_up_no_other, setup, teardown),
+      checked_with(test_http_endpoint_bad_one_of_a_batch_without_an_answer_is_found_alone, setup, teardown),
+      checked_with(test_http_endpoint_that_answers_nothing_fails_no_event_and_goes_on_as_before, setup, teardown),
+      checked(test_suspects_are_counted_until_they_are_answered_and_bounded),
       checked_with(test_http_endpoint_results_are_matched_by_message_id_in_any_order, setup, teardown),
       checked_with(test_http_endpoint_results_without_ids_count_by_place, setup, teardown),
       checked_with(test_http_endpoint_fewer_results_than_records_lose_none, setup, teardown),

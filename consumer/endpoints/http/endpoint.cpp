@@ -2,10 +2,12 @@
 //
 // An answer is judged by its status (http/verdict.hpp) and, with `results: expected`, record by record. A batch that is
 // refused for what is in it is halved until the bad record stands alone. What was not tried, because the endpoint got
-// into trouble or the time was used up, is parked and uses no attempt.
+// into trouble or the time was used up, is parked and uses no attempt. What got no answer goes last from then on, and
+// alone (http/suspects.hpp): where others of its delivery are answered, the failure is its own.
 #include <algorithm>
 #include <exception>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "common/backoff.hpp"
@@ -14,6 +16,7 @@
 #include "consumer/endpoints/api/client.hpp"
 #include "consumer/endpoints/http/options.hpp"
 #include "consumer/endpoints/http/requests.hpp"
+#include "consumer/endpoints/http/suspects.hpp"
 #include "consumer/endpoints/http/verdict.hpp"
 #include "consumer/endpoints/results.hpp"
 #include "consumer/limits/call_gate.hpp"
@@ -28,6 +31,7 @@ using Records = std::span<const Record* const>;
 
 constexpr milliseconds backoff_first{1'000}, backoff_most{60'000};
 constexpr unsigned lone_failures_most = 3;
+constexpr size_t suspects_most = 10'000;
 
 Outcome park(std::string why, milliseconds until) { return Outcome::park(std::move(why), until); }
 
@@ -57,6 +61,7 @@ class HttpEndpoint : public Endpoint {
     batch_ = batch;
     outcomes_.assign(batch.size(), Outcome());
     records_.assign(batch.size(), Record());
+    order();
     prepared_ = 0;
     ahead_failure_ = nullptr;
     if (requests_->batch() == Batch::single)
@@ -67,19 +72,29 @@ class HttpEndpoint : public Endpoint {
   }
 
  private:
-  // Makes the records of the first `count` events; where an event has none, its outcome says why.
+  void order() {
+    order_.resize(batch_.size());
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    if (suspects_.empty()) return;
+    std::stable_sort(order_.begin(), order_.end(), [this](size_t a, size_t b) {
+      return suspects_.failures(batch_[a]->message_id) < suspects_.failures(batch_[b]->message_id);
+    });
+  }
+
+  // Makes the records of the first `count` events to go; where an event has none, its outcome says why.
   void prepare(size_t count) {
-    for (; prepared_ < count; ++prepared_)
-      if (auto record = requests_->record(*batch_[prepared_], outcomes_[prepared_]))
-        records_[prepared_] = std::move(*record);
+    for (; prepared_ < count; ++prepared_) {
+      const size_t place = order_[prepared_];
+      if (auto record = requests_->record(*batch_[place], outcomes_[place])) records_[place] = std::move(*record);
+    }
   }
 
   void send_each() {
     for (size_t i = 0; i < batch_.size(); ++i) {
       if (!halt_) prepare_or_halt(i + 1);
-      const Record* record = &records_[i];
+      const Record* record = &records_[order_[i]];
       if (i >= prepared_)
-        outcomes_[i] = *halt_;
+        outcomes_[order_[i]] = *halt_;
       else if (record->event != nullptr)
         send(Records(&record, 1));
     }
@@ -110,13 +125,16 @@ class HttpEndpoint : public Endpoint {
     for (const auto& group : grouped()) send(group);
   }
 
+  bool is_suspect(const Record& record) const { return suspects_.failures(record.event->message_id) > 0; }
+
   // Records that share a request, in the order of their first ones.
   std::vector<std::vector<const Record*>> grouped() const {
     std::vector<std::vector<const Record*>> groups;
-    for (const Record& record : records_) {
+    for (const size_t place : order_) {
+      const Record& record = records_[place];
       if (record.event == nullptr) continue;
       const auto same = [&](const auto& group) { return group.front()->same_request(record); };
-      auto group = std::find_if(groups.begin(), groups.end(), same);
+      auto group = is_suspect(record) ? groups.end() : std::find_if(groups.begin(), groups.end(), same);
       if (group == groups.end()) group = groups.insert(groups.end(), {{}});
       group->push_back(&record);
     }
@@ -141,15 +159,39 @@ class HttpEndpoint : public Endpoint {
     try {
       const std::string why_not = gate() == nullptr ? "" : gate()->enter(records.size(), patience_);
       if (!why_not.empty()) return halt(records, Outcome::untried(why_not));
-      const auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_,
-                                          [this] { prepare_ahead(); });
-      ++answers_;
-      judge(records, response);
+      if (const auto response = answer(records)) judge(records, *response);
     } catch (const Failure& failure) {
       // what was answered stays answered; the next delivery meets the trouble first
       if (answers_ == 0) throw;
-      halt(records, park(failure.what(), milliseconds(0)));
+      halt(records, Outcome::untried(failure.what()));
     }
+  }
+
+  // nullopt: there was none, and the record is settled. Failure: it is the endpoint's.
+  std::optional<http::Response> answer(Records records) {
+    try {
+      auto response = client_->send(requests_->request(records, wall_clock_us() / 1'000'000), deadline_,
+                                    [this] { prepare_ahead(); });
+      ++answers_;
+      for (const Record* record : records) suspects_.answered(record->event->message_id);
+      return response;
+    } catch (const http::NotSent& failure) {
+      if (requests_->shared_url()) throw;  // no event's fault
+      unanswered(records, failure);
+    } catch (const Failure& failure) {
+      unanswered(records, failure);
+    }
+    return std::nullopt;
+  }
+
+  // Is it over the event, or is the receiver down? Others of this delivery that were answered say so; of several on end
+  // that were not it is the receiver's, for now. Called while `failure` is handled.
+  void unanswered(Records records, const Failure& failure) {
+    const bool alone = is_suspect(*records.front());
+    for (const Record* record : records) suspects_.unanswered(record->event->message_id);
+    if (answers_ == 0 || !alone) throw;
+    settle(records, Outcome::retry(failure.what()));
+    if (++lone_failures_ >= lone_failures_most) halt_ = Outcome::untried(failure.what());
   }
 
   void judge(Records records, const http::Response& response) {
@@ -266,12 +308,15 @@ class HttpEndpoint : public Endpoint {
   std::optional<Requests> requests_;
   std::optional<http::Client> client_;
 
+  Suspects suspects_{suspects_most};
+
   // of one delivery
   Deadline deadline_ = Deadline::distant(), patience_ = Deadline::distant();
   std::span<const Event* const> batch_;
   std::vector<Outcome> outcomes_;
   std::vector<Record> records_;  // by place in the batch; without an event where nothing is sent
-  size_t prepared_ = 0;          // so many of them are made
+  std::vector<size_t> order_;    // in which they go
+  size_t prepared_ = 0;          // so many of them are made, in this order
   std::exception_ptr ahead_failure_;
   std::optional<Outcome> halt_;  // what the rest gets
   unsigned answers_ = 0, lone_failures_ = 0;
