@@ -37,10 +37,14 @@ std::optional<Outcome> outcome_of(const std::string& result, const json::Value& 
 
 }  // namespace
 
+std::string result_message_id(const json::Value& value) {
+  return value.type() == json::Type::object ? text_of(value, "message_id") : "";
+}
+
 std::optional<RecordResult> read_result(const json::Value& value, std::string& why) {
   if (value.type() != json::Type::object) return why = "a result is no JSON object", std::nullopt;
   RecordResult record;
-  record.message_id = text_of(value, "message_id");
+  record.message_id = result_message_id(value);
   const std::string result = text_of(value, "result");
   if (!result.empty()) {
     record.outcome = outcome_of(result, value);

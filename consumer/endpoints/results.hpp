@@ -21,6 +21,8 @@ struct RecordResult {
   int status = 0;  // when it gave one instead of a result
 };
 
+// "" where it names none, or is no such object.
+std::string result_message_id(const json::Value& value);
 // nullopt + why for what is no such object; `why` quotes nothing of it.
 std::optional<RecordResult> read_result(const json::Value& value, std::string& why);
 

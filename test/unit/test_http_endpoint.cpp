@@ -383,6 +383,19 @@ void test_http_endpoint_results_without_ids_count_by_place(void** state) {
   assert_fates(hook.made.deliver(events(3)), "Ddr");
 }
 
+// As many as records, and one has an id: the others' places mean nothing.
+void test_http_endpoint_results_count_by_place_only_where_none_has_an_id(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make(with_results);
+  hook.answers(200, "[{\"message_id\":\"" + at(2).message_id +
+                        "\",\"result\":\"done\"},{\"result\":\"dead\"},{\"message_id\":\"" + at(3).message_id +
+                        "\",\"result\":\"maybe\"}]");
+  const auto outcomes = hook.made.deliver(events(3));
+  assert_fates(outcomes, "rDr");
+  assert_text(outcomes[0].reason, "the answer has no result for this event");
+  assert_holds(outcomes[2].reason, "none of done, retry, park, dead");
+}
+
 void test_http_endpoint_fewer_results_than_records_lose_none(void** state) {
   Hook& hook = hook_of(state);
   hook.make(with_results);
@@ -475,6 +488,7 @@ int main(int argc, char** argv) {
       checked(test_suspects_are_counted_until_they_are_answered_and_bounded),
       checked_with(test_http_endpoint_results_are_matched_by_message_id_in_any_order, setup, teardown),
       checked_with(test_http_endpoint_results_without_ids_count_by_place, setup, teardown),
+      checked_with(test_http_endpoint_results_count_by_place_only_where_none_has_an_id, setup, teardown),
       checked_with(test_http_endpoint_fewer_results_than_records_lose_none, setup, teardown),
       checked_with(test_http_endpoint_answers_that_are_no_results_are_named, setup, teardown),
       checked_with(test_http_endpoint_answer_that_ends_half_way_is_named, setup, teardown),

@@ -263,18 +263,19 @@ class HttpEndpoint : public Endpoint {
     match(records, list);
   }
 
-  // By message_id where one is given, else by place where the numbers agree.
+  // By message_id; by place where none is given and the numbers agree.
   void match(Records records, const json::Value& list) {
     settle(records, Outcome::retry("the answer has no result for this event"));
     std::map<std::string_view, const Record*> by_id;
-    for (const Record* record : records) by_id.emplace(record->event->message_id, record);
+    for (const Record* record : records)
+      if (!record->event->message_id.empty()) by_id.emplace(record->event->message_id, record);
+    bool by_place = list.size() == records.size();
+    for (size_t i = 0; i < list.size(); ++i) by_place = by_place && result_message_id(list.at(i)).empty();
     for (size_t i = 0; i < list.size(); ++i) {
       std::string why;
       const auto result = read_result(list.at(i), why);
-      const auto named = result ? by_id.find(result->message_id) : by_id.end();
-      const Record* record = named != by_id.end() ? named->second : nullptr;
-      if (record == nullptr && list.size() == records.size() && (!result || result->message_id.empty()))
-        record = records[i];
+      const auto named = by_id.find(result_message_id(list.at(i)));
+      const Record* record = by_place ? records[i] : named != by_id.end() ? named->second : nullptr;
       if (record == nullptr) {
         log::warning("consumer", "a result belongs to no event",
                      {{"endpoint", name_}, {"results", uint64_t{list.size()}}, {"records", uint64_t{records.size()}}});
