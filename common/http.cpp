@@ -356,7 +356,8 @@ std::optional<milliseconds> retry_after(std::string_view value, int64_t now_s) {
     seconds = *then - now_s;
   }
   constexpr int64_t most = int64_t{7} * 86400;
-  return std::chrono::seconds(std::clamp<int64_t>(seconds, 0, most));
+  if (seconds <= 0) return std::nullopt;
+  return std::chrono::seconds(std::min(seconds, most));
 }
 
 bool is_private_address(const std::string& address) {

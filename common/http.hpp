@@ -81,7 +81,8 @@ std::string resolve(const std::string& base, const std::string& reference);
 std::string origin_of(const std::string& url);
 // An HTTP date as seconds since 1970.
 std::optional<int64_t> date_of(std::string_view value);
-// Retry-After: seconds, or an HTTP date against `now_s` (seconds since 1970); nullopt for what is neither.
+// Retry-After: seconds, or an HTTP date against `now_s` (seconds since 1970); nullopt for what is neither, or not to
+// come.
 std::optional<milliseconds> retry_after(std::string_view value, int64_t now_s);
 // Loopback, private, link-local, shared, multicast, unspecified, and such wrapped in IPv6; `address` as text.
 bool is_private_address(const std::string& address);

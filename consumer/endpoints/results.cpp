@@ -11,7 +11,7 @@ namespace {
 using Fate = Outcome::Fate;
 
 constexpr milliseconds park_default{10'000};
-constexpr double park_most_s = 7 * 86400.0;
+constexpr double park_least_s = 1, park_most_s = 7 * 86400.0;
 
 std::string text_of(const json::Value& value, std::string_view name) {
   const auto member = value.find(name);
@@ -22,7 +22,7 @@ milliseconds after_of(const json::Value& value) {
   const auto member = value.find("after");
   if (!member || member->type() != json::Type::number) return park_default;
   const double seconds = std::strtod(std::string(member->number()).c_str(), nullptr);
-  return milliseconds(static_cast<int64_t>(std::clamp(seconds, 0.0, park_most_s) * 1000));
+  return milliseconds(static_cast<int64_t>(std::clamp(seconds, park_least_s, park_most_s) * 1000));
 }
 
 std::optional<Outcome> outcome_of(const std::string& result, const json::Value& value) {

@@ -212,6 +212,25 @@ void test_http_endpoint_retry_after_parks_for_as_long(void** state) {
   assert_int_equal(hook.server.journal().size(), 3);  // no more was sent than was needed to know
 }
 
+void test_http_endpoint_rest_of_no_length_is_as_long_as_one_that_was_not_said(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make();
+  for (const char* asked : {"0", "-1", "Wed, 21 Oct 2015 07:28:00 GMT"}) {
+    hook.server.answer = [asked](const auto&, httplib::Response& response, size_t) {
+      response.status = 503;
+      response.set_header("Retry-After", asked);
+    };
+    const auto outcomes = hook.made.deliver(events(1));
+    assert_fates(outcomes, "p");
+    assert_true(outcomes[0].until >= milliseconds(500));
+  }
+  hook.make("    batch: array\n    results: expected\n");
+  hook.answers(200, R"([{"result":"park","after":0},{"result":"park","after":-7},{"result":"park","after":2}])");
+  const auto outcomes = hook.made.deliver(events(3));
+  assert_true(outcomes[0].until == milliseconds(1000) && outcomes[1].until == milliseconds(1000));
+  assert_true(outcomes[2].until == milliseconds(2000));
+}
+
 void test_http_endpoint_trouble_in_mid_batch_keeps_what_was_answered(void** state) {
   Hook& hook = hook_of(state);
   hook.make();
@@ -476,6 +495,7 @@ int main(int argc, char** argv) {
       checked_with(test_http_endpoint_statuses_can_be_judged_otherwise, setup, teardown),
       checked_with(test_http_endpoint_redirect_says_that_none_is_followed, setup, teardown),
       checked_with(test_http_endpoint_retry_after_parks_for_as_long, setup, teardown),
+      checked_with(test_http_endpoint_rest_of_no_length_is_as_long_as_one_that_was_not_said, setup, teardown),
       checked_with(test_http_endpoint_trouble_in_mid_batch_keeps_what_was_answered, setup, teardown),
       checked_with(test_http_endpoint_that_is_down_is_in_trouble_and_no_event_fails, setup, teardown),
       checked_with(test_http_endpoint_answer_that_hangs_is_trouble_within_the_deadline, setup, teardown),

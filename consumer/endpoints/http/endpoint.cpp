@@ -228,7 +228,7 @@ class HttpEndpoint : public Endpoint {
   milliseconds wait_of(const http::Response& response) {
     const auto header = response.header("Retry-After");
     const auto asked = header ? http::retry_after(*header, wall_clock_us() / 1'000'000) : std::nullopt;
-    return asked ? std::max(*asked, milliseconds(1)) : backoff_.next();
+    return asked ? *asked : backoff_.next();
   }
 
   void taken(Records records, const http::Response& response) {
