@@ -278,6 +278,34 @@ void truncate_empties_and_older_events_stay_out(void** state) {
 }
 
 template <typename Place>
+void truncate_is_a_row_of_routes_that_append(void** state) {
+  Bench<Place>& bench = bench_of<Place>(state);
+  bench.open(
+      "[{table: c, key: [id], columns: [id, email, volume]}, {table: log, mode: append, columns: [id, {to: email, "
+      "from: $op}]}]");
+  bench.fates({event(1, 1, row(1, "a", 1))});
+  const Event truncate = event(0, 5, "{}", Op::truncate);
+  unit::assert_text(bench.fates({truncate}), "d");
+  unit::assert_text(bench.fates({truncate}), "r");
+  unit::assert_text(bench.look(all), "");
+  unit::assert_text(bench.look("SELECT id, email FROM log ORDER BY n"), "1|insert;NULL|truncate");
+  bench.fates({event(2, 9, row(2, "newer", 1))});
+  unit::assert_text(bench.fates({event(0, 7, "{}", Op::truncate)}), "x");  // late, and nothing of it stays
+  unit::assert_text(bench.look("SELECT id, email FROM log ORDER BY n"), "1|insert;NULL|truncate;2|insert");
+}
+
+template <typename Place>
+void event_with_none_of_the_columns_appends_a_row_of_defaults(void** state) {
+  Bench<Place>& bench = bench_of<Place>(state);
+  bench.open("[{table: log, mode: append, columns: [id, email]}]");
+  Event foreign = event(0, 6, "{}");
+  foreign.message_id.clear();
+  unit::assert_text(bench.fates({event(0, 5, "{}", Op::truncate)}), "d");
+  unit::assert_text(bench.fates({foreign}), "d");
+  unit::assert_text(bench.look("SELECT id, email FROM log ORDER BY n"), "NULL|NULL;NULL|NULL");
+}
+
+template <typename Place>
 void truncate_that_comes_late_is_a_dead_letter(void** state) {
   Bench<Place>& bench = bench_of<Place>(state);
   bench.open(mirror);
@@ -358,6 +386,10 @@ std::vector<CMUnitTest> promises() {
           "attachments_do_not_supersede_one_another"),
       test_of<Place, promise::truncate_empties_and_older_events_stay_out<Place>>(
           "truncate_empties_and_older_events_stay_out"),
+      test_of<Place, promise::truncate_is_a_row_of_routes_that_append<Place>>(
+          "truncate_is_a_row_of_routes_that_append"),
+      test_of<Place, promise::event_with_none_of_the_columns_appends_a_row_of_defaults<Place>>(
+          "event_with_none_of_the_columns_appends_a_row_of_defaults"),
       test_of<Place, promise::truncate_that_comes_late_is_a_dead_letter<Place>>(
           "truncate_that_comes_late_is_a_dead_letter"),
       test_of<Place, promise::foreign_event_without_sequence_is_upserted_unguarded<Place>>(

@@ -226,7 +226,9 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
     if (fates[i]) outcomes[i] = {*fates[i], "", milliseconds(0)};
 }
 
-Outcome Applier::truncate(const Event& event, Deadline deadline) {
+Outcome Applier::truncate(std::span<const Event* const> batch, size_t truncate, const std::vector<const Row*>& added,
+                          Deadline deadline) {
+  const Event& event = *batch[truncate];
   // A scope made inside the transaction would be remembered though it was rolled back.
   std::map<size_t, int64_t> scopes;
   for (size_t i = 0; i < routes_.size(); ++i)
@@ -234,10 +236,13 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
       for (const size_t sibling : siblings_of(i))
         scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source, source_object(event),
                                        routes_[sibling].name, deadline);
+  std::vector<std::vector<int64_t>> added_scopes;
+  added_scopes.reserve(added.size());
+  for (const Row* row : added) added_scopes.push_back(scopes_of(event, *row, deadline));
   return in_transaction(
       [&] {
         Fate all = Fate::repeated;
-        connection_.exec("START TRANSACTION", deadline);
+        Marks marks = lock_marks(added, added_scopes, deadline);
         for (const auto& [route, scope] : scopes) {
           const Fate fate = truncate_one(event, targets_[route], scope, deadline);
           if (fate == Fate::superseded) {
@@ -246,6 +251,14 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
           }
           if (fate == Fate::done) all = fate;
         }
+        std::string statements;
+        for (size_t i = 0; i < added.size(); ++i) {
+          if (judge(event, *added[i], added_scopes[i], marks) != Fate::done) continue;
+          write_row(*added[i], statements, deadline);
+          all = Fate::done;
+        }
+        statements += marks_written(marks);
+        if (!statements.empty()) connection_.exec(statements, deadline);
         connection_.exec("COMMIT", deadline);
         return Outcome{all, "", milliseconds(0)};
       },

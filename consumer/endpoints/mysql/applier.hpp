@@ -31,8 +31,10 @@ class Applier {
   void apply(std::span<const Event* const> batch, const std::vector<const sql::Row*>& rows,
              std::vector<Outcome>& outcomes, Deadline deadline);
 
-  // TRUNCATE at the source: empties the tables of the upsert routes that take it.
-  Outcome truncate(const Event& event, Deadline deadline);
+  // TRUNCATE at the source: empties the tables of the upsert routes that take it. `added`: its rows of routes that
+  // append.
+  Outcome truncate(std::span<const Event* const> batch, size_t truncate, const std::vector<const sql::Row*>& added,
+                   Deadline deadline);
 
  private:
   using Mark = std::pair<int64_t, int64_t>;          // epoch, seq

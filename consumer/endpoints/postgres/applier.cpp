@@ -53,6 +53,12 @@ std::vector<int> Applier::scopes_of(const Event& event, const Row& row, Deadline
   return scopes;
 }
 
+std::vector<Group> Applier::groups_of(const std::vector<const Row*>& rows) const {
+  std::vector<std::string> tables;
+  for (const Target& target : targets_) tables.push_back(target.identity);
+  return sql::group_rows(rows, tables);
+}
+
 // A few rows go one by one: their statements run by plans that are kept, where one for arrays is planned each time,
 // which costs more than the rows.
 std::vector<Applier::Request> Applier::requests_of(std::span<const Event* const> batch, const Group& group, size_t few,
@@ -139,9 +145,7 @@ void Applier::transact(const std::vector<Request>& requests, std::vector<pg::Res
 
 void Applier::apply(std::span<const Event* const> batch, const std::vector<const Row*>& rows,
                     std::vector<Outcome>& outcomes, Deadline deadline) {
-  std::vector<std::string> tables;
-  for (const Target& target : targets_) tables.push_back(target.identity);
-  const std::vector<Group> groups = sql::group_rows(rows, tables);
+  const std::vector<Group> groups = groups_of(rows);
   std::vector<Request> requests;
   std::vector<pg::Result> results;
   const auto attempt = [&](size_t few) {
@@ -176,7 +180,9 @@ void Applier::apply(std::span<const Event* const> batch, const std::vector<const
     if (fates[i]) outcomes[i] = {*fates[i], "", milliseconds(0)};
 }
 
-Outcome Applier::truncate(const Event& event, Deadline deadline) {
+Outcome Applier::truncate(std::span<const Event* const> batch, size_t truncate, const std::vector<const Row*>& added,
+                          Deadline deadline) {
+  const Event& event = *batch[truncate];
   // A scope made inside the transaction would be remembered though it was rolled back.
   std::map<size_t, int> scopes;
   for (size_t i = 0; i < routes_.size(); ++i)
@@ -184,6 +190,10 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
       for (const size_t sibling : siblings_of(i))
         scopes[sibling] = state_.scope(connection_, targets_[sibling].identity, event.source,
                                        std::string(source_object(event)), routes_[sibling].name, deadline);
+  const std::vector<Group> groups = groups_of(added);
+  std::vector<Request> requests;
+  for (const Group& group : groups)
+    for (Request& request : requests_of(batch, group, most_alone, deadline)) requests.push_back(std::move(request));
   Outcome outcome{Outcome::Fate::repeated, "", milliseconds(0)};
   connection_.exec("BEGIN", deadline);
   try {
@@ -194,6 +204,11 @@ Outcome Applier::truncate(const Event& event, Deadline deadline) {
       if (fate == Outcome::Fate::done) outcome.fate = fate;
     }
     const bool late = outcome.fate == Outcome::Fate::superseded;
+    for (size_t i = 0; i < requests.size() && !late; ++i) {
+      const std::vector<pg::Param> values(requests[i].values.begin(), requests[i].values.end());
+      const bool repeated = connection_.exec(requests[i].sql, values, deadline).rows() > 0;
+      if (!repeated) outcome.fate = Outcome::Fate::done;
+    }
     connection_.exec(late ? "ROLLBACK" : "COMMIT", deadline);
     return late ? Outcome::dead("TRUNCATE came late: newer rows are in place") : outcome;
   } catch (const pg::SqlError&) {

@@ -25,8 +25,10 @@ class Applier {
   void apply(std::span<const Event* const> batch, const std::vector<const Row*>& rows, std::vector<Outcome>& outcomes,
              Deadline deadline);
 
-  // TRUNCATE at the source: empties the tables of the upsert routes that take it.
-  Outcome truncate(const Event& event, Deadline deadline);
+  // TRUNCATE at the source: empties the tables of the upsert routes that take it. `added`: its rows of routes that
+  // append.
+  Outcome truncate(std::span<const Event* const> batch, size_t truncate, const std::vector<const Row*>& added,
+                   Deadline deadline);
 
   // The column that this row's value cannot be cast for; "" when casting is not what fails.
   std::string column_at_fault(const Row& row, Deadline deadline);
@@ -40,6 +42,7 @@ class Applier {
     std::string sql;
     std::vector<std::optional<std::string>> values;  // of its parameters
   };
+  std::vector<Group> groups_of(const std::vector<const Row*>& rows) const;
   std::vector<Request> requests_of(std::span<const Event* const> batch, const Group& group, size_t few,
                                    Deadline deadline);
   Request in_arrays(std::span<const Event* const> batch, const Group& group, Deadline deadline);

@@ -70,10 +70,11 @@ class Writer {
       names += (names.empty() ? "" : ", ") + name;
     };
     if (form_ == Form::arrays) add("int", "n");
+    if (form_ == Form::one_row) parameters = "0 AS n";
     if (row_.guarded) add("int", "scope"), add("text", "identity");
     if (row_.guarded && row_.effect != Effect::append) add("bigint", "epoch"), add("bigint", "seq");
     for (const size_t column : columns_) add("text", "c" + std::to_string(column));
-    if (form_ == Form::one_row) return "WITH input AS MATERIALIZED (SELECT 0 AS n, " + parameters + ")";
+    if (form_ == Form::one_row) return "WITH input AS MATERIALIZED (SELECT " + parameters + ")";
     return "WITH input AS MATERIALIZED (SELECT * FROM ROWS FROM (" + parameters + ") AS u(" + names + "))";
   }
 
@@ -107,8 +108,8 @@ class Writer {
     return std::string(" FROM input i") + (row_.guarded ? " JOIN passed p ON p.n = i.n" : "");
   }
   std::string insert_list() const {
-    return " (" + names(columns_) + ") SELECT " + values() + from_passed() + " ORDER BY i.n" +
-           (row_.guarded ? ")" : "");
+    const std::string list = columns_.empty() ? "" : " (" + names(columns_) + ")";  // a row of defaults
+    return list + " SELECT " + values() + from_passed() + " ORDER BY i.n" + (row_.guarded ? ")" : "");
   }
   std::string on_conflict() const {
     const auto columns = free_columns();

@@ -25,13 +25,21 @@ std::string words_of(const Row& row, const Route& route) {
   return start_of(route, word_of(row.effect)) + ",\"values\":{" + values + "}}";
 }
 
+EventRows rows_as_json(const Component& component, const Event& event, const std::vector<Route>& routes) {
+  const auto as_json = [](size_t, size_t, const FieldValue& field, std::string&) { return field.json_text(); };
+  return rows_of(event, routes, as_json, component.name);
+}
+
 Explanation explain_truncate(const Component& component, const Event& event, const std::vector<Route>& routes) {
   if (component.settings.text("on_truncate") == "dead")
     return {Explanation::Fate::dead, "TRUNCATE at the source (on_truncate: dead)"};
+  const EventRows found = rows_as_json(component, event, routes);
+  if (found.outcome.fate == Outcome::Fate::dead) return {Explanation::Fate::dead, found.outcome.reason};
   std::string tables;
   for (const Route& route : routes)
     if (route.mode == Route::Mode::upsert && route.takes(event))
       tables += (tables.empty() ? "" : ",") + start_of(route, "truncate") + "}";
+  for (const Row& row : found.rows) tables += "," + words_of(row, routes[row.route]);
   return {Explanation::Fate::sends, "[" + tables + "]"};
 }
 
@@ -47,8 +55,7 @@ Explanation explain(const Component& component, const Event& event) {
   std::vector<Problem> problems;
   const std::vector<Route> routes = read_routes(component.settings, problems);
   if (truncates(event, routes)) return explain_truncate(component, event, routes);
-  const auto as_json = [](size_t, size_t, const FieldValue& field, std::string&) { return field.json_text(); };
-  const EventRows found = rows_of(event, routes, as_json, component.name);
+  const EventRows found = rows_as_json(component, event, routes);
   if (found.outcome.fate == Outcome::Fate::dead) return {Explanation::Fate::dead, found.outcome.reason};
   if (found.rows.empty()) return {Explanation::Fate::skips, found.outcome.reason};
   std::string rows;

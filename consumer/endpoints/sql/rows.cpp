@@ -83,6 +83,11 @@ EventRows rows_of(const Event& event, const std::vector<Route>& routes, const Te
   bool passed_by = false;
   for (size_t r = 0; r < routes.size(); ++r) {
     if (!routes[r].takes(event)) continue;
+    if (event.op == Op::truncate && routes[r].mode == Route::Mode::upsert) {
+      found.outcome = Outcome::done();  // its table is emptied, there is no row
+      passed_by = true;
+      continue;
+    }
     const auto wanted = routes[r].when.holds(source, why);
     if (!wanted) return {{}, Outcome::dead("the `when` of the route to " + routes[r].table + ": " + why)};
     if (!*wanted) {

@@ -35,8 +35,8 @@ struct Group {
   std::vector<const Row*> rows;  // sorted by identity, so that lanes lock in one order
 };
 
-// The event's rows, one for each route that takes it; where there is none its outcome stands: skipped or dead, with a
-// reason that names the column and never its value.
+// The event's rows, one for each route that takes it (of a TRUNCATE, for each that appends); where there is none its
+// outcome stands: skipped or dead, with a reason that names the column and never its value.
 struct EventRows {
   std::vector<Row> rows;
   Outcome outcome;

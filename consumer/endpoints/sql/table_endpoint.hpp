@@ -60,7 +60,7 @@ class TableEndpoint : public Endpoint {
       if (is_truncate(*batch[i])) {
         apply(batch, run, outcomes, deadline);
         run.clear();
-        outcomes[i] = truncate(*batch[i], deadline);
+        outcomes[i] = truncate(batch, i, deadline);
       } else if (prepare(*batch[i], i, outcomes[i])) {
         run.push_back(i);
       }
@@ -76,8 +76,7 @@ class TableEndpoint : public Endpoint {
   // A session that is ready for statements.
   virtual Connection open(Deadline deadline) = 0;
   virtual Refusal refusal(const Error& error) const = 0;
-  // What the server says of one event, without the server's own text, which may quote values. `rows`: the event's; none
-  // for a TRUNCATE.
+  // What the server says of one event, without the server's own text, which may quote values. `rows`: the event's.
   virtual std::string reason(const Error& error, const std::vector<Row>& rows, Deadline deadline) = 0;
 
   Applier applier() { return Applier(*connection_, state_, routes_, targets_); }
@@ -144,13 +143,19 @@ class TableEndpoint : public Endpoint {
     return what == Refusal::event ? Outcome::dead(why) : Outcome::retry(why);
   }
 
-  Outcome truncate(const Event& event, Deadline deadline) {
+  // The rows of routes that append go with it.
+  Outcome truncate(std::span<const Event* const> batch, size_t event, Deadline deadline) {
+    Outcome outcome;
+    prepare(*batch[event], event, outcome);
+    if (outcome.fate == Outcome::Fate::dead) return outcome;
     try {
-      return applier().truncate(event, deadline);
+      std::vector<const Row*> rows;
+      for (const Row& row : rows_[event]) rows.push_back(&row);
+      return applier().truncate(batch, event, rows, deadline);
     } catch (const Error& error) {
       const Refusal what = refusal(error);
       if (what == Refusal::endpoint) throw Failure(Remedy::reconnect, error.what());
-      return outcome_of(what, reason(error, {}, deadline));
+      return outcome_of(what, reason(error, rows_[event], deadline));
     }
   }
 
