@@ -67,6 +67,8 @@ class DeadShow : public Command {
     filter_.prepare();
     if (letter_.empty() && filter_.empty())
       throw UsageError("which letter? Give its message id or its number, as dead list shows them, or a filter");
+    if (is_number(letter_) && std::stoul(letter_) == 0)
+      throw UsageError("there is no letter 0: they are numbered from 1");
     if (!letter_.empty() && !is_number(letter_)) filter_.only(letter_);
     LetterWalk walk(config, endpoint_, "dead show", true);
     std::string text;

@@ -110,7 +110,7 @@ def test_dead_show_tells_all_and_the_body_only_when_asked(world):
     assert "Secret Ltd" in world.program.ok("dead", "show", "analytics", "1", "--body")
     shown = json.loads(world.program.ok("dead", "show", "analytics", "1", "--json"))
     assert shown["class"] == "transient" and len(shown["trail"].splitlines()) == 3 and "body" not in shown
-    for args, code, says in [((), 2, "which letter"),
+    for args, code, says in [((), 2, "which letter"), (("0",), 2, "numbered from 1"), (("000",), 2, "numbered from 1"),
                              (("2",), 3, "No such letter among the 1 dead letter"), (("nobody",), 3, "No such letter")]:
         done = world.program.run("dead", "show", "analytics", *args)
         assert done.returncode == code and says in done.stderr, done
