@@ -185,7 +185,6 @@ void check_endpoint(const Settings& settings, std::vector<Problem>& problems) {
 HostOptions host_options(const EndpointKind& kind, const Component& component, const Settings& consumer) {
   const Settings& settings = component.settings;
   HostOptions options;
-  options.subscribe = settings.texts("subscribe");
   options.lanes = lanes_of(kind, settings);
   options.prefetch = prefetch_of(kind, settings);
   options.in_hand_bytes = static_cast<size_t>(settings.bytes("in_hand_bytes"));

@@ -17,7 +17,6 @@ enum class OnDead { go_on, hold };
 enum class OnTruncate { dead, apply };
 
 struct HostOptions {
-  std::vector<std::string> subscribe;
   unsigned lanes = 1;
   uint16_t prefetch = 1;
   size_t in_hand_bytes = 0;

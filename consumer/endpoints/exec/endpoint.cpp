@@ -21,8 +21,6 @@
 namespace muskrat {
 namespace {
 
-using Fate = Outcome::Fate;
-
 constexpr unsigned lone_failures_most = 3;
 
 class ExecEndpoint : public Endpoint {
@@ -36,7 +34,7 @@ class ExecEndpoint : public Endpoint {
   }
 
   std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override {
-    std::vector<Outcome> outcomes(batch.size(), untried("not tried yet: the program failed before"));
+    std::vector<Outcome> outcomes(batch.size(), Outcome::untried("not tried yet: the program failed before"));
     settled_ = lone_failures_ = 0;
     if (!careful_) {
       exchange(batch, outcomes, deadline);
@@ -81,12 +79,10 @@ class ExecEndpoint : public Endpoint {
       careful_ = true;
       if (!alone && settled_ == 0) throw;
       for (const auto& [id, outcome] : open_)
-        *outcome = alone ? Outcome::retry(failure.what()) : untried(failure.what());
+        *outcome = alone ? Outcome::retry(failure.what()) : Outcome::untried(failure.what());
       if (alone) ++lone_failures_;
     }
   }
-
-  static Outcome untried(std::string why) { return {Fate::park, std::move(why), milliseconds(0)}; }
 
   void hand_over(const Event& event, Outcome& outcome) {
     const Mapped mapped = mapping_.apply(event);
@@ -95,7 +91,7 @@ class ExecEndpoint : public Endpoint {
     } else if (mapped.state == Mapped::State::skipped) {
       outcome = Outcome::skipped(mapped.text);
     } else if (!open_.emplace(event.message_id, &outcome).second) {
-      outcome = untried("the batch holds its message_id twice");
+      outcome = Outcome::untried("the batch holds its message_id twice");
     } else {
       child_->send(event_line(event, mapped.text) + "\n");
     }
