@@ -157,8 +157,8 @@ constexpr auto list = std::to_array<Verb>({
      make_dead_export},
     {"Look", "superseded", "List the events that an endpoint passed over for newer state.",
      "As the host noted them in its state database: the newest 10,000 of each endpoint. IN PLACE is the epoch and seq\n"
-     "of what stood there, where the host keeps the guard (http, exec); SQL endpoints keep theirs in the target.\n"
-     "The metric muskrat_endpoint_superseded_total counts them all.",
+     "of what stood there, where the host keeps the guard (http, exec, marketo, salesforce); SQL endpoints keep it\n"
+     "in the target. The metric muskrat_endpoint_superseded_total counts them all.",
      "  muskrat superseded analytics\n"
      "  muskrat superseded crm --key 'Frontend.Customer:[48239]' --json",
      make_superseded},

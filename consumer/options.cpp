@@ -16,8 +16,10 @@ constexpr std::array consumer_table{
            "needs a token, and \"\" serves nothing."},
     Option{"token", OptionType::secret, "", "",
            "The bearer token that the status page and the metrics ask for; needed when listen is not loopback."},
-    Option{"drain", OptionType::duration, "30s", "100ms..10m",
-           "How long a stop (SIGTERM) waits for deliveries under way; what is unfinished then goes back to its queue."},
+    Option{
+        "drain", OptionType::duration, "30s", "100ms..10m",
+        "How long a stop (SIGTERM) waits for deliveries under way; what is unfinished then goes back to its queue. A "
+        "call that hangs still ends first, within the endpoint's timeout."},
     Option{"state", OptionType::text, "muskrat-state.sqlite", "",
            "The SQLite file in which the host remembers what it did for endpoints without transactions of their own, "
            "which endpoints are paused, and which events were superseded; a relative path counts from $STATE_DIRECTORY "
@@ -38,7 +40,7 @@ constexpr std::array endpoint_table{
     Option{
         "lanes", OptionType::integer, "", "1..64",
         "How many deliveries run at once; an ordering key always keeps to one lane. Default: the kind's own (postgres "
-        "4, http 4, exec 1, marketo 5, salesforce 2, file 1, null 1); file takes no more than 1."},
+        "4, mysql 4, http 4, exec 1, marketo 5, salesforce 2, file 1, null 1); file takes no more than 1."},
     Option{"prefetch", OptionType::integer, "3000", "1..65535",
            "How many events the broker hands over before it waits for acknowledgements."},
     Option{"in_hand_bytes", OptionType::bytes, "64MiB", "1MiB..16GiB",
@@ -56,8 +58,8 @@ constexpr std::array endpoint_table{
         "batches form while it is busy)."},
     Option{"rate", OptionType::text_list, "", "",
            "How much may go to the endpoint in any span of time, such as 100 per 20s, 50/s or 1000 records per 1m; of "
-           "several rates each is kept. A call is one request (http) or one delivery (the other kinds), a record is "
-           "one event in it; what is tried again counts again. Default: no limit."},
+           "several rates each is kept. A call is one request (http, marketo, salesforce) or one delivery (the other "
+           "kinds), a record is one event in it; what is tried again counts again. Default: no limit."},
     Option{"quota", OptionType::text, "", "",
            "How much may go to the endpoint in a day, such as 50000 calls per day, or in any so many hours, such as "
            "100000 per 24h; counted as for rate, and kept in the host's state database. Default: no limit."},
@@ -71,7 +73,7 @@ constexpr std::array endpoint_table{
     Option{"timeout", OptionType::duration, "30s", "100ms..10m",
            "How long one delivery may take before it counts as the endpoint's failure."},
     Option{"retry_attempts", OptionType::integer, "10", "1..1000",
-           "How often an event is tried before it becomes a dead letter; outages of the endpoint use up no attempt."},
+           "How often an event is tried before it becomes a dead letter; outages that show as such use up no attempt."},
     Option{"retry_first", OptionType::duration, "200ms", "1ms..10m",
            "The wait before an event's second attempt; each further wait doubles, with jitter."},
     Option{"retry_most", OptionType::duration, "1m", "1ms..1h", "The longest wait between two attempts of an event."},

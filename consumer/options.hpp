@@ -4,9 +4,6 @@
 // Each default stands in the table in options.cpp, once. Thread rule: plain values.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "common/config.hpp"
 #include "consumer/due_letters.hpp"
 #include "consumer/endpoints.hpp"

@@ -1,13 +1,13 @@
 // The guard around an endpoint that has no transaction of its own: the host remembers for it.
 //
-// Used by consumer/endpoints.cpp, which wraps every kind with `host_keeps_state` (http, exec) in it. Before a delivery
-// it asks the state database: what was done already is `repeated`, what is older than the row's newest is `superseded`,
-// and neither reaches the endpoint. After it, what was `done` is recorded in one transaction, and only then reported to
-// the host, which acknowledges. A host that dies between effect and record makes the call again, with the same
-// message_id. Events without a row key or without (epoch, seq) have no guard; their message_id is remembered, as are
-// all with `guard: events`. Retried, parked and dead events are not recorded. Where calls are dear, what the guard
-// leaves of a full batch goes with others. Thread rule: the lane's. What it does not do: list superseded events (the
-// host does, for every kind).
+// Used by consumer/endpoints.cpp, which wraps every kind with `host_keeps_state` (http, exec, marketo, salesforce) in
+// it. Before a delivery it asks the state database: what was done already is `repeated`, what is older than the row's
+// newest is `superseded`, and neither reaches the endpoint. After it, what was `done` is recorded in one transaction,
+// and only then reported to the host, which acknowledges. A host that dies between effect and record makes the call
+// again, with the same message_id. Events without a row key or without (epoch, seq) have no guard; their message_id is
+// remembered, as are all with `guard: events`. Retried, parked and dead events are not recorded. Where calls are dear,
+// what the guard leaves of a full batch goes with others. Thread rule: the lane's. What it does not do: list superseded
+// events (the host does, for every kind).
 #pragma once
 
 #include <memory>
