@@ -26,9 +26,9 @@ SELECT * FROM events();
 
 -- quoted, dotted, Unicode and awkward names, in table, columns and members
 CREATE SCHEMA "My Shop";
-CREATE TABLE "My Shop"."Order ""A"".b" ("Id" int PRIMARY KEY, "weiß nicht" text, "a.b" text, "quote""d" text, "back\slash" text, "name=x" text, "*" int);
-SELECT muskrat.attach('"My Shop"."Order ""A"".b"', 'Frontend.Order', '["Id", "weiß nicht", "a.b", "quote\"d", "back\\slash", "name=x", "*", {"東京\n": "a.b"}]');
-INSERT INTO "My Shop"."Order ""A"".b" VALUES (1, 'ä', 'b', 'c', 'd', 'e', 6);
+CREATE TABLE "My Shop"."Order ""A"".b" ("Id" int PRIMARY KEY, "weiß nicht" text, "a.b" text, "quote""d" text, "back\slash" text, "back\new" text, "name=x" text, "*" int);
+SELECT muskrat.attach('"My Shop"."Order ""A"".b"', 'Frontend.Order', '["Id", "weiß nicht", "a.b", "quote\"d", "back\\slash", "back\\new", "name=x", "*", {"東京\n": "a.b"}]');
+INSERT INTO "My Shop"."Order ""A"".b" VALUES (1, 'ä', 'b', 'c', 'd', 'n', 'e', 6);
 SELECT * FROM events();
 SELECT relation, columns FROM muskrat.attached WHERE name = 'Frontend.Order';
 SELECT muskrat.detach('"My Shop"."Order ""A"".b"');
