@@ -174,6 +174,12 @@ void test_endpoints_sql_explains_rows_as_a_delivery_would_make_them(void**) {
   unit::assert_text(explained(routes, event(7, 1, "{}")), "dead key column id is not in the event");
   unit::assert_text(explained("[{table: c, key: [id], columns: [id], when: {op: delete}}]", event(7, 1, "{\"id\":1}")),
                     "skips by the `when` of the route to c");
+  unit::assert_text(
+      explained("[{table: c, key: [id], columns: [id]}, {table: log, mode: append, columns: [{to: n, from: "
+                "$op}]}]\n    on_truncate: apply",
+                event(0, 1, "{}", Op::truncate)),
+      "sends [{\"table\":\"c\",\"effect\":\"truncate\"},{\"table\":\"log\",\"effect\":\"append\","
+      "\"values\":{\"n\":\"truncate\"}}]");
 }
 
 // ---- postgres: what configuration alone shows ----
