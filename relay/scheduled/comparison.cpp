@@ -13,6 +13,16 @@ namespace {
                 "give each once (DISTINCT, GROUP BY, another join)");
 }
 
+// Stands before the digest and the version of what was about to be told; no digest begins so.
+constexpr char doubt = '?';
+constexpr const char* digest_of_none = "-";
+
+// The version with which that content was about to be told; nullopt when it was not.
+std::optional<std::string> version_in_doubt(const KnownRow& row, const std::string& digest) {
+  const std::string begin = doubt + digest + ' ';
+  return row.digest.starts_with(begin) ? std::optional(row.digest.substr(begin.size())) : std::nullopt;
+}
+
 }  // namespace
 
 bool Comparison::Slots::add(int64_t slot) {
@@ -43,20 +53,28 @@ std::optional<Comparison::Sight> Comparison::see(const std::string& key, const s
     sight.row.slot = next_slot_++;
     seen_.add(sight.row.slot);
   }
-  sight.version = known ? version_after(*known) : "new " + setting_.generation;
+  const auto again = known ? version_in_doubt(*known, digest) : std::nullopt;
+  sight.version = again ? *again : known ? version_after(*known) : "new " + setting_.generation;
   return sight;
 }
 
 // A row that comes back to what it was, or that is deleted and comes back, is told with an id of its own: numbers are
 // never given twice, and between a deletion and what follows lies a change of generation. What is repeated because its
-// page was not settled finds the same number and the same generation.
+// page was not settled has the version that is written with the doubt.
 std::string Comparison::version_after(const KnownRow& row) const {
   if (row.seq == KnownRow::left_out) return "new " + setting_.generation;
   return "after " + std::to_string(row.seq == KnownRow::known_before ? 0 : setting_.epoch) + "/" +
          std::to_string(row.seq);
 }
 
-std::string Comparison::version_of_deletion(const KnownRow& row) const { return "gone " + version_after(row); }
+std::string Comparison::version_of_deletion(const KnownRow& row) const {
+  return version_in_doubt(row, digest_of_none).value_or("gone " + version_after(row));
+}
+
+KnownRow Comparison::in_doubt(KnownRow row, const std::string& version) {
+  row.digest = doubt + (row.digest.empty() ? digest_of_none : row.digest) + ' ' + version;
+  return row;
+}
 
 void Comparison::settled(const std::vector<KnownRow>& rows) {
   for (const KnownRow& row : rows) underway_.erase(row.key);

@@ -2,8 +2,9 @@
 //
 // Used by Run and by the readers of kinds that compare. It keeps a bit for each row of the source and, of those that
 // are new, the key until they are settled: some megabytes for ten millions of rows. What it finds it writes nowhere; a
-// run that is cut short has found nothing but what was settled, and above all has missed no row: what is gone may only
-// be asked for when every row has been seen. Neighbours: KnownRows. Thread rule: one owner.
+// run that is cut short has missed no row: what is gone may only be asked for when every row has been seen. What such a
+// run was about to tell stands in doubt: the next one tells of that row again, also where it is as it had been before.
+// Neighbours: KnownRows. Thread rule: one owner.
 #pragma once
 
 #include <bitset>
@@ -44,6 +45,9 @@ class Comparison {
 
   // nullopt: as it was. Failure when this run has seen a row of the same key.
   std::optional<Sight> see(const std::string& key, const std::string& digest);
+  // What to write before the event of that row (or deletion) is sent; its `seq` is the event's. Until it is settled
+  // nobody knows whether the broker has the event.
+  static KnownRow in_doubt(KnownRow row, const std::string& version);
   // These are in the table now.
   void settled(const std::vector<KnownRow>& rows);
   // Looks at the next `most` known rows behind that key.

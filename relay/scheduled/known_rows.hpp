@@ -17,7 +17,7 @@ namespace muskrat {
 struct KnownRow {
   std::string key;     // the canonical JSON array of its key; what a deletion is told with
   int64_t slot = 0;    // its number among the rows of the source, for sets of rows
-  std::string digest;  // of its content
+  std::string digest;  // of its content; or what the last run was about to tell, see Comparison::in_doubt()
   // Number of the event that told of it last; or one of these.
   int64_t seq = 0;
   static constexpr int64_t known_before = 0;  // taken for known to all, by a baseline

@@ -70,6 +70,7 @@ bool Run::deliver(Page&& page) {
     return !stop().requested();
   }
   number(prepared);
+  state_->doubt(prepared.doubts);
   if (!send(std::move(prepared))) return false;
   while (underway_.size() >= most_underway && !stop().requested()) {
     publisher_->wait(Deadline::in(tick));
@@ -234,7 +235,10 @@ void Run::add_compared(const Page& page, const Record& record, int64_t captured_
   const int64_t number = to.numbers;
   try {
     auto event = shape_.event_of(version, read, epoch(), captured_us);
-    if (event) to.add(std::move(*event));
+    if (event) {
+      to.doubts.push_back(Comparison::in_doubt({row.key, row.slot, row.digest, number}, version.version));
+      to.add(std::move(*event));
+    }
   } catch (const BadRecord& bad) {
     if (!hold(version, captured_us, bad, to)) return;
   }
@@ -253,8 +257,10 @@ void Run::add_gone(const Page& page, int64_t captured_us, Prepared& to) {
   for (const KnownRow& row : page.gone) {
     to.underway.settlement.gone.push_back(row.key);
     if (row.seq == KnownRow::left_out || page.against->setting().baseline) continue;
-    to.add(deletion_->event_of(row.key, page.against->version_of_deletion(row), page.against->setting().beside_key,
-                               epoch(), captured_us));
+    const std::string version = page.against->version_of_deletion(row);
+    Event event = deletion_->event_of(row.key, version, page.against->setting().beside_key, epoch(), captured_us);
+    to.doubts.push_back(Comparison::in_doubt({row.key, row.slot, "", to.numbers}, version));
+    to.add(std::move(event));
     ++to.underway.deleted;
   }
 }
@@ -276,6 +282,7 @@ void Run::number(Prepared& prepared) {
   for (Event& event : prepared.events) event.seq += next_number_;
   for (HeldRecord& held : prepared.underway.settlement.held) held.seq += next_number_;
   for (KnownRow* row : prepared.told) row->seq += next_number_;
+  for (KnownRow& row : prepared.doubts) row.seq += next_number_;
   next_number_ += count;
   numbers_ -= count;
 }

@@ -120,6 +120,7 @@ class Run {
     // The rows that these events, and the records that are held, tell of. What has a number has its place in the page
     // until number().
     std::vector<KnownRow*> told;
+    std::vector<KnownRow> doubts;  // of the events
     int64_t numbers = 0;
     Underway underway;
 

@@ -117,6 +117,13 @@ std::vector<int64_t> ScheduledState::number(const std::vector<Notice>& notices, 
   return numbers;
 }
 
+void ScheduledState::doubt(const std::vector<KnownRow>& rows_in_doubt) {
+  if (rows_in_doubt.empty()) return;
+  sqlite::Transaction transaction(db_);
+  for (const KnownRow& row : rows_in_doubt) rows().put(row);
+  transaction.commit();
+}
+
 bool ScheduledState::knows(const std::string& digest) {
   if (!knows_) knows_ = db_.prepare("SELECT 1 FROM sent WHERE source = ?1 AND digest = ?2");
   const bool known = knows_->bind(1, source_).bind(2, digest).step();

@@ -2,9 +2,9 @@
 // the records that it holds.
 //
 // Used by ScheduledSource, produce() and `muskrat status`. A SQLite file beside the relay (relay.state), one row a
-// source; what settled(), reserve() and number() wrote survives kill -9. Failure{reconnect} when the file cannot be
-// used. Neighbours: RunLock, which says who may run. Thread rule: one owner; other processes may have the file open
-// too. What it does not do: stand-by on another machine. The file is this machine's.
+// source; what settled(), reserve(), doubt() and number() wrote survives kill -9. Failure{reconnect} when the file
+// cannot be used. Neighbours: RunLock, which says who may run. Thread rule: one owner; other processes may have the
+// file open too. What it does not do: stand-by on another machine. The file is this machine's.
 #pragma once
 
 #include <cstdint>
@@ -79,6 +79,8 @@ class ScheduledState {
   int64_t reserve(size_t count);
   // A number for each, by when it was made; see NoticeNumbers. Those made before `kept_from_us` are forgotten.
   std::vector<int64_t> number(const std::vector<Notice>& notices, int64_t kept_from_us);
+  // Written before their events are sent; see Comparison::in_doubt().
+  void doubt(const std::vector<KnownRow>& rows);
   bool knows(const std::string& digest);
   // Whether a record of that rank may be known at all.
   bool may_know(int64_t rank) const { return rank <= top_place_; }

@@ -1,6 +1,8 @@
 """The kind sql-query's mode diff: what changed and what was deleted since the run before, by hashes of all rows."""
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -125,6 +127,50 @@ def test_diff_run_that_is_cut_takes_no_unread_row_for_deleted(world):
     for d in seen.deliveries[30:]:
         by_id.setdefault((d.op, d.json["id"]), set()).add((d.message_id, d.body))
     assert set(by_id) == set(record(*range(1, 25)) + delete(30)) and all(len(each) == 1 for each in by_id.values())
+
+
+def cut_before_it_is_written_down(world, seen, change_of, expected):
+    """One run that tells `expected`, and ends before it has written down that the broker has it."""
+    change(world, change_of)
+    before = len(seen.deliveries)
+    with contextlib.closing(sqlite3.connect(world.folder + "/relay.sqlite")) as db:
+        db.executescript("CREATE TRIGGER put BEFORE INSERT ON known WHEN NEW.digest NOT LIKE '?%' BEGIN SELECT RAISE(ABORT, 'cut'); END;"
+                         "CREATE TRIGGER gone BEFORE DELETE ON known BEGIN SELECT RAISE(ABORT, 'cut'); END")
+        assert "cut" in produce(world, code=1)
+        db.executescript("DROP TRIGGER put; DROP TRIGGER gone")
+    seen.wait(before + len(expected))
+    assert [(d.op, d.json["id"]) for d in seen.deliveries[before:]] == expected
+
+
+@pytest.mark.parametrize("done, undone, told_first, told_then", [
+    ("UPDATE usage SET gb = 1 WHERE id = 2", "UPDATE usage SET gb = 77.50 WHERE id = 2", record(2), record(2)),
+    ("DELETE FROM usage WHERE id = 2", "INSERT INTO usage VALUES (2, 77.50, '2026-01-01T00:00:00Z')", delete(2), record(2)),
+    ("INSERT INTO usage VALUES (4, 1)", "DELETE FROM usage WHERE id = 4", record(4), delete(4)),
+])
+def test_diff_what_a_run_that_was_cut_told_is_told_to_be_undone(world, done, undone, told_first, told_then):
+    seen = diff(world)
+    insert(world, 1, 2, 3)
+    run(world, seen, record(1, 2, 3))
+    cut_before_it_is_written_down(world, seen, done, told_first)
+    cut_before_it_is_written_down(world, seen, undone, told_then)
+    cut_before_it_is_written_down(world, seen, done, told_first)
+    change(world, undone)
+    run(world, seen, told_then)
+    assert len({d.message_id for d in seen.deliveries}) == 7
+    run(world, seen, [])
+
+
+@pytest.mark.parametrize("done, told", [("UPDATE usage SET gb = 1 WHERE id = 2", record(2)), ("DELETE FROM usage WHERE id = 2", delete(2)),
+                                        ("INSERT INTO usage VALUES (4, 1)", record(4))])
+def test_diff_what_a_run_that_was_cut_told_is_repeated_with_its_id(world, done, told):
+    seen = diff(world)
+    insert(world, 1, 2, 3)
+    run(world, seen, record(1, 2, 3))
+    for step in (done, "SELECT 1"):
+        cut_before_it_is_written_down(world, seen, step, told)
+    run(world, seen, told)
+    assert len({d.message_id for d in seen.deliveries[3:]}) == 1
+    run(world, seen, [])
 
 
 def test_diff_two_rows_of_one_key_fail_the_run_with_what_to_do(world):

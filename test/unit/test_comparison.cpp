@@ -71,6 +71,26 @@ void test_comparison_row_that_is_repeated_has_its_version_and_one_that_returns_h
   assert_text(f.tell(back, "[1]", "a", 3), "after 7/2");
 }
 
+void test_comparison_row_in_doubt_is_told_again_whatever_it_is_and_as_another_where_it_is_another(void** state) {
+  Fixture& f = of(state);
+  Comparison first = f.begin();
+  f.tell(first, "[1]", "a", 1);
+  Comparison cut = f.begin("g2");
+  auto sight = cut.see("[1]", "b");
+  sight->row.seq = 2;
+  f.state->doubt({Comparison::in_doubt(sight->row, sight->version)});
+  Comparison same = f.begin("g2"), back = f.begin("g2"), gone = f.begin("g2");
+  assert_text(same.see("[1]", "b")->version, "after 7/1");
+  assert_text(back.see("[1]", "a")->version, "after 7/2");
+  assert_text(gone.version_of_deletion(gone.gone_behind("", 10).rows.at(0)), "gone after 7/2");
+  f.state->doubt({Comparison::in_doubt({"[1]", 1, "", 3}, "gone after 7/2")});
+  Comparison still = f.begin("g2"), there = f.begin("g2");
+  assert_text(still.version_of_deletion(still.gone_behind("", 10).rows.at(0)), "gone after 7/2");
+  assert_text(f.tell(there, "[1]", "b", 4), "after 7/3");
+  Comparison settled = f.begin("g3");
+  assert_text(f.tell(settled, "[1]", "b", 5), "as it was");
+}
+
 void test_comparison_row_that_is_deleted_and_comes_back_is_new_in_another_generation(void** state) {
   Fixture& f = of(state);
   Comparison first = f.begin();
@@ -131,6 +151,8 @@ int main() {
   const CMUnitTest tests[] = {
       checked_with(test_comparison_tells_new_changed_and_unchanged_rows_apart, setup, teardown),
       checked_with(test_comparison_row_that_is_repeated_has_its_version_and_one_that_returns_has_another, setup,
+                   teardown),
+      checked_with(test_comparison_row_in_doubt_is_told_again_whatever_it_is_and_as_another_where_it_is_another, setup,
                    teardown),
       checked_with(test_comparison_row_that_is_deleted_and_comes_back_is_new_in_another_generation, setup, teardown),
       checked_with(test_comparison_gone_rows_come_in_stretches_without_those_that_were_seen, setup, teardown),
