@@ -65,7 +65,7 @@ bool Run::deliver(Page&& page) {
     count_settled(prepared.underway);
     // Two new rows of one key are found within a page only: nothing is kept, here and in memory.
     if (page.against != nullptr) page.against->settled(prepared.underway.settlement.rows);
-    cursor_ = std::move(page.cursor);
+    if (!cursor_stays_) cursor_ = std::move(page.cursor);
     watch("");
     return !stop().requested();
   }
@@ -102,8 +102,8 @@ Run::Prepared Run::prepare(Page& page) {
   Prepared prepared;
   prepared.underway.against = page.against;
   ScheduledState::Settlement& settlement = prepared.underway.settlement;
-  settlement.cursor = page.cursor;
-  settlement.forget_below = page.forget_below;
+  settlement.cursor = cursor_stays_ ? cursor_ : page.cursor;
+  if (!cursor_stays_) settlement.forget_below = page.forget_below;
   settlement.kept = std::move(page.kept);
   settlement.rows.reserve(page.records.size());  // `told` points into it
   std::optional<sqlite::Reading> reading;
@@ -210,7 +210,7 @@ void Run::remember_row(const Page& page, const Record& record, Prepared& to) {
 
 // Whether it was sent; from now on it is known.
 bool Run::known(const Page& page, const Record& record, Prepared& to) {
-  const bool to_keep = record.rank >= *page.forget_below;
+  const bool to_keep = cursor_stays_ || record.rank >= *page.forget_below;
   const bool to_ask = state_ != nullptr && !order_.since && state_->may_know(record.rank);
   if (!to_keep && !to_ask) return false;
   std::string digest = digest_of(record);

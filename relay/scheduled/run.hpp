@@ -74,6 +74,9 @@ class Run {
   // ---- for the reader ----
   const std::string& cursor() const { return cursor_; }  // "" before the first page of the first run
   const std::optional<std::string>& since() const { return order_.since; }
+  // Of a run whose `since` lies behind the cursor, before its first page: what lies between is the next run's, so the
+  // cursor stays, and what is sent now is known then.
+  void leave_cursor() { cursor_stays_ = true; }
   const Stop& stop() const { return around_.stop; }
   const Settings& settings() const { return around_.component.settings; }
   const std::string& name() const { return around_.component.name; }
@@ -151,6 +154,7 @@ class Run {
   ScheduledState* state_;
   RunOrder order_;
   std::string cursor_;
+  bool cursor_stays_ = false;
   RecordShape shape_;
   std::optional<DeletionShape> deletion_;
   std::optional<Comparison> comparison_;

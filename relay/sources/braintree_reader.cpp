@@ -111,6 +111,8 @@ void Reading::read() {
 void Reading::begin_scan(int64_t now) {
   const std::string& start = settings_.text("start");
   const int64_t first = down_to(instant_of(run_.since().value_or(start)).value_or(0), minute_us);
+  // Of a scan that did not come to its end, what is not read yet is still to be read.
+  if (run_.since() && cursor_.place && first > *cursor_.place) run_.leave_cursor();
   if (run_.since() || !cursor_.reached) {
     cursor_.begun = now;
     cursor_.place = first;

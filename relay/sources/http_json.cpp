@@ -98,6 +98,7 @@ void Reader::read(Run& run) {
   const Windows windows(settings_, *start);
   const auto cursor = utc_from_text(run.cursor());
   const int64_t begin = windows.begin(run.since() ? std::nullopt : cursor, now), end = windows.end_at(now);
+  if (run.since() && cursor && begin > *cursor) run.leave_cursor();
   // A cursor that lies ahead was made by a clock that has been set back since.
   const int64_t reached = cursor && *cursor <= end ? *cursor : INT64_MIN;
   Client client(settings_, run.stop());

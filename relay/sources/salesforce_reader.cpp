@@ -124,6 +124,7 @@ Reading::Way Reading::begin() {
     way.place.stamp = instant_of(start);
   else if (way.cursor.place.stamp)
     way.place.stamp = *way.cursor.place.stamp - overlap_;
+  if (run_.since() && way.cursor.place.stamp && *way.place.stamp > *way.cursor.place.stamp) run_.leave_cursor();
   // What was deleted before the first run never was there for those who listen.
   if (!way.cursor.known) way.cursor.known = way.now;
   return way;

@@ -67,6 +67,8 @@ class Db {
   virtual std::string before(const CursorType& type, const std::string& value, int64_t span) = 0;
   // A value that a person gave, as page() takes it.
   virtual std::string since(const CursorType& type, const std::string& value) = 0;
+  // Whether the first of these values of the cursor comes after the other.
+  virtual bool behind(const CursorType& type, const std::string& value, const std::string& other) = 0;
   virtual PageRows page(const PageOrder& order) = 0;
   // The server's guess at the rows that lie from there on.
   virtual std::optional<int64_t> estimate(const PageOrder& order) = 0;

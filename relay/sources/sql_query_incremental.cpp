@@ -51,7 +51,7 @@ class Reader : public RecordReader {
 
  private:
   CursorType cursor_type(Db& db) const;
-  PageOrder begin(Db& db, const Run& run) const;
+  PageOrder begin(Db& db, Run& run) const;
   bool hand_over(PageRows&& rows, PageOrder& way, Place& mark, Run& run) const;
   bool overlaps() const { return overlap_.amount > 0; }
 
@@ -95,7 +95,7 @@ CursorType Reader::cursor_type(Db& db) const {
   return type;
 }
 
-PageOrder Reader::begin(Db& db, const Run& run) const {
+PageOrder Reader::begin(Db& db, Run& run) const {
   const CursorType type = cursor_type(db);
   PageOrder way;
   way.rows = page_;
@@ -106,6 +106,7 @@ PageOrder Reader::begin(Db& db, const Run& run) const {
   if (run.since()) {
     way.from = From::value;
     way.place = {db.since(type, *run.since())};
+    if (!mark.empty() && db.behind(type, way.place[0], mark[0])) run.leave_cursor();
   } else if (!mark.empty() && overlaps()) {
     way.from = From::value;
     way.place = {db.before(type, mark[0], overlap_.amount)};

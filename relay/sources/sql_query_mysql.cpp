@@ -111,6 +111,7 @@ class MySql : public Db {
   CursorType cursor_type() override;
   std::string before(const CursorType& type, const std::string& value, int64_t span) override;
   std::string since(const CursorType& type, const std::string& value) override;
+  bool behind(const CursorType& type, const std::string& value, const std::string& other) override;
   PageRows page(const PageOrder& order) override;
   std::optional<int64_t> estimate(const PageOrder& order) override {
     return planned_rows(explain_page_sql(shape_, literal(order)));
@@ -214,6 +215,14 @@ std::string MySql::since(const CursorType& type, const std::string& value) {
     text[text.find('T')] = ' ';
   }
   return datetime("CAST(" + db_.quote_literal(text) + " AS DATETIME(6))");
+}
+
+bool MySql::behind(const CursorType& type, const std::string& value, const std::string& other) {
+  const auto operand = [&](const std::string& text) {
+    const std::string given = literal(kinds_.front(), text);
+    return type.by_time ? "CAST(" + given + " AS DATETIME(6))" : given;
+  };
+  return ask("SELECT " + operand(value) + " > " + operand(other)).boolean(0, 0);
 }
 
 PageRows MySql::page(const PageOrder& order) {

@@ -56,6 +56,9 @@ class Postgres : public Db {
   std::string before(const CursorType& type, const std::string& value, int64_t span) override;
   // The server reads it as what the cursor is.
   std::string since(const CursorType& /*type*/, const std::string& value) override { return value; }
+  bool behind(const CursorType& /*type*/, const std::string& value, const std::string& other) override {
+    return ask(behind_sql(shape_), {value, other}).boolean(0, 0);
+  }
   PageRows page(const PageOrder& order) override;
   std::optional<int64_t> estimate(const PageOrder& order) override {
     return planned_rows(ask(estimate_sql(shape_, order), order.place));

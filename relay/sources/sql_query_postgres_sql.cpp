@@ -54,6 +54,12 @@ std::string type_sql(const Shape& shape) {
          columns(shape) + ") IS NULL" + from_query(shape) + " LIMIT 0)";
 }
 
+// The parameters are of the column's type and collation by the side of it.
+std::string behind_sql(const Shape& shape) {
+  const std::string none = "(SELECT " + column(shape.cursor) + from_query(shape) + " LIMIT 0)";
+  return "SELECT coalesce(" + none + ", $1) > coalesce(" + none + ", $2)";
+}
+
 std::string before_sql(const std::string& type, bool by_time) {
   return "SELECT ($1::" + type + " - $2::" + (by_time ? "interval" : type) + ")::text";
 }

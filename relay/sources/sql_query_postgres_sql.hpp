@@ -13,6 +13,9 @@ namespace muskrat::sql_query::postgres {
 // The type of the cursor column, as text. Reads no row, and is refused when a column of the shape is not there.
 std::string type_sql(const Shape& shape);
 
+// Whether the cursor's $1 comes after its $2.
+std::string behind_sql(const Shape& shape);
+
 // The value that lies $2 (an interval or a number) before the cursor's $1.
 std::string before_sql(const std::string& type, bool by_time);
 

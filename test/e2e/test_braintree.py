@@ -170,6 +170,20 @@ def test_braintree_customers_out_of_a_scans_reach_are_not_deleted(world, gateway
     assert produce(world, "--since", "30d")["deleted"] == 0
 
 
+def test_braintree_since_behind_a_scan_that_did_not_end_leaves_the_scan_as_it_is(world, gateway):
+    server = gateway()
+    seen = configure(world, server)
+    produce(world)
+    server.vault.sale("old", at(days=90))
+    with contextlib.closing(sqlite3.connect(world.folder + "/relay.sqlite")) as state, state:
+        reached = json.loads(state.execute("SELECT cursor FROM scheduled").fetchone()[0])[0]
+        state.execute("UPDATE scheduled SET cursor = ?", (json.dumps([reached, "", reached, at(days=100)]),))
+    end = produce(world, "--since", "30d")
+    assert end["sent"] == 0 and end["cursor"] == end["cursor_before"]
+    assert produce(world)["sent"] == 1
+    assert [each for each, _ in told(seen, 1)] == ["old"]
+
+
 def test_braintree_where_most_customers_are_gone_none_is_told_as_deleted(world, gateway):
     server = gateway()
     seen = configure(world, server, object="customers")

@@ -129,6 +129,19 @@ def test_http_json_record_later_than_the_lookback_is_missed(world, stats):
     assert produce(world, "--since", stamp_of(NOW - 4 * HOUR))["sent"] == 1
 
 
+def test_http_json_since_behind_the_cursor_leaves_what_lies_between_to_the_next_run(world, stats):
+    server = stats()
+    seen = configure(world, server, start=stamp_of(NOW - 10 * HOUR), delay="7h", lookback="1h")
+    cursor = produce(world)["cursor"]
+    world.program.config["sources"]["stats"].pop("delay")
+    world.program.save()
+    server.add("volume", records(1, hours_ago=5, name="between") + records(1))
+    end = produce(world, "--since", stamp_of(NOW - 3 * HOUR))
+    assert (end["sent"], end["cursor_before"], end["cursor"]) == (1, cursor, cursor)
+    assert produce(world)["sent"] == 1
+    assert keys(seen, 2) == ["c0", "between0"]
+
+
 def test_http_json_window_without_records_moves_the_cursor(world, stats):
     configure(world, stats())
     end = produce(world)

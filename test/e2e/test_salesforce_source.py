@@ -92,6 +92,17 @@ def test_salesforce_records_are_told_once_and_changes_and_deletions_again(world,
     assert [d.op for d in seen.deliveries[3:]] == ["record", "delete"]
 
 
+def test_salesforce_since_behind_the_cursor_leaves_what_lies_between_to_the_next_run(world, salesforce):
+    seen = configure(world, salesforce)
+    key = insert(salesforce, "a")[0]
+    cursor = produce(world)["cursor"]
+    edit(salesforce, key, LastName="A")
+    end = produce(world, "--since", "2099-01-01")
+    assert (end["sent"], end["cursor_before"], end["cursor"]) == (0, cursor, cursor)
+    assert produce(world)["sent"] == 1
+    assert names(seen, 2) == ["a", "A"]
+
+
 def test_salesforce_equal_stamps_across_pages_are_each_told_once_though_the_locator_expires(world, salesforce):
     seen = configure(world, salesforce)
     insert(salesforce, *(f"n{n}" for n in range(20)))

@@ -309,6 +309,22 @@ def test_produce_since_sends_again_with_the_old_ids_and_leaves_the_cursor(world)
     assert "does not convert" in produce(world, "--since", "yesterday week", code=1)
 
 
+@pytest.mark.parametrize("overlap", ["1h", 0])
+def test_produce_since_behind_the_cursor_leaves_what_lies_between_to_the_next_run(world, overlap):
+    seen = configure(world, overlap=overlap, page=1)
+    insert(world, 1, changed="2026-01-01T00:00:00Z")
+    before = json.loads(produce(world, "--json").splitlines()[-1])["cursor"]
+    insert(world, 2, changed="2026-01-05T00:00:00Z")
+    insert(world, 3, changed="2026-01-10T00:00:00Z")
+    end = json.loads(produce(world, "--since", "2026-01-08", "--json").splitlines()[-1])
+    assert (end["sent"], end["cursor_before"], end["cursor"]) == (1, before, before)
+    end = json.loads(produce(world, "--json").splitlines()[-1])
+    assert end["sent"] == (1 if overlap else 2) and end["cursor"] != before  # what was sent is known where there is a memory
+    seen.wait(2 + end["sent"])
+    assert sorted(set(ids(seen))) == [1, 2, 3] and len({d.message_id for d in seen.deliveries}) == 3
+    assert "sent     0 events" in produce(world)
+
+
 def test_produce_counts_as_the_sources_last_run_and_the_relay_sends_nothing_again(world):
     seen = configure(world, every="1d")
     insert(world, 1)

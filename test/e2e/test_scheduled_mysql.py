@@ -66,6 +66,11 @@ def test_mysql_incremental_reads_pages_of_equal_cursors_and_what_becomes_visible
     text = produce(world, "--since", "2026-01-01T12:00:00Z")
     assert "sent     1 event," in text, text
     assert "does not convert" in produce(world, "--since", "yesterday week", code=1)
+    billing.insert(10, changed="2026-01-05")
+    billing.insert(11, changed="2026-01-10")
+    end = json.loads(produce(world, "--since", "2026-01-07", "--json").splitlines()[-1])
+    assert end["sent"] == 1 and end["cursor"] == end["cursor_before"], end
+    sent(world, seen, record(10))
 
 
 def test_mysql_incremental_by_several_numbers_with_every_digit(world, billing):
