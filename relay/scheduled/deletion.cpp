@@ -121,9 +121,7 @@ DeletionShape::DeletionShape(const Component& component)
 
 Event DeletionShape::event_of(const std::string& key, const std::string& version,
                               const std::vector<std::string>& beside_key, int64_t epoch, int64_t captured_us) const {
-  const auto refuse = [](const std::string& why) {
-    throw Failure(Remedy::reconnect, "a deleted row, told by its key: " + why);
-  };
+  const auto refuse = [](const std::string& why) { throw BadRecord("a deleted row, told by its key: " + why); };
   std::string why;
   const auto values = json::Document::parse(key, why);
   if (!values || values->root().size() != key_.size()) refuse("what is remembered of it is of another key");

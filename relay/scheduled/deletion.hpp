@@ -29,8 +29,8 @@ class DeletionShape {
   // Of settings that passed check_deletion().
   explicit DeletionShape(const Component& component);
 
-  // `key`: the canonical JSON array; `beside_key`: what the row's other members were called. Failure{reconnect} when no
-  // event can be made of it.
+  // `key`: the canonical JSON array; `beside_key`: what the row's other members were called. BadRecord when no event
+  // can be made of it.
   Event event_of(const std::string& key, const std::string& version, const std::vector<std::string>& beside_key,
                  int64_t epoch, int64_t captured_us) const;
 

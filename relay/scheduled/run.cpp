@@ -255,14 +255,28 @@ void Run::add_compared(const Page& page, const Record& record, int64_t captured_
 
 void Run::add_gone(const Page& page, int64_t captured_us, Prepared& to) {
   for (const KnownRow& row : page.gone) {
+    const bool told = row.seq != KnownRow::left_out && !page.against->setting().baseline;
+    if (told && !add_deletion(page, row, captured_us, to)) continue;
     to.underway.settlement.gone.push_back(row.key);
-    if (row.seq == KnownRow::left_out || page.against->setting().baseline) continue;
-    const std::string version = page.against->version_of_deletion(row);
+  }
+}
+
+// False where no event can be made of it: of the row none could be made either, so nobody was told of it. It stays
+// known, for what is held of it may be told when the mapping is mended, and its deletion then too.
+bool Run::add_deletion(const Page& page, const KnownRow& row, int64_t captured_us, Prepared& to) {
+  const std::string version = page.against->version_of_deletion(row);
+  try {
     Event event = deletion_->event_of(row.key, version, page.against->setting().beside_key, epoch(), captured_us);
     to.doubts.push_back(Comparison::in_doubt({row.key, row.slot, "", to.numbers}, version));
     to.add(std::move(event));
-    ++to.underway.deleted;
+  } catch (const BadRecord& bad) {
+    if (settings().text("on_bad_record") == "fail") throw;
+    log::warning("relay", "deletion left out, no event can be made of it", {{"source", name()}, {"why", bad.what()}});
+    filtered();
+    return false;
   }
+  ++to.underway.deleted;
+  return true;
 }
 
 void Run::filtered() {

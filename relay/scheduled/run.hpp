@@ -135,6 +135,7 @@ class Run {
   void remember_row(const Page& page, const Record& record, Prepared& to);
   void add_compared(const Page& page, const Record& record, int64_t captured_us, Prepared& to);
   void add_gone(const Page& page, int64_t captured_us, Prepared& to);
+  bool add_deletion(const Page& page, const KnownRow& row, int64_t captured_us, Prepared& to);
   bool known(const Page& page, const Record& record, Prepared& to);
   // False when it is held already.
   bool hold(const Record& record, int64_t captured_us, const BadRecord& bad, Prepared& to);

@@ -123,6 +123,27 @@ def test_held_row_that_was_deleted_stays_deleted_when_it_is_sent_late(world):
     assert (gone.op, late.op, late.key) == ("delete", "record", gone.key) and late.seq < gone.seq
 
 
+def test_held_row_that_goes_and_of_whose_key_nothing_can_be_made_stops_no_run(world):
+    query = "SELECT CASE id WHEN 2 THEN 'a b' ELSE 'c' || id END AS id, gb, changed FROM usage"
+    seen = configure(world, mode="diff", cursor=None, overlap=None, query=query, routing_key="Billing.{id}.Record")
+    for n in (1, 2, 3):
+        row(world, n, n)
+    assert end_of(world)["held"] == 1
+    world.sql("DELETE FROM usage WHERE id < 3")
+    end = end_of(world)
+    assert (end["sent"], end["deleted"], end["filtered"]) == (1, 1, 1), end
+    end = end_of(world)
+    assert (end["sent"], end["filtered"]) == (0, 1), end
+    world.program.config["sources"]["billing"]["routing_key"] = "Billing.Usage.Record"
+    world.program.save()
+    end = end_of(world)  # what was held, and that it is gone
+    assert (end["sent"], end["released"], end["deleted"]) == (2, 1, 1), end
+    seen.wait(5)
+    late, gone = seen.deliveries[3:]
+    assert (late.op, gone.op) == ("record", "delete") and late.key == gone.key and late.seq < gone.seq
+    assert (end_of(world)["sent"], end_of(world)["filtered"]) == (0, 0)
+
+
 def test_held_flood_fails_the_run_and_the_cursor_stays(world):
     seen = configure(world, fields=WHOLE, held_max=2)
     for n in range(1, 8):
