@@ -48,10 +48,11 @@ void ScheduledSource::run(const Stop& stop) {
 
 void ScheduledSource::attempt(const Stop& stop) {
   try {
+    see_whether_mended();
     if (retry_at_us_ && wall_clock_us() < *retry_at_us_) return sleep_until(*retry_at_us_, stop);
     if (!state_) {
       state_ = ScheduledState::open(scheduled_state_path(context_.config.relay), name(), reader_->shape());
-      meters_.last_success->set(static_cast<double>(state_->history().success_us.value_or(0)) / 1e6);
+      show_success();
     }
     const int64_t now = wall_clock_us(), next = due(now);
     if (next > now) return sleep_until(next, stop);
@@ -61,6 +62,20 @@ void ScheduledSource::attempt(const Stop& stop) {
   } catch (const Failure& failure) {
     if (!stop.requested()) failed(failure.what());
   }
+}
+
+// By `muskrat produce`, whose run counts as ours.
+void ScheduledSource::see_whether_mended() {
+  if (trouble_.empty() || !state_) return;
+  state_->load();
+  if (!state_->history().trouble.empty() || state_->history().success_us.value_or(0) <= failed_us_) return;
+  trouble_.clear();
+  retry_at_us_.reset();
+  show_success();
+}
+
+void ScheduledSource::show_success() {
+  meters_.last_success->set(static_cast<double>(state_->history().success_us.value_or(0)) / 1e6);
 }
 
 // A last run that lies in the future was made before the clock was set back. It counts as of when that was found: as of
@@ -83,6 +98,7 @@ bool ScheduledSource::run_when_free(const Stop& stop) {
   if (!lock) return false;
   state_->load();
   const int64_t now = wall_clock_us(), next = due(now);
+  show_success();
   // The other one has done it.
   if (next > now) return true;
   run_once(now, stop);
@@ -105,7 +121,8 @@ void ScheduledSource::run_once(int64_t begun_us, const Stop& stop) {
 void ScheduledSource::failed(const std::string& why) {
   meters_.failures->add();
   const milliseconds pause = settings().duration("retry");
-  retry_at_us_ = wall_clock_us() + pause.count() * 1000;
+  failed_us_ = wall_clock_us();
+  retry_at_us_ = failed_us_ + pause.count() * 1000;
   trouble_ = why;
   log::error("relay", "run failed, the cursor stays with what was confirmed",
              {{"source", name()}, {"why", why}, {"retry_ms", static_cast<int64_t>(pause.count())}});

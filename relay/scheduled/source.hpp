@@ -37,6 +37,8 @@ class ScheduledSource : public Source {
   const Settings& settings() const { return context_.component.settings; }
   const std::string& name() const { return context_.component.name; }
   void attempt(const Stop& stop);
+  void see_whether_mended();
+  void show_success();
   int64_t due(int64_t now);
   bool run_when_free(const Stop& stop);
   void run_once(int64_t begun_us, const Stop& stop);
@@ -54,6 +56,7 @@ class ScheduledSource : public Source {
   std::unique_ptr<ScheduledState> state_;
   RunCounts last_;
   std::optional<int64_t> retry_at_us_;
+  int64_t failed_us_ = 0;               // when the last run failed
   std::optional<int64_t> set_back_us_;  // when the clock was found to be behind the last run
   std::string trouble_;
 };

@@ -338,6 +338,20 @@ def test_produce_counts_as_the_sources_last_run_and_the_relay_sends_nothing_agai
     assert ids(seen) == [1, 2] and runs(world) == 0
 
 
+def test_produce_that_ends_well_ends_the_failure_of_the_relays_run(world):
+    configure(world, every="1d", retry="1h")
+    world.sql("ALTER TABLE usage RENAME TO usage_away")
+    world.relay = world.program.relay(wait=False)
+    world.wait_log(world.relay, "run failed")
+    world.sql("ALTER TABLE usage_away RENAME TO usage")
+    assert world.relay.get("/readyz")[0] == 503
+    produce(world)
+    wait_until(lambda: world.relay.get("/readyz")[0] == 200, 30, lambda: world.relay.get("/readyz")[1])
+    assert "the next run is due" in world.relay.get("/")[1]
+    assert world.relay.metric("muskrat_scheduled_last_success_seconds", source="billing") > 0
+    assert world.relay.metric("muskrat_scheduled_lag_seconds", source="billing") == 0 and runs(world) == 0
+
+
 def test_produce_that_fails_says_what_was_done_before_and_exits_1(world):
     configure(world, fields=["id", {"to": "n", "from": "gb", "as": "integer"}], page=1, on_bad_record="fail")
     world.sql("INSERT INTO usage VALUES (1, 1, '2026-01-01'), (2, 1.5, '2026-01-01')")
