@@ -44,7 +44,10 @@ struct PageOrder {
 struct PageRows {
   std::vector<Record> records;  // in the order of cursor and keys; the cursor is the version
   Place last;                   // of the last row
-  bool behind_mark = true;      // the last row lies there
+  // Of those whose time has come by the server's clock, where the cursor is one: they stand before the others.
+  size_t come = 0;
+  Place reached;            // of the last of them
+  bool behind_mark = true;  // it lies there
 };
 
 struct CursorType {

@@ -50,9 +50,13 @@ class Reader : public RecordReader {
   std::vector<std::string> probe(const Stop& stop) override;
 
  private:
+  struct Standing {
+    Place mark;                   // where the cursor stands
+    std::optional<int64_t> rank;  // up to which all has been read; what comes later stands further on
+  };
   CursorType cursor_type(Db& db) const;
   PageOrder begin(Db& db, Run& run) const;
-  bool hand_over(PageRows&& rows, PageOrder& way, Place& mark, Run& run) const;
+  bool hand_over(PageRows&& rows, PageOrder& way, Standing& standing, Run& run) const;
   bool overlaps() const { return overlap_.amount > 0; }
 
   const Component& source_;
@@ -67,12 +71,12 @@ void Reader::read(Run& run) {
   db->attend(run);
   PageOrder way = begin(*db, run);
   // Once it lies behind the mark, the mark is where it stands.
-  Place mark = way.mark;
+  Standing standing{way.mark, {}};
   if (const auto rows = db->estimate(way)) run.expect(*rows);
   while (!run.stop().requested()) {
     PageRows rows = db->page(way);
     const auto count = static_cast<int64_t>(rows.records.size());
-    if (count > 0 && !hand_over(std::move(rows), way, mark, run)) return;
+    if (count > 0 && !hand_over(std::move(rows), way, standing, run)) return;
     // Fewer than asked for: there are no more.
     if (count < page_ || !run.pace(settings_.integer("rate"))) return;
   }
@@ -100,7 +104,8 @@ PageOrder Reader::begin(Db& db, Run& run) const {
   PageOrder way;
   way.rows = page_;
   way.by_time = type.by_time;
-  way.ranked = overlaps();
+  // Without an overlap only those are remembered that are ahead of the clock.
+  way.ranked = overlaps() || type.by_time;
   Place mark;
   if (!run.cursor().empty()) mark = place_of(run.cursor());
   if (run.since()) {
@@ -118,14 +123,18 @@ PageOrder Reader::begin(Db& db, Run& run) const {
   return way;
 }
 
-bool Reader::hand_over(PageRows&& rows, PageOrder& way, Place& mark, Run& run) const {
+// The cursor never passes the server's clock: one row of the year 9999 would leave out all that comes before it. Rows
+// that are ahead are told, read again by each run, and known by their content.
+bool Reader::hand_over(PageRows&& rows, PageOrder& way, Standing& standing, Run& run) const {
   Page page;
   page.records = std::move(rows.records);
   // Rows come in order: when the last one lies before the mark, all do.
-  if (rows.behind_mark) mark = rows.last;
-  page.cursor = text_of(mark);
+  if (rows.come > 0 && rows.behind_mark) standing.mark = std::move(rows.reached);
+  if (rows.come > 0) standing.rank = page.records[rows.come - 1].rank;
+  if (!standing.rank) standing.rank = page.records.front().rank;
+  page.cursor = standing.mark.empty() ? run.cursor() : text_of(standing.mark);
   // What lies further back than the overlap will not be read again. (One more for the rank's rounding.)
-  if (overlaps()) page.forget_below = page.records.back().rank - overlap_.amount - 1;
+  if (way.ranked) page.forget_below = *standing.rank - overlap_.amount - 1;
   if (!run.deliver(std::move(page))) return false;
   way.from = From::place;
   way.place = std::move(rows.last);

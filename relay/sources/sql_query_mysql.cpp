@@ -16,7 +16,7 @@ using namespace mysql_server;
 using Kind = mysql::Column::Kind;
 
 constexpr milliseconds connect_time{10'000};
-constexpr int rank_column = 0, new_column = 1, first_of_query = 2;
+constexpr int rank_column = 0, new_column = 1, ahead_column = 2, first_of_query = 3;
 // The server waits so long for us while we wait for the broker, or for the rate, in the middle of all rows.
 constexpr const char* patience = "SET SESSION net_write_timeout = 3600";
 
@@ -237,10 +237,19 @@ PageRows MySql::page(const PageOrder& order) {
     page.records.push_back({body_of(rows, row, first_of_query, ""), std::string(rows.text(row, parts.front())),
                             rows.int64(row, rank_column)});
   }
-  if (const int last = rows.rows() - 1; last >= 0) {
-    for (const int part : parts) page.last.emplace_back(rows.text(last, part));
-    page.behind_mark = rows.boolean(last, new_column);
+  const auto place_of = [&](int row) {
+    Place place;
+    for (const int part : parts) place.emplace_back(rows.text(row, part));
+    return place;
+  };
+  int come = rows.rows();
+  while (come > 0 && rows.boolean(come - 1, ahead_column)) --come;
+  page.come = static_cast<size_t>(come);
+  if (come > 0) {
+    page.reached = place_of(come - 1);
+    page.behind_mark = rows.boolean(come - 1, new_column);
   }
+  if (rows.rows() > 0) page.last = place_of(rows.rows() - 1);
   return page;
 }
 

@@ -54,7 +54,8 @@ std::string parts_sql(const Shape& shape) { return select(list(parts(shape)), sh
 
 std::string page_sql(const Shape& shape, const PageOrder& page) {
   const std::string marked = page.mark.empty() ? "1" : behind(parts(shape), page.mark);
-  return select(rank(shape, page) + ", " + marked + ", q.*", shape) + where(shape, page) + " ORDER BY " +
+  const std::string ahead = page.by_time ? column(shape.cursor) + " > UTC_TIMESTAMP(6)" : "0";
+  return select(rank(shape, page) + ", " + marked + ", " + ahead + ", q.*", shape) + where(shape, page) + " ORDER BY " +
          list(parts(shape)) + " LIMIT " + std::to_string(page.rows);
 }
 

@@ -13,7 +13,8 @@ namespace muskrat::sql_query::mysql_server {
 // The columns of cursor and keys, and no row.
 std::string parts_sql(const Shape& shape);
 
-// Columns: rank, whether it lies behind the mark, then those of the query. Places and marks are literals here.
+// Columns: rank, whether it lies behind the mark, whether it is ahead of the clock, then those of the query. Places and
+// marks are literals here.
 std::string page_sql(const Shape& shape, const PageOrder& page);
 std::string explain_page_sql(const Shape& shape, const PageOrder& page);
 

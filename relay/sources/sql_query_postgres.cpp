@@ -11,7 +11,7 @@ namespace {
 using namespace postgres;
 
 constexpr milliseconds connect_time{10'000};
-constexpr int body_column = 0, rank_column = 1, new_column = 2, first_part = 3;
+constexpr int body_column = 0, rank_column = 1, new_column = 2, ahead_column = 3, first_part = 4;
 
 pg::Connection connect(const Component& source, const Stop& stop) {
   const Settings& settings = source.settings;
@@ -115,10 +115,19 @@ PageRows Postgres::page(const PageOrder& order) {
     page.records.push_back({std::string(rows.text(row, body_column)), std::string(rows.text(row, first_part)),
                             rows.int64(row, rank_column)});
   }
-  if (const int last = rows.rows() - 1; last >= 0) {
-    for (int part = first_part; part < rows.columns(); ++part) page.last.emplace_back(rows.text(last, part));
-    page.behind_mark = rows.boolean(last, new_column);
+  const auto place_of = [&](int row) {
+    Place place;
+    for (int part = first_part; part < rows.columns(); ++part) place.emplace_back(rows.text(row, part));
+    return place;
+  };
+  int come = rows.rows();
+  while (come > 0 && rows.boolean(come - 1, ahead_column)) --come;
+  page.come = static_cast<size_t>(come);
+  if (come > 0) {
+    page.reached = place_of(come - 1);
+    page.behind_mark = rows.boolean(come - 1, new_column);
   }
+  if (rows.rows() > 0) page.last = place_of(rows.rows() - 1);
   return page;
 }
 

@@ -43,7 +43,7 @@ std::string where(const Shape& shape, const PageOrder& page) {
 
 std::string rank(const Shape& shape, bool by_time) {
   const std::string cursor = column(shape.cursor);
-  if (by_time) return "floor(extract(epoch FROM " + cursor + ") * 1000000)::bigint";
+  if (by_time) return "least(floor(extract(epoch FROM " + cursor + ") * 1000000), 9e18)::bigint";
   return "floor(" + cursor + ")::bigint";
 }
 
@@ -68,6 +68,7 @@ std::string page_sql(const Shape& shape, const PageOrder& page) {
   std::string sql = "SELECT row_to_json(q)::text, " + (page.ranked ? rank(shape, page.by_time) : std::string("0"));
   const size_t used = parameters_used(shape, page.from);
   sql += !page.mark.empty() ? ", (" + columns(shape) + ") > (" + parameters(used + 1, parts(shape)) + ")" : ", true";
+  sql += page.by_time ? ", " + column(shape.cursor) + " > now()" : ", false";
   sql += ", " + column(shape.cursor) + "::text";
   for (const std::string& key : shape.keys) sql += ", " + column(key) + "::text";
   return sql + from_query(shape) + where(shape, page) + " ORDER BY " + columns(shape) + " LIMIT " +

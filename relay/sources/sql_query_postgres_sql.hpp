@@ -19,8 +19,8 @@ std::string behind_sql(const Shape& shape);
 // The value that lies $2 (an interval or a number) before the cursor's $1.
 std::string before_sql(const std::string& type, bool by_time);
 
-// Columns: body, rank, whether it lies behind the mark, then the cursor and each key as text.
-// Parameters: the place's parts, or the value; then the mark's parts, where there is one.
+// Columns: body, rank, whether it lies behind the mark, whether it is ahead of the clock, then the cursor and each key
+// as text. Parameters: the place's parts, or the value; then the mark's parts, where there is one.
 std::string page_sql(const Shape& shape, const PageOrder& page);
 
 // The planner's guess at the rows that lie from there on. Parameters as for the page's beginning.

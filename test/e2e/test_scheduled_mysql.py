@@ -73,6 +73,18 @@ def test_mysql_incremental_reads_pages_of_equal_cursors_and_what_becomes_visible
     sent(world, seen, record(10))
 
 
+@pytest.mark.parametrize("overlap", ["1h", 0])
+def test_mysql_rows_ahead_of_the_clock_are_told_and_stop_nothing(world, billing, overlap):
+    seen = billing.configure(overlap=overlap)
+    billing.insert(*range(1, 6), changed="9999-12-31")
+    sent(world, seen, record(*range(1, 6)))
+    billing.insert(6)
+    sent(world, seen, record(6))
+    billing.insert(7, changed="2026-01-02")
+    sent(world, seen, record(7))
+    sent(world, seen, [])
+
+
 def test_mysql_incremental_by_several_numbers_with_every_digit(world, billing):
     billing.sql("CREATE TABLE wide (id int, part bigint unsigned, at bigint unsigned, note varchar(9), PRIMARY KEY (at, part, id))")
     near = 18446744073709551600
