@@ -50,6 +50,10 @@ bool may_pass(const http::Response& response) {
   return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
+std::chrono::microseconds pause_between(int64_t requests) {
+  return std::chrono::microseconds((second_us + requests - 1) / requests);
+}
+
 HttpCalls::HttpCalls(const Settings& settings, const Stop& stop, Passes passes)
     : settings_(settings), stop_(stop), passes_(std::move(passes)), client_(http_options(settings), &stop_) {}
 
@@ -99,7 +103,7 @@ void HttpCalls::wait_our_turn(Run& run) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (next_ > now) run.rest(std::chrono::ceil<milliseconds>(next_ - now));
   if (stop_.requested()) throw Failure(Remedy::reconnect, "asked to stop");
-  next_ = std::max(next_, now) + milliseconds(1000 / settings_.integer("requests"));
+  next_ = std::max(next_, now) + pause_between(settings_.integer("requests"));
 }
 
 }  // namespace muskrat

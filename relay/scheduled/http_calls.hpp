@@ -22,6 +22,9 @@ OptionTable http_calls_options();
 // 408, 425, 429 and 5xx.
 bool may_pass(const http::Response& response);
 
+// The least time between two requests, where so many a second are allowed.
+std::chrono::microseconds pause_between(int64_t requests);
+
 class HttpCalls {
  public:
   using Passes = std::function<bool(const http::Response&)>;

@@ -4,6 +4,7 @@
 
 #include "common/config.hpp"
 #include "common/state_path.hpp"
+#include "relay/scheduled/http_calls.hpp"
 #include "relay/scheduled/record.hpp"
 #include "relay/scheduled/state.hpp"
 #include "test/unit/endpoint_fixture.hpp"
@@ -64,6 +65,12 @@ void test_ordering_key_has_the_object_and_the_key_or_its_hash(void**) {
 void test_record_digest_tells_version_from_body(void**) {
   assert_true(digest_of({"ab", "c", 0}) != digest_of({"a", "bc", 0}));
   assert_text(digest_of({"a", "b", 0}), digest_of({"a", "b", 7}));
+}
+
+void test_requests_of_a_second_are_no_more_than_are_allowed(void**) {
+  for (const int64_t requests : {1, 7, 10, 600, 999, 1000})
+    assert_true(pause_between(requests) * requests >= std::chrono::seconds(1));
+  assert_int_equal(pause_between(600).count(), 1667);
 }
 
 int setup(void** state) {
@@ -236,6 +243,7 @@ void test_file_lock_made_by_root_belongs_to_the_owner_of_its_folder(void** state
 
 int main() {
   const CMUnitTest tests[] = {
+      checked(test_requests_of_a_second_are_no_more_than_are_allowed),
       checked(test_routing_key_template_takes_members_at_any_depth),
       checked(test_routing_key_that_the_record_cannot_make_is_told_without_its_value),
       checked(test_record_key_is_canonical),
