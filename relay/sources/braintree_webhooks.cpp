@@ -83,9 +83,11 @@ class WebhookSource : public Source {
   void show(const WebhookPublisher& publisher);
 
   http::Answered answer(const http::Asked& asked);
+  http::Answered handle(const http::Asked& asked);
   http::Answered take(const std::string& body);
   http::Answered publish(const Record& record, int64_t made_us, Deadline deadline);
   http::Answered refused(int status, const std::string& why) const;
+  http::Answered failed_at(const std::string& what, const std::string& why) const;
   std::vector<Keys> keys() const;
   void count(const char* result) const;
 
@@ -146,6 +148,14 @@ void WebhookSource::show(const WebhookPublisher& publisher) {
 // ---- the listener's threads ----
 
 http::Answered WebhookSource::answer(const http::Asked& asked) {
+  try {
+    return handle(asked);
+  } catch (const Failure& failure) {
+    return failed_at("a webhook could not be looked into", failure.what());
+  }
+}
+
+http::Answered WebhookSource::handle(const http::Asked& asked) {
   if (asked.path != settings_.text("path")) return {404, ""};
   if (asked.method == "POST") return take(asked.body);
   const auto challenge = asked.query.find("bt_challenge");
@@ -178,9 +188,7 @@ http::Answered WebhookSource::publish(const Record& record, int64_t made_us, Dea
     event = shape_.event_of(record, shape_.read(record), 0, wall_clock_us());
     if (event) event->seq = made_us;
   } catch (const Failure& failure) {
-    log::error("relay", "no event can be made of a webhook", {{"source", name_}, {"why", failure.what()}});
-    count("failed");
-    return {500, ""};
+    return failed_at("no event can be made of a webhook", failure.what());
   }
   // Nothing is to be sent of what the mapping leaves out.
   const bool taken = !event || inbox_.deliver(std::move(*event), deadline);
@@ -192,6 +200,12 @@ http::Answered WebhookSource::refused(int status, const std::string& why) const 
   log::warning("relay", "a webhook is refused", {{"source", name_}, {"why", why}, {"status", status}});
   count("refused");
   return {status, ""};
+}
+
+http::Answered WebhookSource::failed_at(const std::string& what, const std::string& why) const {
+  log::error("relay", what, {{"source", name_}, {"why", why}});
+  count("failed");
+  return {500, ""};
 }
 
 std::vector<Keys> WebhookSource::keys() const {

@@ -1,6 +1,7 @@
 """The source kind braintree-webhooks: what Braintree's double sends, taken by the relay's listener and confirmed by the broker."""
 import datetime
 import http.client
+import os
 import threading
 import time
 
@@ -82,6 +83,17 @@ def test_webhook_that_is_spoilt_is_refused_and_is_no_event(world, hooks, spoil):
     assert hooks.send("subscription_canceled", "subscription", SUBJECT).statuses == [200]
     assert len(world.seen.quiet()) == 1 and count(world, "refused") == 1
     assert "s1" not in world.wait_log(world.relay, "a webhook is refused")
+
+
+def test_webhook_whose_secret_cannot_be_read_is_counted_as_failed_and_the_log_names_the_source(world):
+    private = world.folder + "/private"
+    with open(private, "w", encoding="utf-8") as file:
+        file.write("private")
+    hooks = listen(world, world.broker.url, keys=[{"public": "public", "private": "${file:" + private + "}"}])
+    assert hooks.send("subscription_canceled", "subscription", SUBJECT).statuses == [200]
+    os.unlink(private)
+    assert hooks.send("subscription_canceled", "subscription", SUBJECT).statuses == [500]
+    assert count(world, "failed") == 1 and "hooks" in world.wait_log(world.relay, "a webhook could not be looked into")
 
 
 def test_webhook_of_days_ago_is_refused_though_it_is_signed(world, hooks):
