@@ -16,7 +16,8 @@ std::string shape_text(const Shape& shape) {
 }
 
 std::unique_ptr<Db> open_db(const Component& source, const Stop& stop) {
-  const bool mysql = source.settings.fresh_secret("dsn").starts_with("mysql:");
+  const std::string dsn = source.settings.fresh_secret("dsn");
+  const bool mysql = dsn.starts_with("mysql:") || dsn.starts_with("mariadb:");
   return mysql ? open_mysql(source, stop) : open_postgres(source, stop);
 }
 

@@ -85,6 +85,12 @@ def test_mysql_rows_ahead_of_the_clock_are_told_and_stop_nothing(world, billing,
     sent(world, seen, [])
 
 
+def test_mysql_dsn_may_be_written_mariadb(world, billing):
+    seen = billing.configure(dsn=billing.server.dsn("billing").replace("mysql://", "mariadb://"))
+    billing.insert(1)
+    sent(world, seen, record(1))
+
+
 def test_mysql_incremental_by_several_numbers_with_every_digit(world, billing):
     billing.sql("CREATE TABLE wide (id int, part bigint unsigned, at bigint unsigned, note varchar(9), PRIMARY KEY (at, part, id))")
     near = 18446744073709551600
