@@ -76,7 +76,7 @@ class Reader : public RecordReader {
 
  private:
   struct Bounds {
-    int64_t begin, reached;  // of this run; of the runs before
+    int64_t begin, reached;  // of this run, in whole windows; of the runs before
   };
   bool read_window(const Window& window, const Bounds& bounds, Client& client, Run& run) const;
   // Up to where what the server has answered is told for good.
@@ -102,8 +102,10 @@ void Reader::read(Run& run) {
   // A cursor that lies ahead was made by a clock that has been set back since.
   const int64_t reached = cursor && *cursor <= end ? *cursor : INT64_MIN;
   Client client(settings_, run.stop());
-  for (auto window = windows.at(begin, end); window; window = windows.at(window->to, end)) {
-    if (!read_window(*window, {begin, reached}, client, run)) return;
+  auto window = windows.at(begin, end);
+  const Bounds bounds{window ? window->within : begin, reached};
+  for (; window; window = windows.at(window->to, end)) {
+    if (!read_window(*window, bounds, client, run)) return;
     if (run.counts().read > 0)
       run.expect(static_cast<int64_t>(static_cast<double>(run.counts().read) * static_cast<double>(end - begin) /
                                       static_cast<double>(window->to - begin)));
@@ -159,9 +161,11 @@ Page Reader::page_of(const json::Value& body, const Window& window) const {
   Page page;
   for (size_t i = 0; i < records.size(); ++i) {
     const json::Value record = records.at(i);
-    const int64_t at = settings_.text("time").empty() ? window.from : time_of(record);
+    const bool timeless = settings_.text("time").empty();
+    // A window that is cut off at its beginning is cut off elsewhere by the next run.
+    const int64_t at = timeless ? window.within : time_of(record);
     // Some servers count the end as part of the window; then the next one brings it again.
-    if (at < window.from || at > window.to)
+    if (!timeless && (at < window.from || at > window.to))
       throw Failure(Remedy::reconnect,
                     "time: a record lies outside of the window that was asked for; are from_parameter and "
                     "to_parameter those of the server?");

@@ -30,8 +30,8 @@ int64_t Windows::end_at(int64_t now) const { return down_to(now - delay_, granul
 
 std::optional<Window> Windows::at(int64_t from, int64_t end) const {
   if (from >= end) return std::nullopt;
-  const int64_t next = down_to(from, window_) + window_;
-  return Window{from, std::min(next, end), next <= end && next - from == window_};
+  const int64_t within = down_to(from, window_), next = within + window_;
+  return Window{from, std::min(next, end), next <= end && from == within, within};
 }
 
 }  // namespace muskrat::http_json

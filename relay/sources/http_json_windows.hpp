@@ -15,6 +15,7 @@ namespace muskrat::http_json {
 struct Window {
   int64_t from = 0, to = 0;
   bool whole = false;  // as long as a window is, and not cut off by now
+  int64_t within = 0;  // where the whole one begins that it is a part of
 };
 
 class Windows {

@@ -142,6 +142,16 @@ def test_http_json_since_behind_the_cursor_leaves_what_lies_between_to_the_next_
     assert keys(seen, 2) == ["c0", "between0"]
 
 
+def test_http_json_records_without_a_time_are_known_in_a_window_that_each_run_begins_elsewhere(world, stats):
+    server = stats()
+    server.add("volume", [{"key": "c0", "ts": stamp_of(NOW - 62 * 60), "value": 1}])
+    configure(world, server, time="", lookback=f"{int(time.time()) - NOW + 90 * 60}s")
+    assert figures(produce(world)) == (1, 1, 0)
+    for _ in range(3):
+        assert figures(produce(world)) == (1, 0, 1)
+        time.sleep(1)
+
+
 def test_http_json_window_without_records_moves_the_cursor(world, stats):
     configure(world, stats())
     end = produce(world)
