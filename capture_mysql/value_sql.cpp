@@ -52,7 +52,10 @@ Family family_of(const Column& c) {
   return found == known.end() ? Family::none : found->family;
 }
 
-bool zerofill(const Column& c) { return c.column_type.find("zerofill") != std::string::npos; }
+// JSON's numbers begin with no zeros; as a text a YEAR has them too: 0000, or 07 of a YEAR(2).
+bool zero_padded(const Column& c) {
+  return c.data_type == "year" || c.column_type.find("zerofill") != std::string::npos;
+}
 
 std::string in_quotes(const std::string& sql) { return "CONCAT('\"', " + sql + ", '\"')"; }
 
@@ -105,7 +108,7 @@ std::string present_sql(const Column& c, const std::string& ref, bool mariadb) {
     case Family::boolean:
       return boolean_sql(c, ref);
     case Family::number:
-      return "CONCAT(" + ref + (zerofill(c) ? " + 0" : "") + ")";
+      return "CONCAT(" + ref + (zero_padded(c) ? " + 0" : "") + ")";
     case Family::float_:
       return "muskrat.float_text(" + ref + " + 0e0)";
     case Family::double_:
@@ -163,7 +166,8 @@ std::string value_sql(const Column& c, const std::string& row, bool mariadb) {
 std::string key_value_sql(const Column& c, const std::string& row, bool mariadb) {
   if (c.data_type != "decimal" || c.fraction == 0) return value_sql(c, row, mariadb);
   const std::string ref = row + "." + quote_identifier(c.name);
-  return "IF(" + ref + " IS NULL, 'null', " + without_zeros("CONCAT(" + ref + (zerofill(c) ? " + 0" : "") + ")") + ")";
+  return "IF(" + ref + " IS NULL, 'null', " + without_zeros("CONCAT(" + ref + (zero_padded(c) ? " + 0" : "") + ")") +
+         ")";
 }
 
 std::string literal_sql(const Column& c, const std::string& row) {

@@ -116,6 +116,14 @@ void test_value_sql_reads_no_session_setting(void**) {
   assert_holds(changed_sql(t.columns[1]), "CAST(OLD.`email` AS BINARY) <=> CAST(NEW.`email` AS BINARY)");
 }
 
+void test_value_sql_of_zeros_before_a_number_adds_it_up(void**) {
+  const Column year{"y", "year", "year(4)", "", 0, false}, filled{"n", "int", "int(9) unsigned zerofill", "", 0, false};
+  for (const Column& c : {year, filled}) {
+    assert_holds(value_sql(c, "NEW", true), "CONCAT(NEW.`" + c.name + "` + 0)");
+    assert_holds(key_value_sql(c, "NEW", true), "CONCAT(NEW.`" + c.name + "` + 0)");
+  }
+}
+
 void test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths(void**) {
   const Table t = table();
   assert_text(fits_sql({&t.columns[0], &t.columns[1]}, 10, "NEW"), "@@max_allowed_packet >= 1048576");
@@ -180,6 +188,7 @@ int main() {
       checked(test_plan_of_wrong_options_says_why),
       checked(test_body_members_nest_and_rename_in_order),
       checked(test_value_sql_reads_no_session_setting),
+      checked(test_value_sql_of_zeros_before_a_number_adds_it_up),
       checked(test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths),
       checked(test_condition_qualifies_columns_alone),
       checked(test_condition_of_more_than_an_expression_is_refused),
