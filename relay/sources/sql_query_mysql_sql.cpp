@@ -33,17 +33,22 @@ std::string behind(const std::vector<std::string>& columns, const Place& place) 
   return columns[0] + " >= " + place[0] + " AND " + text;
 }
 
+std::string instant(const std::string& cursor) { return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', " + cursor + ")"; }
+
 std::string where(const Shape& shape, const PageOrder& page) {
   const std::string cursor = column(shape.cursor);
-  if (page.from == From::start) return " WHERE " + cursor + " IS NOT NULL";
-  if (page.from == From::value) return " WHERE " + cursor + " >= " + page.place[0];
-  return " WHERE " + behind(parts(shape), page.place);
+  std::string sql = " WHERE ";
+  if (page.from == From::start) sql += cursor + " IS NOT NULL";
+  if (page.from == From::value) sql += cursor + " >= " + page.place[0];
+  if (page.from == From::place) sql += behind(parts(shape), page.place);
+  // 0000-00-00 and 2026-00-00 are no times: they have no rank.
+  return page.by_time ? sql + " AND " + instant(cursor) + " IS NOT NULL" : sql;
 }
 
 std::string rank(const Shape& shape, const PageOrder& page) {
   if (!page.ranked) return "0";
   const std::string cursor = column(shape.cursor);
-  return page.by_time ? "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', " + cursor + ")" : "FLOOR(" + cursor + ")";
+  return page.by_time ? instant(cursor) : "FLOOR(" + cursor + ")";
 }
 
 std::string select(const std::string& what, const Shape& shape) { return "SELECT " + what + from_query(shape); }

@@ -105,6 +105,19 @@ def test_mysql_incremental_by_several_numbers_with_every_digit(world, billing):
     sent(world, seen, record(99))
 
 
+@pytest.mark.parametrize("kind, overlap", [("datetime(6)", "1h"), ("date", "1d"), ("timestamp(6) NULL", "1h"), ("datetime(6)", 0)])
+def test_mysql_incremental_reads_no_rows_whose_time_is_none(world, billing, kind, overlap):
+    seen = billing.configure(overlap=overlap)
+    billing.sql(f"ALTER TABLE `usage` MODIFY changed {kind}")
+    broken = "0000-00-00" if "timestamp" in kind else "2026-00-01"  # the type takes no such
+    with billing.server.connect("billing", sql_mode="") as db, db.cursor() as cursor:
+        cursor.execute(f"INSERT INTO `usage` VALUES (1, 77.50, '0000-00-00'), (2, 77.50, NULL), (3, 77.50, '2026-01-01'), (4, 77.50, '{broken}')")
+        sent(world, seen, record(3))
+        cursor.execute("INSERT INTO `usage` VALUES (5, 77.50, '0000-00-00'), (6, 77.50, '2026-01-03')")
+    sent(world, seen, record(6))
+    assert "read     2 records" in produce(world, "--since", "2025-01-01")
+
+
 def test_mysql_snapshot_is_of_one_instant_and_stamped_with_it(world, billing):
     seen = billing.configure(mode="snapshot", cursor=None, overlap=None, page=1, rate=4)
     billing.insert(*range(1, 9))
