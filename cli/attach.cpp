@@ -96,7 +96,8 @@ class Attach : public Command {
     arguments.flag("--always", always_, "Capture also what replication writes.");
     arguments.flag("--replace", replace_, "Take the place of the attachment of the same name.");
     arguments.flag("--refresh", refresh_,
-                   "MySQL: make the attachment anew, as it was asked for, from the table as it is now.");
+                   "MySQL: make the attachment anew, as it was asked for, from the table as it is now. Of the other "
+                   "options it takes --name and --dsn alone.");
     arguments.text("--dsn", "DSN", dsn_, dsn_help);
   }
 
@@ -135,6 +136,24 @@ class Attach : public Command {
     if (always_) throw UsageError("--always: MySQL and MariaDB fire no triggers for what replication writes");
   }
 
+  // What was asked for is stored: what is given beside it would be passed over.
+  void refuse_beside_refresh() const {
+    for (const auto& [option, given] : {std::pair{"--insert", !insert_.empty()},
+                                        {"--update", !update_.empty()},
+                                        {"--delete", !delete_.empty()},
+                                        {"--truncate", !truncate_.empty()},
+                                        {"--columns", !columns_.empty()},
+                                        {"--key", !key_.empty()},
+                                        {"--condition", !condition_.empty()},
+                                        {"--changes-of", !changes_of_.empty()},
+                                        {"--always", always_},
+                                        {"--replace", replace_}}) {
+      if (given)
+        throw UsageError(std::string("--refresh makes the attachment anew as it was asked for, and takes no ") +
+                         option + "; to change it, give all its options, with --replace");
+    }
+  }
+
   static void set_word(std::optional<std::string>& word, const std::string& given) {
     if (given == "-") {
       word.reset();
@@ -144,6 +163,7 @@ class Attach : public Command {
   }
 
   int run_mysql(const Component& source) const {
+    if (refresh_) refuse_beside_refresh();
     refuse_others();
     capture_mysql::Options options;
     options.object = object_;

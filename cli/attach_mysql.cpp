@@ -153,6 +153,9 @@ Options wanted_options(const Table& table, const Attachment* old, const Options&
   if (existing == Existing::refresh) {
     if (old == nullptr)
       throw Refused("table " + table.quoted() + " has no attachment \"" + given.attachment_name() + "\" to refresh");
+    if (old->object != given.object)
+      throw Refused("the attachment \"" + given.attachment_name() + "\" of table " + table.quoted() + " is of " +
+                    old->object + "; to change that, give all its options, with --replace");
     return Options::from_json(old->options);
   }
   if (old != nullptr && existing == Existing::refuse) {

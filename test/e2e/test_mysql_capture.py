@@ -533,6 +533,17 @@ def test_mysql_altered_table_is_reported_and_refreshed(shop):
     shop.good("attached", "shop")
 
 
+@pytest.mark.parametrize("given", [["--columns", "id"], ["--insert", "Signup"], ["--update", "-"], ["--delete", "-"], ["--truncate", "-"],
+                                   ["--key", "a"], ["--condition", "a > 1"], ["--changes-of", "a"], ["--always"], ["--replace"]])
+def test_mysql_refresh_passes_over_no_option_in_silence(shop, given):
+    shop.sql("CREATE TABLE c (id int PRIMARY KEY, a int)")
+    shop.attach("c", "--name", "n")
+    done = shop.run("attach", "shop", "c", "Shop.Thing", "--name", "n", "--refresh", *given)
+    assert (done.returncode, given[0] in done.stderr) == (2, True), done.stderr
+    assert "is of Shop.Thing" in shop.bad("attach", "shop", "c", "Shop.Other", "--name", "n", "--refresh")
+    shop.good("attach", "shop", "c", "Shop.Thing", "--name", "n", "--refresh")
+
+
 def test_mysql_replace_keeps_the_old_attachment_when_the_new_one_is_wrong(shop):
     shop.sql("CREATE TABLE c (id int PRIMARY KEY, a int)")
     shop.attach("c")
@@ -588,7 +599,7 @@ def test_mysql_no_write_escapes_while_triggers_are_replaced(shop):
     (["customers", "Shop.Thing", "--columns", "*", "--condition", "nothing(id) = 1"], "muskrat.nothing does not exist"),
     (["customers", "Shop.Thing", "--columns", "*", "--condition", "customers.id = 1"], "a name with a dot"),
     (["customers", "Shop.Thing", "--columns", "*", "--condition", "id = 'x"], "a string does not end"),
-    (["customers", "Shop.Thing", "--columns", "*", "--refresh"], "no attachment"),
+    (["customers", "Shop.Thing", "--refresh"], "no attachment"),
     (["isam", "Shop.Thing", "--columns", "*"], "its engine is MyISAM"),
     (["keyless", "Shop.Thing", "--columns", "*"], "has no primary key"),
     (["looks", "Shop.Thing", "--columns", "*"], "it is a view"),
