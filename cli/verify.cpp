@@ -10,6 +10,7 @@
 #include "cli/backfill_reach.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/pace.hpp"
 #include "cli/source_table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
@@ -64,7 +65,7 @@ class Verify : public Command {
   }
 
   int run(const Globals& globals) override {
-    check_usage();
+    if (!rate_.empty()) options_.rate = rate_of(rate_, "rows");
     const Config config = load(globals);
     const Component& source = source_of_table(config, walked_kinds, source_, table_);
     const Component& endpoint = find_component(config.endpoints, endpoint_, "endpoint");
@@ -80,15 +81,6 @@ class Verify : public Command {
   }
 
  private:
-  void check_usage() {
-    if (rate_.empty()) return;
-    std::string digits = rate_;
-    if (digits.ends_with("/s")) digits.resize(digits.size() - 2);
-    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos ||
-        (options_.rate = std::stoll(digits)) == 0)
-      throw UsageError("--rate " + rate_ + " is no number of rows a second; for example 5000/s");
-  }
-
   int verify(const Config& config, const Component& source, Mirror& mirror, const Stop& stop) {
     const std::unique_ptr<VerifySource> opened = open_verify_source(source, dsn_, table_, attachment_);
     VerifySource& db = *opened;
