@@ -21,9 +21,10 @@ class Accept : public Command {
   explicit Accept(Arguments& arguments) {
     arguments.positional("SOURCE", source_, "The source's name in the configuration.");
     arguments.flag("-y,--yes", yes_, "Do not ask.");
-    arguments.text("--note", "TEXT", note_, "Why, for the record (muskrat.history).");
+    arguments.text("--note", "TEXT", note_, "Why, for the record (muskrat.history; in MySQL muskrat.relay).");
     arguments.text("--dsn", "DSN", dsn_,
-                   "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass.");
+                   "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD, ~/.pgpass or "
+                   "MYSQL_PWD.");
   }
 
   int run(const Globals& globals) override {

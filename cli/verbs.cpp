@@ -209,8 +209,8 @@ constexpr auto list = std::to_array<Verb>({
      "comes by itself and is left out. With --unrouted, what nothing subscribed to goes to the endpoints that "
      "subscribe\n"
      "to it now. It may be given again, or gone on with by --after. Exit code 3 when nothing is meant, or it was\n"
-     "stopped. The database user needs muskrat_relay, the broker's user write on amq.default. Sources of kind "
-     "postgres.",
+     "stopped. The broker's user needs write on amq.default; the database's muskrat_relay, or in MySQL SELECT on\n"
+     "muskrat.history, which has events where the source has a retention.",
      "  muskrat replay frontend --since 2h --to analytics\n"
      "  muskrat replay frontend --key 'Frontend.Customer:[48239]' --to crm --yes\n"
      "  muskrat replay frontend --since 2026-11-25T10:00 --until 2026-11-25T11:30 --to analytics --dry-run\n"
@@ -234,7 +234,8 @@ constexpr auto list = std::to_array<Verb>({
      "When a database was restored or a stand-by promoted, some events that were published may not exist in it any\n"
      "more, and their numbers are used again. The relay then stops and waits for this word: a new epoch begins, and\n"
      "what comes under it wins over what endpoints have. Rows whose last change was lost with the old server stay\n"
-     "different at the endpoints until they change again. It needs a superuser or the extension's owner: see --dsn.",
+     "different at the endpoints until they change again. It needs a superuser or the extension's owner; in MySQL\n"
+     "the relay's user may. See --dsn.",
      "  muskrat accept frontend\n"
      "  muskrat accept frontend --yes --note 'restored from the backup of Tuesday'",
      make_accept},
