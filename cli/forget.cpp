@@ -29,6 +29,8 @@ constexpr std::string_view beyond =
     "  - events without an ordering key, and events of other keys that name the customer\n"
     "  - guards: the ordering key and a number, no body, in the host's state database and in muskrat_endpoint; without "
     "them an older event that is still on its way would bring the row back\n"
+    "  - of scheduled sources, in the relay's state file: the keys of the rows that are compared (mode diff), the keys "
+    "at which the cursor stands, Ids of Salesforce, hashes of what was sent; no body\n"
     "  - exported dead letters, logs of the servers, backups, replicas, the write-ahead log or binary log; the "
     "outbox's files until VACUUM, or until the segment is truncated\n";
 

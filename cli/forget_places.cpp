@@ -183,6 +183,7 @@ class HeldOf : public Place {
   int64_t erase() override {
     int64_t erased = 0;
     for (const std::string& key : keys_) erased += state_->held().remove_of(key);
+    state_->leave_no_trace();
     return erased;
   }
 

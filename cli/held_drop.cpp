@@ -51,6 +51,7 @@ class HeldDrop : public Command {
     for (const int64_t seq : meant) gone += state->held().remove(seq);
     print(counted(static_cast<size_t>(gone), "record") + " dropped; " + std::to_string(state->held().count()) +
           " left.\n");
+    state->leave_no_trace();
     return all_ || meant.size() == wanted.size() ? exit_ok : exit_problems;
   }
 

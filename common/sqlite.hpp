@@ -55,6 +55,9 @@ class Database {
 
   void exec(const std::string& sql);  // one or more statements without parameters
   Statement prepare(const std::string& sql);
+  // Empties the write-ahead log, which keeps pages as they were before a DELETE. Failure{reconnect} when another reads
+  // from it for as long as the patience.
+  void empty_log();
   int64_t changes() const;  // rows touched by the last statement
   int64_t last_id() const;  // the row id of the last insert
   const std::string& path() const;

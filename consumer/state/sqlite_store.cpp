@@ -222,7 +222,6 @@ class SqliteStore : public Store {
 
   size_t erase_superseded(std::span<const std::string> keys, Deadline) override {
     std::lock_guard turn(writers_turn());
-    db_.exec("PRAGMA secure_delete = ON");  // else the file keeps what was there until the page is used again
     sqlite::Transaction transaction(db_);
     size_t gone = 0;
     auto of_key = db_.prepare("DELETE FROM superseded WHERE key = ?");
@@ -231,6 +230,7 @@ class SqliteStore : public Store {
       gone += static_cast<size_t>(db_.changes());
     }
     transaction.commit();
+    db_.empty_log();
     return gone;
   }
 

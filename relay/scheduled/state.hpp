@@ -90,6 +90,8 @@ class ScheduledState {
   void settled(std::span<const Settlement* const> pages);
   KnownRows& rows();
   HeldRecords& held();
+  // No file of the state has what was removed from it. Failure{reconnect} as sqlite::Database::empty_log() has it.
+  void leave_no_trace() { db_.empty_log(); }
   // While it lives, knows() and rows() read as of one moment, and cost less.
   void begin_reading(std::optional<sqlite::Reading>& reading) { reading.emplace(db_); }
   std::string kept(const std::string& name);

@@ -1,6 +1,9 @@
 """Records of which no event can be made: held, listed, tried again in each run, given up or erased; or they fail the run."""
+import contextlib
+import glob
 import json
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -28,6 +31,23 @@ def end_of(world, *args, code=0):
 
 def held(world, *args):
     return [json.loads(line) for line in world.program.ok("held", "list", "billing", "--json", *args).splitlines()]
+
+
+@contextlib.contextmanager
+def opened(world):
+    """The state file as a relay has it open: its log then outlives each of the commands."""
+    with contextlib.closing(sqlite3.connect(world.folder + "/relay.sqlite")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        yield
+
+
+def traces(world, text):
+    """The state's files that have these bytes, in whatever part."""
+    found = []
+    for path in glob.glob(world.folder + "/relay.sqlite*"):
+        with open(path, "rb") as f:
+            found += [path] if text.encode() in f.read() else []
+    return found
 
 
 def latest(seen):
@@ -211,12 +231,18 @@ def test_held_list_of_a_source_without_a_schedule_or_that_never_ran_is_told(worl
 
 def test_forget_takes_held_records_too(world):
     configure(world, fields=WHOLE)
-    for n in (1, 12):
-        row(world, n, n + 0.5)
-    produce(world)
-    done = world.program.run("forget", "--key", "Billing.Usage:[1]", "--yes")
-    assert done.returncode == 0 and "held records billing: 1 event erased" in done.stdout, done.stdout + done.stderr
-    assert [each["key"] for each in held(world)] == ["Billing.Usage:[12]"]
+    with opened(world):
+        for n in (1, 12):
+            row(world, n, n + 0.5)
+        produce(world)
+        assert traces(world, '"gb":1.5') and traces(world, '"gb":12.5')
+        done = world.program.run("forget", "--key", "Billing.Usage:[1]", "--yes")
+        assert done.returncode == 0 and "held records billing: 1 event erased" in done.stdout, done.stdout + done.stderr
+        assert "in the relay's state file" in done.stdout
+        assert [each["key"] for each in held(world)] == ["Billing.Usage:[12]"]
+        assert not traces(world, '"gb":1.5') and traces(world, '"gb":12.5')
+        world.program.ok("held", "drop", "billing", "--all", "--yes")
+        assert not traces(world, '"gb":12.5')
 
 
 def test_held_records_are_metered_and_shown_by_the_relay_that_goes_on(world):

@@ -12,6 +12,7 @@
 
 using namespace muskrat;
 using unit::assert_holds;
+using unit::assert_lacks;
 using unit::assert_text;
 
 namespace {
@@ -181,6 +182,34 @@ void test_state_gives_up_held_records_by_number_and_by_key(void** state) {
   assert_int_equal(kept->held().count(), 0);
 }
 
+void test_database_keeps_nothing_that_was_deleted_once_its_log_is_emptied(void** state) {
+  const std::string path = *static_cast<unit::Folder*>(*state) / "traces.sqlite";
+  auto db = sqlite::Database::open(path, milliseconds(50)), other = sqlite::Database::open(path, milliseconds(50));
+  db.exec("CREATE TABLE t (x TEXT); INSERT INTO t VALUES ('somebody')");
+  auto secure = other.prepare("PRAGMA secure_delete");
+  assert_true(secure.step() && secure.integer(0) == 1);
+  secure.reset();
+  {
+    const sqlite::Reading reading(other);
+    auto rows = other.prepare("SELECT x FROM t");
+    assert_true(rows.step());
+    rows.reset();
+    db.exec("DELETE FROM t");
+    std::string problem;
+    try {
+      db.empty_log();
+    } catch (const Failure& failure) {
+      problem = failure.what();
+    }
+    assert_holds(problem, "another process is reading there");
+  }
+  db.empty_log();
+  for (const std::string& file : {path, path + "-wal", path + "-shm"}) {
+    std::ifstream in(file, std::ios::binary);
+    assert_lacks(std::string(std::istreambuf_iterator<char>(in), {}), "somebody");
+  }
+}
+
 void test_state_shows_large_held_records_a_few_at_a_time(void** state) {
   const auto kept = ScheduledState::open(path(state), "billing", "a");
   const std::string large(size_t{3} << 20, 'x');
@@ -254,6 +283,7 @@ int main() {
       checked_with(test_state_forgets_what_ranks_lower_and_knows_two_versions_of_a_row, setup, teardown),
       checked_with(test_state_holds_records_until_they_are_released_each_content_once, setup, teardown),
       checked_with(test_state_gives_up_held_records_by_number_and_by_key, setup, teardown),
+      checked_with(test_database_keeps_nothing_that_was_deleted_once_its_log_is_emptied, setup, teardown),
       checked_with(test_state_shows_large_held_records_a_few_at_a_time, setup, teardown),
       checked_with(test_notices_are_numbered_by_when_they_were_made_and_keep_their_numbers, setup, teardown),
       checked_with(test_notices_of_one_second_are_numbered_as_they_came_first, setup, teardown),
