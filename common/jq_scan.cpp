@@ -120,6 +120,8 @@ class Scanner {
     const std::string_view name = take_name();
     const bool key = inside('{') && (before_ == '{' || before_ == ',');  // {env: 1} is a member's name
     if (!key) refuse(fault_of(refused_names, name, ""));
+    // From 1.8 on it may stand bare as a member's value, where its commas would make names of members of what follows.
+    if (!key && name == "if" && inside('{')) refuse("if is refused: as the value of a member it needs parentheses");
     before_ = 'a';
   }
 

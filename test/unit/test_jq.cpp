@@ -139,12 +139,16 @@ void test_jq_what_sees_more_than_the_event_is_refused(void**) {
   }
   for (const char* text : {"import \"a\" as a; 1", "include \"a\"; 1", "module {}; 1", "import \"a\" as $a; 1"})
     assert_holds(fault_of(text), " is refused: ");
+  for (const char* text : {"{t: if true then empty, now else 0 end}", "{a: 1, t: if . then 1 else empty, now end}",
+                           "{t: if .a then {b: 1} else empty, now end}"})
+    assert_holds(fault_of(text), "it needs parentheses");
 }
 
 void test_jq_members_and_texts_of_those_names_are_not_refused(void**) {
-  for (const char* text : {".env", ".a.now", ".[\"env\"]", "{env: 1, now: 2}", "\"env\"", "# env\n1", ".a | .input?",
-                           "{now}", ". as {env: $e} | $e", "\"a # \\\"env\" | length", "@json \"env \\(.)\"",
-                           ".environment", "$event.op", "$__loc__"})
+  for (const char* text :
+       {".env", ".a.now", ".[\"env\"]", "{env: 1, now: 2}", "\"env\"", "# env\n1", ".a | .input?", "{now}",
+        ". as {env: $e} | $e", "\"a # \\\"env\" | length", "@json \"env \\(.)\"", ".environment", "$event.op",
+        "$__loc__", "{if: 1, a: .if}", "{t: (if true then empty, 1 else 0 end)}", "if . then {a: 1} else 2 end"})
     assert_text(fault_of(text), "");
 }
 
