@@ -1,7 +1,7 @@
 // No faster than so many a second, as `--rate` says it.
 //
-// Used by backfill, replay and verify. What was slow is not caught up with by more than a second's worth. Thread rule: the main
-// thread.
+// Used by backfill, replay and verify. What was slow is not caught up with by more than a second's worth. Thread rule:
+// the main thread.
 #pragma once
 
 #include <cstdint>

@@ -111,7 +111,8 @@ def test_mysql_incremental_reads_no_rows_whose_time_is_none(world, billing, kind
     billing.sql(f"ALTER TABLE `usage` MODIFY changed {kind}")
     broken = "0000-00-00" if "timestamp" in kind else "2026-00-01"  # the type takes no such
     with billing.server.connect("billing", sql_mode="") as db, db.cursor() as cursor:
-        cursor.execute(f"INSERT INTO `usage` VALUES (1, 77.50, '0000-00-00'), (2, 77.50, NULL), (3, 77.50, '2026-01-01'), (4, 77.50, '{broken}')")
+        cursor.execute("INSERT INTO `usage` VALUES (1, 77.50, '0000-00-00'), (2, 77.50, NULL), (3, 77.50, '2026-01-01'), "
+                       f"(4, 77.50, '{broken}')")
         sent(world, seen, record(3))
         cursor.execute("INSERT INTO `usage` VALUES (5, 77.50, '0000-00-00'), (6, 77.50, '2026-01-03')")
     sent(world, seen, record(6))
