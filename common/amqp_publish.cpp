@@ -46,10 +46,13 @@ amqp_basic_properties_t properties_of(const Message& message, std::vector<amqp_t
 
 std::string too_long(const Message& message) {
   constexpr size_t most = 255;
-  const std::pair<std::string_view, const char*> texts[] = {
-      {message.exchange, "exchange"},         {message.routing_key, "routing key"}, {message.message_id, "message_id"},
-      {message.content_type, "content_type"}, {message.type, "type"},               {message.app_id, "app_id"},
-      {message.correlation_id, "correlation_id"}};
+  const std::pair<std::string_view, const char*> texts[] = {{message.exchange, "exchange"},
+                                                            {message.routing_key, "routing key"},
+                                                            {message.message_id, "message_id"},
+                                                            {message.content_type, "content_type"},
+                                                            {message.type, "type"},
+                                                            {message.app_id, "app_id"},
+                                                            {message.correlation_id, "correlation_id"}};
   for (const auto& [text, what] : texts)
     if (text.size() > most) return std::string(what) + " is longer than 255 bytes, which AMQP cannot carry";
   return "";

@@ -1,7 +1,8 @@
 // The body of a row's event, no larger than muskrat.max_body.
 //
-// Used by tell.cpp and verify.cpp. What is too large loses its largest columns, never the key's, and says which: endpoints leave
-// those fields untouched. Sizes are judged before values are fetched, so a row of 300 MB costs no 300 MB.
+// Used by tell.cpp and verify.cpp. What is too large loses its largest columns, never the key's, and says which:
+// endpoints leave those fields untouched. Sizes are judged before values are fetched, so a row of 300 MB costs no 300
+// MB.
 #pragma once
 
 #include "extension/plan.hpp"

@@ -37,8 +37,7 @@ struct RowHeader {
 };
 
 bool is_end_of_chain(RowHeader& header) {
-  return HeapTupleHeaderIndicatesMovedPartitions(&header.row) ||
-         ItemPointerEquals(&header.row.t_ctid, &header.place);
+  return HeapTupleHeaderIndicatesMovedPartitions(&header.row) || ItemPointerEquals(&header.row.t_ctid, &header.place);
 }
 
 // As it stands in the page now. Copied under the page's lock: somebody else may lock the row meanwhile, for a foreign

@@ -1,8 +1,9 @@
 // Which version of a row is true by the time our trigger fires.
 //
-// Used by capture.cpp, backfill.cpp and verify.cpp. Triggers that fire before ours may have written the row again, and the events of those writes
-// are in the outbox already; an event built from the version that we were given would then be the last word, and wrong.
-// So an event is built from the newest version, or dropped when the row is gone (or, for a delete, there again).
+// Used by capture.cpp, backfill.cpp and verify.cpp. Triggers that fire before ours may have written the row again, and
+// the events of those writes are in the outbox already; an event built from the version that we were given would then
+// be the last word, and wrong. So an event is built from the newest version, or dropped when the row is gone (or, for a
+// delete, there again).
 //
 // Follows the update chain by hand, of our own transaction's versions only: others wait for our lock. Heap tables only.
 #pragma once

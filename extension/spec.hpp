@@ -1,8 +1,8 @@
 // An attachment's specification, as it stands in its triggers' arguments.
 //
 // The trigger is the attachment: nothing else stores it, so pg_dump carries it and DROP TABLE removes it.
-// sql/attach.sql checks and writes the arguments; plan_build.cpp reads them here for capture, attachment.cpp for the view
-// muskrat.attached.
+// sql/attach.sql checks and writes the arguments; plan_build.cpp reads them here for capture, attachment.cpp for the
+// view muskrat.attached.
 //
 // One argument holds them all, for PostgreSQL copies every argument of every trigger of a table for each statement: a
 // line each, word=value, in which \n is a line's end and \\ a backslash. Every trigger of an attachment carries all:

@@ -75,8 +75,8 @@ class Window {
   void add(uint64_t read, Outgoing&& out, SteadyTime now);
   // Nothing more comes of this read.
   void close_read(uint64_t read);
-  // A held event, for one try; it is no part of any position. It is sent with nothing else in flight: it may be one over
-  // which the broker closes the channel.
+  // A held event, for one try; it is no part of any position. It is sent with nothing else in flight: it may be one
+  // over which the broker closes the channel.
   void add_retry(Outgoing&& out);
 
   // ---- sending ----

@@ -1,8 +1,8 @@
 // The statements that read the outbox's segments.
 //
-// Used by the reader and the history. Each covers all three segments, and none of them needs the planner's statistics (there are
-// none of the segments). Those that say what there is fail on a standby, whoever sends them there; a body that cannot
-// be fetched is missed. Thread rule: pure functions.
+// Used by the reader and the history. Each covers all three segments, and none of them needs the planner's statistics
+// (there are none of the segments). Those that say what there is fail on a standby, whoever sends them there; a body
+// that cannot be fetched is missed. Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>

@@ -162,7 +162,8 @@ def test_history_dump_before_the_first_relay_restores_without_a_word(server):
 def listed(dsn):
     """What the relay would list from the cursor on, by the index."""
     return clients.query(dsn, "SELECT n.id FROM muskrat.cursor, muskrat.list_new(pg_snapshot_xmax(last), '18446744073709551615',"
-                              " ARRAY(SELECT pg_snapshot_xip(last)), pg_current_snapshot(), 0, 9223372036854775807, 1000000) AS n ORDER BY id")
+                              " ARRAY(SELECT pg_snapshot_xip(last)), pg_current_snapshot(), 0, 9223372036854775807, 1000000) AS n"
+                              " ORDER BY id")
 
 
 def test_history_pg_upgrade_keeps_what_waits_and_asks_for_a_decision(server):
