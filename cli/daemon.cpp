@@ -100,6 +100,12 @@ class Rounds {
   bool ended_ = false;
 };
 
+// Also where a round ends by an exception: nobody may ask one to stop that is gone.
+struct Leaving {
+  Rounds& rounds;
+  ~Leaving() { rounds.leave(); }
+};
+
 // Passes the request to stop on to whatever round is running.
 class Forwarder {
  public:
@@ -156,6 +162,7 @@ int run_daemon(const Daemon& daemon, const Globals& globals, const std::string& 
   std::optional<Config> before;
   for (;;) {
     Stop round;
+    const Leaving leaving{rounds};
     auto config = rounds.take(round);
     if (!config) break;
     start_log(*config);
@@ -168,7 +175,6 @@ int run_daemon(const Daemon& daemon, const Globals& globals, const std::string& 
     } else {
       rounds.put_back(std::move(*std::exchange(before, std::nullopt)));
     }
-    rounds.leave();
   }
   log::info(daemon.name, "stopped", {{"exit_code", code}});
   return code;
