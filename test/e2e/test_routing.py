@@ -1,4 +1,6 @@
 """Who gets what: subscriptions at several depths, the unrouted, endpoints that do not disturb each other."""
+import contextlib
+
 from harness.processes import wait_until
 
 
@@ -67,7 +69,9 @@ def test_routing_setup_is_idempotent_and_reports_drift(world):
     assert world.broker.depth("muskrat.late.dead") == 0, "the rest goes on"
 
 
-def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world):
+@contextlib.contextmanager
+def relay_that_may_only_sign_up(world, **source):
+    """Two customers, and a relay whose user may publish Frontend.Customer.Signup alone; gives the user's name."""
     world.stand(relay=False)
     world.customers(1, 2)
     user = f"topics{world.vhost}"
@@ -76,9 +80,17 @@ def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world)
         world.rabbitmq.ctl("set_permissions", "-p", world.vhost, user, "^$", ".*", "^$")
         world.rabbitmq.ctl("set_topic_permissions", "-p", world.vhost, user, "muskrat", r"^Frontend\.Customer\.Signup$", "^$")
         world.program.config["broker"]["url"] = world.broker.url.replace("guest:guest", f"{user}:topics")
+        world.program.config["sources"]["frontend"].update(source)
         world.program.save()
         world.relay = world.program.relay()
         world.wait_equal()
+        yield user
+    finally:
+        world.rabbitmq.ctl("delete_user", user)
+
+
+def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world):
+    with relay_that_may_only_sign_up(world) as user:
         world.sql("UPDATE customers SET email = 'held' WHERE id = 1")
         world.customers(*range(3, 30))
         world.wait_target("SELECT count(*) FROM customers", [(29,)])
@@ -88,23 +100,10 @@ def test_routing_key_that_the_broker_refuses_is_held_and_the_others_go_on(world)
         world.relay = world.program.relay()  # which tries held events at once
         world.wait_equal()
         wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 60, "it to be published")
-    finally:
-        world.rabbitmq.ctl("delete_user", user)
 
 
 def test_routing_held_events_are_found_where_their_rows_went_and_given_up_when_these_are_gone(world):
-    world.stand(relay=False)
-    world.customers(1, 2)
-    user = f"moved{world.vhost}"
-    world.rabbitmq.ctl("add_user", user, "topics")
-    try:
-        world.rabbitmq.ctl("set_permissions", "-p", world.vhost, user, "^$", ".*", "^$")
-        world.rabbitmq.ctl("set_topic_permissions", "-p", world.vhost, user, "muskrat", r"^Frontend\.Customer\.Signup$", "^$")
-        world.program.config["broker"]["url"] = world.broker.url.replace("guest:guest", f"{user}:topics")
-        world.program.config["sources"]["frontend"]["held_retry"] = "1s"
-        world.program.save()
-        world.relay = world.program.relay()
-        world.wait_equal()
+    with relay_that_may_only_sign_up(world, held_retry="1s") as user:
         world.sql("UPDATE customers SET email = 'held' WHERE id = 1; UPDATE customers SET email = 'gone' WHERE id = 2")
         wait_until(lambda: world.relay.metric("muskrat_relay_held") == 2, 60, "both to be held")
         # both, so that what is left moves
@@ -116,5 +115,3 @@ def test_routing_held_events_are_found_where_their_rows_went_and_given_up_when_t
         wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 60, "the other to be published")
         world.sql("UPDATE customers SET email = 'again' WHERE id = 2")
         world.wait_equal()
-    finally:
-        world.rabbitmq.ctl("delete_user", user)
