@@ -228,8 +228,8 @@ BEGIN
 END $$;
 
 -- Is a snapshot of the cursor's still a place in this server's history of transactions? It is when the cursor row was
--- written here by a later transaction than it speaks of: true after promotion, recovery and pg_upgrade, and after a dump was restored into a
--- server whose transaction numbers were already further on (everything captured there is then newer than it).
+-- written here by a later transaction than it speaks of: true after promotion, recovery and pg_upgrade, and after a dump
+-- was restored into a server whose transaction numbers were already further on (all that is captured there is newer).
 CREATE FUNCTION muskrat.cursor_continues(place pg_snapshot) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
