@@ -306,6 +306,15 @@ void test_what_lists_events_fails_on_a_standby(void** state) {
     }
     if (why.find("recovery is in progress") == std::string::npos) fail_msg("%s: %s", query.c_str(), why.c_str());
   }
+  // Also where it finds nothing: a held event that was not found would be given up.
+  const std::string unknown = "{999}";
+  bool refused = false;
+  try {
+    ask(standby, sql::locate(), {unknown});
+  } catch (const Failure&) {
+    refused = true;
+  }
+  assert_true(refused);
 }
 
 void test_reader_gives_one_large_transaction_in_order(void** state) {
