@@ -11,7 +11,8 @@ namespace muskrat {
 namespace {
 
 constexpr milliseconds save_interval{100};
-constexpr int saves_apart = 60;  // in times of what one takes: nothing is sent meanwhile
+constexpr int saves_apart = 60;      // in times of what one takes: nothing is sent meanwhile
+constexpr int64_t usual_pages = 16;  // of old marks
 constexpr milliseconds tend_interval{1000};
 constexpr milliseconds report_interval{1000};
 constexpr milliseconds blocked_drain{3000};  // a stop under the broker's alarm takes 5 s at most
@@ -157,12 +158,13 @@ void OutboxLeader::save_when_due(SteadyTime at) {
 
 void OutboxLeader::save(SteadyTime at, bool exact) {
   milliseconds asked = boottime();
-  mark(exact);
+  const int64_t pages = mark(exact);
   lease_.renewed(asked);
   meters_.cursor_saves->add();
-  // Under somebody's long transaction old versions of the row pile up and each save gets slower: so save less often.
+  // Under somebody's long transaction old versions of the row pile up: so save less often, the more there are.
   const SteadyTime::duration took = now() - at, most = options_.lease_time / 6;
-  next_save_ = at + std::clamp<SteadyTime::duration>(took * saves_apart, save_interval, most);
+  const auto wanted = std::max<SteadyTime::duration>(took * saves_apart, save_interval * pages / usual_pages);
+  next_save_ = at + std::clamp<SteadyTime::duration>(wanted, save_interval, most);
 }
 
 void OutboxLeader::beat() {

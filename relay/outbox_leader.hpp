@@ -51,8 +51,9 @@ class OutboxLeader {
   virtual std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) = 0;
   // Something was settled that the database has not been told.
   virtual bool unmarked() const = 0;
-  // Tells it, and renews the lease in the same transaction. `exact`: to the event, for a stop.
-  virtual void mark(bool exact) = 0;
+  // Tells it, and renews the lease in the same transaction. `exact`: to the event, for a stop. Returns how many pages
+  // of the database old marks take that cannot be cleared away yet.
+  virtual int64_t mark(bool exact) = 0;
   virtual void renew() = 0;
   virtual void release() = 0;
   // Confirmed, or released from the held ones.

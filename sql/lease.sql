@@ -111,6 +111,43 @@ BEGIN
     same_history := history_problem IS NULL;
 END $$;
 
+CREATE FUNCTION muskrat.cursor_place() RETURNS tid
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT format('(%s,%s)', last_value >> 16, last_value & 65535)::tid FROM muskrat.cursor_cell $$;
+
+-- To be called with its new place by whoever has locked and written the row; the page of the table that this is in.
+CREATE FUNCTION muskrat.cursor_moved(place tid) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    page bigint := (place::text::point)[0];
+BEGIN
+    IF place IS NULL THEN
+        RAISE EXCEPTION 'the row of muskrat.cursor is not where it was locked';
+    END IF;
+    PERFORM setval('muskrat.cursor_cell', page << 16 | (place::text::point)[1]::bigint);
+    RETURN page;
+END $$;
+
+-- Locks the cursor row for the rest of the transaction, in which muskrat.cursor_place() is right until the row is written.
+-- While somebody's transaction stays open no old version of the row can go. A scan looks at all of them, so the row is
+-- looked for where it was left; not there, after a crash or where that transaction failed, by a scan.
+CREATE FUNCTION muskrat.cursor_lock() RETURNS muskrat.cursor
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    c muskrat.cursor%ROWTYPE;
+    place tid;
+BEGIN
+    SELECT * INTO c FROM muskrat.cursor WHERE ctid = muskrat.cursor_place() FOR UPDATE;
+    IF NOT FOUND THEN
+        SELECT * INTO c FROM muskrat.cursor FOR UPDATE;
+        SELECT ctid INTO place FROM muskrat.cursor;
+        PERFORM muskrat.cursor_moved(place) WHERE place IS NOT NULL;
+    END IF;
+    RETURN c;
+END $$;
+
 -- Locks the cursor row for the rest of the transaction and checks the term and the history.
 CREATE FUNCTION muskrat.lease_lock(term bigint) RETURNS muskrat.cursor
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
@@ -123,7 +160,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_transaction_state',
             MESSAGE = 'the functions of Muskrat''s relay must run in READ COMMITTED transactions';
     END IF;
-    SELECT * INTO c FROM muskrat.cursor FOR UPDATE;
+    c := muskrat.cursor_lock();
     IF c.term IS DISTINCT FROM lease_lock.term THEN
         RAISE EXCEPTION USING ERRCODE = 'MK001',
             MESSAGE = format('the lease was lost: this relay''s term is %s, the cursor''s is %s (%s)', lease_lock.term,
@@ -164,17 +201,20 @@ CREATE FUNCTION muskrat.lease_take(seen_term bigint, seen_beat bigint, holder te
 #variable_conflict use_column
 DECLARE
     c muskrat.cursor%ROWTYPE;
+    place tid;
 BEGIN
     PERFORM muskrat.require_id_sequence();
-    SELECT * INTO c FROM muskrat.cursor FOR UPDATE;
-    IF NOT FOUND THEN
+    c := muskrat.cursor_lock();
+    IF c.term IS NULL THEN
         RETURN CASE WHEN seen_term = 0 AND seen_beat = 0 THEN muskrat.cursor_create(lease_take.holder, 'first lease') END;
     END IF;
     PERFORM muskrat.require_same_history(c);
     IF c.term <> seen_term OR c.beat <> seen_beat THEN
         RETURN NULL;
     END IF;
-    UPDATE muskrat.cursor SET term = c.term + 1, beat = c.beat + 1, beat_at = clock_timestamp(), holder = lease_take.holder;
+    UPDATE muskrat.cursor SET term = c.term + 1, beat = c.beat + 1, beat_at = clock_timestamp(), holder = lease_take.holder
+     WHERE ctid = muskrat.cursor_place() RETURNING ctid INTO place;
+    PERFORM muskrat.cursor_moved(place);
     PERFORM setval('muskrat.living_term', c.term + 1);
     RETURN c.term + 1;
 END $$;
@@ -182,28 +222,37 @@ END $$;
 CREATE FUNCTION muskrat.lease_beat(term bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
+DECLARE
+    place tid;
 BEGIN
     PERFORM muskrat.lease_lock(term);
-    UPDATE muskrat.cursor SET beat = beat + 1, beat_at = clock_timestamp();
+    UPDATE muskrat.cursor SET beat = beat + 1, beat_at = clock_timestamp()
+     WHERE ctid = muskrat.cursor_place() RETURNING ctid INTO place;
+    PERFORM muskrat.cursor_moved(place);
 END $$;
 
 -- A clean stop: a stand-by need not wait. The term stays; whoever takes the lease next raises it.
 CREATE FUNCTION muskrat.lease_release(term bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
+DECLARE
+    place tid;
 BEGIN
     PERFORM muskrat.lease_lock(term);
-    UPDATE muskrat.cursor SET beat = beat + 1, holder = NULL;
+    UPDATE muskrat.cursor SET beat = beat + 1, holder = NULL WHERE ctid = muskrat.cursor_place() RETURNING ctid INTO place;
+    PERFORM muskrat.cursor_moved(place);
     PERFORM setval('muskrat.doorbell', 0);
 END $$;
 
+-- The page in which the row lies now: how far its old versions have piled up.
 CREATE FUNCTION muskrat.cursor_save(term bigint, last pg_snapshot, current pg_snapshot, current_id bigint, held bigint[])
-    RETURNS void
+    RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 #variable_conflict use_column
 DECLARE
     c muskrat.cursor%ROWTYPE := muskrat.lease_lock(cursor_save.term);
+    place tid;
 BEGIN
     IF pg_snapshot_xmax(cursor_save.last) < pg_snapshot_xmax(c.last) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -212,17 +261,19 @@ BEGIN
     UPDATE muskrat.cursor
        SET last = cursor_save.last, current = cursor_save.current, current_id = cursor_save.current_id,
            held = coalesce(cursor_save.held, '{}'), beat = beat + 1, beat_at = clock_timestamp(), saved_at = clock_timestamp(),
-           highest_id = (SELECT last_value FROM muskrat.outbox_id);
+           highest_id = (SELECT last_value FROM muskrat.outbox_id)
+     WHERE ctid = muskrat.cursor_place() RETURNING ctid INTO place;
+    RETURN muskrat.cursor_moved(place);
 END $$;
 
--- Rings are wanted (pid: the listening backend) or not (0). A plain read of the term is enough here: a stale bell costs
--- a needless NOTIFY or one poll.
+-- Rings are wanted (pid: the listening backend) or not (0). The term's cell is enough here: a stale bell costs a needless
+-- NOTIFY or one poll.
 CREATE FUNCTION muskrat.doze(term bigint, pid int) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF (SELECT c.term FROM muskrat.cursor AS c) IS DISTINCT FROM doze.term THEN
-        RAISE EXCEPTION USING ERRCODE = 'MK001', MESSAGE = 'the lease was lost: another relay has taken over';
+    IF (SELECT last_value FROM muskrat.living_term) IS DISTINCT FROM doze.term THEN
+        RAISE EXCEPTION USING ERRCODE = 'MK001', MESSAGE = 'the lease was lost: another relay has taken over, or the server has crashed';
     END IF;
     PERFORM setval('muskrat.doorbell', coalesce(pid, 0));
 END $$;
@@ -247,10 +298,11 @@ CREATE FUNCTION muskrat.accept_history(note text) RETURNS bigint
 DECLARE
     c muskrat.cursor%ROWTYPE;
     continues boolean;
+    place tid;
 BEGIN
     PERFORM muskrat.require_id_sequence();
     PERFORM muskrat.cursor_create(NULL, 'created by accept');
-    SELECT * INTO c FROM muskrat.cursor FOR UPDATE;
+    c := muskrat.cursor_lock();
     continues := muskrat.cursor_continues(c.last);
     c.epoch := greatest(c.epoch + 1, extract(epoch FROM clock_timestamp())::bigint);
     IF NOT continues THEN
@@ -265,7 +317,10 @@ BEGIN
     UPDATE muskrat.cursor
        SET epoch = c.epoch, term = term + 1, beat = beat + 1, holder = NULL, last = c.last, current = c.current,
            current_id = c.current_id, held = c.held, system_identifier = muskrat.system_identifier_now(),
-           timeline = muskrat.timeline_now(), database_oid = muskrat.database_oid_now(), saved_at = clock_timestamp();
+           timeline = muskrat.timeline_now(), database_oid = muskrat.database_oid_now(), saved_at = clock_timestamp()
+     WHERE ctid = muskrat.cursor_place() RETURNING ctid INTO place;
+    PERFORM muskrat.cursor_moved(place);
+    PERFORM setval('muskrat.living_term', c.term + 1);
     INSERT INTO muskrat.history (epoch, note, system_identifier, timeline, resumed_after, resumed_current, resumed_id)
     VALUES (c.epoch, accept_history.note, muskrat.system_identifier_now(), muskrat.timeline_now(), c.last, c.current, c.current_id);
     RETURN c.epoch;

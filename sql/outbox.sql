@@ -73,12 +73,14 @@ CREATE FUNCTION muskrat.unread(segment int, first xid8, others xid8[], most bigi
     OUT events bigint, OUT oldest timestamptz) RETURNS record
     LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'muskrat_unread';
 
--- Two cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
+-- Four cells, kept as sequences: a sequence's page is read without a snapshot and set without a dead tuple.
 CREATE SEQUENCE muskrat.current_segment AS integer MINVALUE 1 MAXVALUE 3 START 1;
 -- Unlogged: a ring that a crash forgets costs one poll; each doze would otherwise write WAL.
 CREATE UNLOGGED SEQUENCE muskrat.doorbell AS integer MINVALUE 0 START 0;
 -- The lease's term, which a crash forgets: behind a pooler the relay does not see one.
 CREATE UNLOGGED SEQUENCE muskrat.living_term AS bigint MINVALUE 0 START 0;
+-- Where the cursor's row lies, its block above 16 bits of its offset there: see muskrat.cursor_lock().
+CREATE UNLOGGED SEQUENCE muskrat.cursor_cell AS bigint MINVALUE 0 START 0;
 
 -- What rotation knows of each segment. Not dumped: a restored database starts with empty segments.
 CREATE TABLE muskrat.segments (
@@ -124,6 +126,7 @@ CREATE TABLE muskrat.history (
 COMMENT ON SEQUENCE muskrat.outbox_id IS 'the events'' ids; the extension draws them off its page';
 COMMENT ON SEQUENCE muskrat.current_segment IS 'a cell: which segment is written to';
 COMMENT ON SEQUENCE muskrat.doorbell IS 'a cell: whom a commit wakes: a session that waits in muskrat.read_new, the pid of a backend whose relay sleeps, or nobody (0)';
+COMMENT ON SEQUENCE muskrat.cursor_cell IS 'a cell: where the row of muskrat.cursor lies';
 COMMENT ON SEQUENCE muskrat.living_term IS 'a cell: the term of the lease that was taken since the server last crashed';
 COMMENT ON VIEW muskrat.outbox IS 'the captured events, all segments; x-muskrat-seq is the id';
 COMMENT ON TABLE muskrat.outbox_1 IS 'a segment of the outbox: append-only, truncated when delivered and old';

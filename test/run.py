@@ -7,12 +7,11 @@
 
 Sections: unit (build/unit/*), integration (build/integration/*, against private servers), regress (pg_regress),
 isolation (pg_isolation_regress), doubles, e2e and torture (pytest). e2e and torture wait more than they compute and share nothing,
-so they run side by side, and e2e's files in two processes, each with servers of its own (harness/shared_files.py). Output goes to
-build/check/<section>.log. A pytest that says nothing for long is ended, with a trace of what it hung on. The last line is
+so they run side by side, in three processes, each with servers of its own: torture in one, e2e's files in the others
+(harness/shared_files.py), and in its place, too, when torture has ended. Output goes to build/check/<section>.log. A pytest that says nothing for long is ended, with a trace of what it hung on. The last line is
 `N passed, N failed` (and `, N skipped`); the exit code is 0 when none failed and some ran.
 """
 import argparse
-import functools
 import glob
 import os
 import re
@@ -34,8 +33,10 @@ from harness.processes import Child  # noqa: E402
 from harness.servers import MariaDB, Postgres, RabbitMQ  # noqa: E402
 
 SECTIONS = ["unit", "doubles", "integration", "regress", "isolation", "e2e", "torture"]
-BESIDE = ["e2e", "torture"]
-PROCESSES = {"e2e": 2}
+BESIDE = ["torture", "e2e"]
+# pytest's processes at a time; more, and on two cores the tests' deadlines are about the machine
+PROCESSES = 3
+SHARED = "e2e"  # the section whose files several of them share
 # seconds without a word; the longest single test takes a minute in check, and half an hour in torture
 SILENCE, SILENCE_TORTURE = 600, 3 * 3600
 
@@ -129,7 +130,31 @@ class Run:
         return self._pg_regress("isolation", "pg_isolation_regress", "specs", "spec")
 
     def doubles(self):
-        return self.follow("doubles", *self.begin("doubles"))
+        return self.follow(self.begin("doubles"))
+
+    def beside(self, sections, done):
+        """Runs the sections of BESIDE in PROCESSES processes at most. done(section, tally) as each of them ends, last the shared one."""
+        alone = [s for s in sections if s != SHARED]
+        shared = SHARED in sections
+        several = shared and not (self.args.k or self.args.bless)
+        if several:
+            shutil.rmtree(self._claims(), ignore_errors=True)
+            os.makedirs(self._claims())
+        # Started by this thread, with which they end.
+        following = {s: self._following(self.begin(s)) for s in alone}
+        share = [self._following(self.begin_share(n + 1)) for n in range(PROCESSES - len(alone))] if several else \
+            [self._following(self.begin(SHARED))] if shared else []
+        for section, (thread, tally) in following.items():
+            thread.join()
+            done(section, tally)
+            if several and any(thread.is_alive() for thread, _ in share):
+                share.append(self._following(self.begin_share(len(share) + 1)))
+        total = Tally()
+        for thread, tally in share:
+            thread.join()
+            total.add(tally)
+        if shared:
+            done(SHARED, total)
 
     # ---- how ----
 
@@ -196,14 +221,16 @@ class Run:
         return tally
 
     def begin(self, section):
-        """Starts pytest over a section, as Children, so that they and their servers end with us. [(name, Child)]."""
-        if section not in PROCESSES or self.args.k or self.args.bless:
-            return [(section, self._pytest(section, section, {}))]
-        claims = os.path.join(self.out, f"{section}-files")
-        shutil.rmtree(claims, ignore_errors=True)
-        os.makedirs(claims)
-        names = [f"{section}-{number}" for number in range(1, PROCESSES[section] + 1)]
-        return [(name, self._pytest(section, name, {"MUSKRAT_SHARE": f"{claims}:{name[-1]}"})) for name in names]
+        """Starts pytest over a section, as a Child, so that it and its servers end with us. (name, Child)."""
+        return section, self._pytest(section, section, {})
+
+    def begin_share(self, number):
+        """The same with one process of those that share SHARED's files."""
+        name = f"{SHARED}-{number}"
+        return name, self._pytest(SHARED, name, {"MUSKRAT_SHARE": f"{self._claims()}:{number}"})
+
+    def _claims(self):
+        return os.path.join(self.out, f"{SHARED}-files")
 
     def _pytest(self, section, name, env):
         report = self._report(name)
@@ -223,19 +250,18 @@ class Run:
             pass
         return Child(argv, self._log(name), env=env, cwd=where.TOP, stdout=subprocess.PIPE, death_signal=signal.SIGTERM)
 
-    def follow(self, section, *children):
-        """Prints what they say until they end; their tally."""
-        tallies = [Tally() for _ in children]
-        threads = [threading.Thread(target=self._follow_one, args=(*child, tally), daemon=True)
-                   for child, tally in zip(children, tallies)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        tally = Tally()
-        for one in tallies:
-            tally.add(one)
+    def follow(self, started):
+        """Prints what it says until it ends; its tally."""
+        thread, tally = self._following(started)
+        thread.join()
         return tally
+
+    def _following(self, started):
+        tally = Tally()
+        # daemons, so that nobody waits for the others when this thread ends
+        thread = threading.Thread(target=self._follow_one, args=(*started, tally), daemon=True)
+        thread.start()
+        return thread, tally
 
     def _follow_one(self, name, child, tally):
         heard = [time.monotonic()]
@@ -349,31 +375,28 @@ def main():
     summary = {}
     began = time.monotonic()
 
-    def do(section, act):
-        print(f"== {section}", flush=True)
-        section_began = time.monotonic()
-        try:
-            tally = act()
-        except Exception as e:  # a server that does not start is a failed test, not the end of the run
-            print(f"  {section}: {type(e).__name__}: {e}", flush=True)
-            tally = Tally()
-            tally.failed = 1
+    def done(section, tally):
         summary[section] = tally, time.monotonic() - section_began
 
-    beside = [s for s in wanted if s in BESIDE]
     try:
         for section in wanted:
-            if section not in beside:
-                do(section, getattr(run, section))
+            if section in BESIDE:
+                continue
+            print(f"== {section}", flush=True)
+            section_began = time.monotonic()
+            try:
+                done(section, getattr(run, section)())
+            except Exception as e:  # a server that does not start is a failed test, not the end of the run
+                print(f"  {section}: {type(e).__name__}: {e}", flush=True)
+                failed = Tally()
+                failed.failed = 1
+                done(section, failed)
     finally:
         run.stop_servers()
-    # Started by this thread, with which they end; daemons, so that nobody waits for the others when it does.
-    started = [(section, functools.partial(run.follow, section, *run.begin(section))) for section in beside]
-    threads = [threading.Thread(target=do, args=job, daemon=True) for job in started]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    section_began = time.monotonic()
+    beside = [s for s in BESIDE if s in wanted]
+    print("".join(f"== {s}\n" for s in beside), end="", flush=True)
+    run.beside(beside, done)
 
     for reason in run.reasons:
         print(f"FAILED {reason}")

@@ -51,13 +51,14 @@ void Leader::read_page(SteadyTime at) {
   pace_.found(at, page.events.size());
 }
 
-void Leader::mark(bool /*exact*/) {
+int64_t Leader::mark(bool /*exact*/) {
   Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0), epoch_};
   uint64_t held = held_.version();
   db_.mark(term_, mark);
   reader_.gone(mark.confirmed);
   confirmed_.clear();
   saved_held_ = held;
+  return 0;  // InnoDB keeps old versions in its undo log
 }
 
 void Leader::tend() {

@@ -25,7 +25,7 @@ class Leader : public OutboxLeader {
   void read_page(SteadyTime at) override;
   std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override { return reader_.fetch(items); }
   bool unmarked() const override { return !confirmed_.empty() || held_.version() != saved_held_; }
-  void mark(bool exact) override;
+  int64_t mark(bool exact) override;
   void renew() override { db_.lease_beat(term_); }
   void release() override { db_.lease_release(term_); }
   void settled(int64_t id) override { confirmed_.push_back(id); }

@@ -177,7 +177,7 @@ void Db::lease_release(int64_t term) {
   ask("SELECT muskrat.lease_release($1::bigint)", params);
 }
 
-void Db::cursor_save(int64_t term, const Cursor& cursor) {
+int64_t Db::cursor_save(int64_t term, const Cursor& cursor) {
   std::string term_text = std::to_string(term), id = std::to_string(cursor.current_id);
   std::string held = array_literal(cursor.held);
   pg::Param current, current_id;
@@ -186,7 +186,8 @@ void Db::cursor_save(int64_t term, const Cursor& cursor) {
     current_id = id;
   }
   pg::Param params[] = {term_text, cursor.last, current, current_id, held};
-  ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])", params);
+  return ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])", params)
+      .int64(0, 0);
 }
 
 void Db::doze(int64_t term) {

@@ -50,7 +50,7 @@ class Db {
   std::optional<int64_t> lease_take(const LeaseView& seen, const std::string& holder);
   void lease_beat(int64_t term);
   void lease_release(int64_t term);
-  void cursor_save(int64_t term, const Cursor& cursor);
+  int64_t cursor_save(int64_t term, const Cursor& cursor);
   // From now on writers NOTIFY, until somebody waits in muskrat.read_new().
   void doze(int64_t term);
   Tended tend(int64_t term, int64_t switch_bytes, milliseconds retention);

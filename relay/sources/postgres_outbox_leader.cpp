@@ -73,14 +73,15 @@ void Leader::beat_aside() {
 
 bool Leader::unmarked() const { return window_.position() != saved_position_ || held_.version() != saved_held_; }
 
-void Leader::mark(bool exact) {
+int64_t Leader::mark(bool exact) {
   Window::Position position = window_.position();
   uint64_t held = held_.version();
   Cursor cursor = reader_.cursor_at(position, exact);
   cursor.held = held_.ids();
-  db_.cursor_save(term_, cursor);
+  const int64_t pages = db_.cursor_save(term_, cursor);
   saved_position_ = position;
   saved_held_ = held;
+  return pages;
 }
 
 void Leader::tend() {

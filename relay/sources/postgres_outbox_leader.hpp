@@ -31,7 +31,7 @@ class Leader : public OutboxLeader {
   void read_page(SteadyTime at) override;
   std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override;
   bool unmarked() const override;
-  void mark(bool exact) override;
+  int64_t mark(bool exact) override;
   void renew() override { (aside_ ? *aside_ : db_).lease_beat(term_); }
   void release() override { db_.lease_release(term_); }
   void beat_aside();

@@ -50,6 +50,17 @@ SELECT f, state_of(f) FROM unnest(ARRAY[
 SELECT muskrat.cursor_save(2, '9:9:', NULL, NULL, NULL);
 SELECT last, current, current_id, held FROM muskrat.cursor;
 
+-- Where the row lies is kept in a cell, which a failed transaction leaves wrong and a crash forgets: then it is looked for.
+BEGIN;
+SELECT muskrat.cursor_save(2, '11:11:', NULL, NULL, NULL);
+ROLLBACK;
+SELECT muskrat.cursor_place() = ctid AS known, last FROM muskrat.cursor;
+SELECT muskrat.cursor_save(2, '9:9:', NULL, NULL, NULL);
+SELECT muskrat.cursor_place() = ctid AS known, last FROM muskrat.cursor;
+SELECT FROM setval('muskrat.cursor_cell', 123456789012);
+SELECT muskrat.lease_beat(2);
+SELECT muskrat.cursor_place() = ctid AS known FROM muskrat.cursor;
+
 -- With an older snapshot it could not see what it must check.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT muskrat.lease_beat(2);
