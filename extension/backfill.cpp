@@ -41,25 +41,6 @@ struct Told {
   int64 bytes;
 };
 
-// Looked up once in a statement.
-struct Call {
-  Oid capture;
-  TupleDesc shape;
-};
-
-const Call& call_of(FunctionCallInfo fcinfo) {
-  if (fcinfo->flinfo->fn_extra) return *static_cast<Call*>(fcinfo->flinfo->fn_extra);
-  MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-  auto* call = static_cast<Call*>(palloc0(sizeof(Call)));
-  call->capture = capture_function();
-  if (get_call_result_type(fcinfo, nullptr, &call->shape) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
-  call->shape = BlessTupleDesc(call->shape);
-  MemoryContextSwitchTo(previous);
-  fcinfo->flinfo->fn_extra = call;
-  return *call;
-}
-
 bool owned(Oid relation) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relation, GetUserId());
@@ -84,23 +65,28 @@ void tell_as(Relation table, TupleTableSlot* row, const char* attachment, Oid ca
   result.events++;
 }
 
-Fate lock(Relation table, ItemPointer place, TupleTableSlot* row) {
+// Locking believes that there is a row in the place. `seen` is what was there, in any version; while it is held nothing
+// takes it away. `place` becomes that of the version that is locked.
+Fate lock(Relation table, ItemPointerData place, TupleTableSlot* seen, TupleTableSlot* row) {
+  if (!is_inside(table, place) || !table_tuple_fetch_row_version(table, &place, SnapshotAny, seen)) return gone;
   TM_FailureData failure;
-  TM_Result result = table_tuple_lock(table, place, GetActiveSnapshot(), row, GetCurrentCommandId(false),
+  TM_Result result = table_tuple_lock(table, &place, GetActiveSnapshot(), row, GetCurrentCommandId(false),
                                       LockTupleShare, LockWaitSkip, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
   if (result == TM_Ok) return told;
   return result == TM_WouldBlock ? locked : gone;
 }
 
-Told tell_all(Relation table, ItemPointer place, ArrayType* attachments, Oid capture, const char* endpoint) {
+Told tell_all(Relation table, const ItemPointerData& place, ArrayType* attachments, Oid capture, const char* endpoint) {
   Told result{told, 0, 0};
   TupleTableSlot* row = table_slot_create(table, nullptr);
-  result.fate = lock(table, place, row);
+  TupleTableSlot* seen = table_slot_create(table, nullptr);
+  result.fate = lock(table, place, seen, row);
   Datum* names;
   int count = 0;
   if (result.fate == told) deconstruct_array(attachments, TEXTOID, -1, false, TYPALIGN_INT, &names, nullptr, &count);
   for (int i = 0; i < count; i++) tell_as(table, row, TextDatumGetCString(names[i]), capture, endpoint, result);
   if (result.fate == told && result.events == 0) result.fate = not_meant;
+  ExecDropSingleTupleTableSlot(seen);
   ExecDropSingleTupleTableSlot(row);
   return result;
 }
@@ -111,16 +97,17 @@ extern "C" {
 PG_FUNCTION_INFO_V1(muskrat_backfill_row);
 
 // muskrat.backfill_row(relation oid, place tid, attachments text[], endpoint text) → (fate "char", events int, bytes
-// bigint). The relation is a table with rows of its own: a partition, not its root. endpoint NULL: to all.
+// bigint). The relation is a table with rows of its own: a partition, not its root; ERROR MK004 for others. endpoint
+// NULL: to all.
 PGDLLEXPORT Datum muskrat_backfill_row(PG_FUNCTION_ARGS) {
   for (int i = 0; i < 3; i++)
     if (PG_ARGISNULL(i)) PG_RETURN_NULL();
-  const Call& call = call_of(fcinfo);
+  PresenceCall& call = presence_call(fcinfo);
   Relation table = table_open(PG_GETARG_OID(0), RowShareLock);
-  require_owner(table);
+  require_once(call, table, require_owner);
   const char* endpoint = PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
   auto* place = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
-  Told result = tell_all(table, place, PG_GETARG_ARRAYTYPE_P(2), call.capture, endpoint);
+  Told result = tell_all(table, *place, PG_GETARG_ARRAYTYPE_P(2), call.capture, endpoint);
   table_close(table, NoLock);
   bool nulls[3] = {};
   Datum values[3] = {CharGetDatum(result.fate), Int32GetDatum(result.events), Int64GetDatum(result.bytes)};

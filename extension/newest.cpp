@@ -111,7 +111,7 @@ ExprState* prepare_when(const char* condition, EState* state) {
 }  // namespace
 
 bool when_holds(const Firing& firing, TupleTableSlot* before, TupleTableSlot* after) {
-  const char* condition = firing.trigger->tg_trigger->tgqual;
+  const char* condition = firing.plan.condition;
   if (!condition) return true;
   EState* state = CreateExecutorState();
   MemoryContext previous = MemoryContextSwitchTo(state->es_query_cxt);

@@ -40,6 +40,7 @@ struct RoutingKeyText {
 struct CapturePlan {
   MemoryContext memory;
   Spec spec;
+  const char* condition;  // the trigger's WHEN, as the catalog has it; null: none
   RoutingKeyText on_insert, on_update, on_delete, on_truncate, on_backfill;
   const char* words_present;  // the action words that tell that the row is there, or as it is now: "Signup Update"
   PlanStep* steps;

@@ -246,7 +246,10 @@ CapturePlan* build_plan(TriggerData* trigger, MemoryContext memory) {
   MemoryContext previous = MemoryContextSwitchTo(memory);
   Build build{room_for<CapturePlan>(1), trigger->tg_relation, RelationGetDescr(trigger->tg_relation), {}, 0};
   build.plan->memory = memory;
-  build.plan->spec = parse_spec(copied_arguments(trigger->tg_trigger), trigger->tg_trigger->tgnargs);
+  // All of it before anything is looked up, for then the trigger may be gone.
+  const Trigger* made = trigger->tg_trigger;
+  build.plan->condition = made->tgqual ? pstrdup(made->tgqual) : nullptr;
+  build.plan->spec = parse_spec(copied_arguments(made), made->tgnargs);
   add_routing_keys(*build.plan);
   if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
     add_key(build);

@@ -26,26 +26,6 @@ extern "C" {
 
 namespace {
 
-// Looked up once in a statement.
-struct Call {
-  Oid capture;
-  Oid checked;  // the table whose rights were looked at last
-  TupleDesc shape;
-};
-
-Call& call_of(FunctionCallInfo fcinfo) {
-  if (fcinfo->flinfo->fn_extra) return *static_cast<Call*>(fcinfo->flinfo->fn_extra);
-  MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-  auto* call = static_cast<Call*>(palloc0(sizeof(Call)));
-  call->capture = capture_function();
-  if (get_call_result_type(fcinfo, nullptr, &call->shape) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
-  call->shape = BlessTupleDesc(call->shape);
-  MemoryContextSwitchTo(previous);
-  fcinfo->flinfo->fn_extra = call;
-  return *call;
-}
-
 bool readable(Oid relation) {
   return pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
          check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
@@ -58,7 +38,7 @@ void require_reader(Relation table) {
                   errhint("It takes SELECT on the whole table, and no row security that applies to you.")));
 }
 
-HeapTuple told(Relation table, TupleTableSlot* row, const char* attachment, const Call& call) {
+HeapTuple told(Relation table, TupleTableSlot* row, const char* attachment, const PresenceCall& call) {
   TriggerData source;
   CapturePlan& plan = plan_of_presence_or_error(table, attachment, call.capture, source);
   Datum values[2] = {};
@@ -80,16 +60,15 @@ PG_FUNCTION_INFO_V1(muskrat_row_as_event);
 
 // muskrat.row_as_event(relation oid, place tid, attachment text) → (body text, omitted text). Strict. The relation is a
 // table with rows of its own: a partition, not its root. Both NULL: the attachment does not mean this row. NULL: the
-// statement's snapshot has no row in that place.
+// statement's snapshot has no row in that place. ERROR MK004 for what has no rows of its own.
 PGDLLEXPORT Datum muskrat_row_as_event(PG_FUNCTION_ARGS) {
-  Call& call = call_of(fcinfo);
+  PresenceCall& call = presence_call(fcinfo);
   Relation table = table_open(PG_GETARG_OID(0), AccessShareLock);
-  if (call.checked != RelationGetRelid(table)) require_reader(table);
-  call.checked = RelationGetRelid(table);
+  require_once(call, table, require_reader);
   auto* place = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
   TupleTableSlot* row = table_slot_create(table, nullptr);
   HeapTuple result = nullptr;
-  if (table_tuple_fetch_row_version(table, place, GetActiveSnapshot(), row))
+  if (is_inside(table, *place) && table_tuple_fetch_row_version(table, place, GetActiveSnapshot(), row))
     result = told(table, row, text_to_cstring(PG_GETARG_TEXT_PP(2)), call);
   ExecDropSingleTupleTableSlot(row);
   table_close(table, NoLock);

@@ -53,6 +53,32 @@ ALTER TABLE customer FORCE ROW LEVEL SECURITY;
 SELECT muskrat.backfill_start('customer');
 ALTER TABLE customer NO FORCE ROW LEVEL SECURITY;
 SELECT muskrat.backfill_start('customer') IS NOT NULL AS started;
+-- what has no rows of its own
+CREATE VIEW customers AS SELECT * FROM customer;
+SELECT muskrat.backfill_row('log'::regclass, '(0,1)', '{Frontend.Log}', NULL);
+SELECT muskrat.row_as_event('log'::regclass, '(0,1)', 'Frontend.Log');
+SELECT muskrat.backfill_row('customers'::regclass, '(0,1)', '{Frontend.Customer}', NULL);
+SELECT muskrat.row_as_event('customers'::regclass, '(0,1)', 'Frontend.Customer');
+-- places where there is no row, or none any more
+CREATE TABLE few (id int PRIMARY KEY);
+SELECT muskrat.attach('few', 'Frontend.Few', '*', on_delete => NULL);
+INSERT INTO few VALUES (1), (2), (3);
+DELETE FROM few WHERE id = 1;
+VACUUM few;
+DELETE FROM few WHERE id = 2;
+SELECT place, b.fate, e.body
+  FROM unnest('{"(0,0)","(0,1)","(0,2)","(0,3)","(0,4)","(0,200)","(0,65535)","(1,1)","(99999,1)","(4294967295,1)"}'::tid[]) AS place,
+       muskrat.backfill_row('few'::regclass, place, '{Frontend.Few}', NULL) AS b,
+       muskrat.row_as_event('few'::regclass, place, 'Frontend.Few') AS e;
+-- the newest version is told; the caller's place stays as it is
+UPDATE few SET id = 4 WHERE id = 3;
+DO $$
+DECLARE
+    place tid := '(0,3)';
+BEGIN
+    PERFORM muskrat.backfill_row('few'::regclass, place, '{Frontend.Few}', NULL);
+    RAISE NOTICE '%', place;
+END $$;
 RESET ROLE;
 SELECT op, ordering_key FROM events();
 DROP OWNED BY muskrat_test_owner, muskrat_test_other;
