@@ -18,6 +18,7 @@ extern "C" {
 #include "extension/cells.hpp"
 #include "extension/changes.hpp"
 #include "extension/key.hpp"
+#include "extension/moves.hpp"
 #include "extension/newest.hpp"
 #include "extension/outbox.hpp"
 #include "extension/tell.hpp"
@@ -69,14 +70,27 @@ void capture_update(const Firing& firing) {
   if (changed || plan.on_insert.text || plan.on_delete.text) tell_present(firing, 'i');
 }
 
+// There is no word for an insert here. Where the deletion in the other partition was told, the row is told again.
+void capture_arrival(const Firing& firing) {
+  if (!has_arrived(firing)) return;
+  if (firing.plan.on_delete.text || arrival_is_news(firing)) tell_present(firing, 'i');
+}
+
 void capture_row(const Firing& firing) {
-  Role role = firing.plan.spec.role;
-  if (role == Role::enter || !firing.before)
-    tell_present(firing, 'i');
-  else if (role == Role::leave || !firing.after)
-    tell_gone(firing);
-  else
-    capture_update(firing);
+  switch (firing.plan.spec.role) {
+    case Role::enter:
+      return tell_present(firing, 'i');
+    case Role::leave:
+      return tell_gone(firing);
+    case Role::depart:
+      return note_departure(firing);
+    case Role::arrive:
+      return capture_arrival(firing);
+    case Role::rows:
+      if (!firing.before) return tell_present(firing, 'i');
+      if (!firing.after) return tell_gone(firing);
+      return capture_update(firing);
+  }
 }
 
 // A truncate concerns every key, so it has none.

@@ -10,7 +10,6 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteManip.h"
-#include "storage/bufmgr.h"
 #include "storage/itemptr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -19,40 +18,12 @@ extern "C" {
 
 #include "extension/key.hpp"
 #include "extension/newest.hpp"
+#include "extension/row_header.hpp"
 
 namespace {
 
-bool is_heap(Relation relation) { return relation->rd_tableam == GetHeapamTableAmRoutine(); }
-
-// An aborted savepoint's xid is not "current": what it did to the row does not count.
-bool we_wrote_over(HeapTupleHeader row) {
-  if (row->t_infomask & HEAP_XMAX_INVALID || HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask)) return false;
-  TransactionId writer = HeapTupleHeaderGetUpdateXid(row);
-  return TransactionIdIsValid(writer) && TransactionIdIsCurrentTransactionId(writer);
-}
-
-struct RowHeader {
-  ItemPointerData place;
-  HeapTupleHeaderData row;
-};
-
 bool is_end_of_chain(RowHeader& header) {
   return HeapTupleHeaderIndicatesMovedPartitions(&header.row) || ItemPointerEquals(&header.row.t_ctid, &header.place);
-}
-
-// As it stands in the page now. Copied under the page's lock: somebody else may lock the row meanwhile, for a foreign
-// key, and what says so is not written at one stroke.
-RowHeader header_of(TupleTableSlot* slot) {
-  bool must_free;
-  const HeapTupleData* tuple = ExecFetchSlotHeapTuple(slot, false, &must_free);
-  const Buffer buffer =
-      TTS_IS_BUFFERTUPLE(slot) ? reinterpret_cast<BufferHeapTupleTableSlot*>(slot)->buffer : InvalidBuffer;
-  RowHeader header;
-  if (BufferIsValid(buffer)) LockBuffer(buffer, BUFFER_LOCK_SHARE);
-  header.place = tuple->t_self;
-  memcpy(&header.row, tuple->t_data, SizeofHeapTupleHeader);
-  if (BufferIsValid(buffer)) LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-  return header;
 }
 
 // The command that deleted or replaced the row, against the one that runs now: when nothing ran in between, nothing

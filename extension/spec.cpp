@@ -72,6 +72,10 @@ bool take_role(Spec& spec, const char* argument) {
     spec.role = Role::enter;
   else if (strcmp(role, "leave") == 0)
     spec.role = Role::leave;
+  else if (strcmp(role, "depart") == 0)
+    spec.role = Role::depart;
+  else if (strcmp(role, "arrive") == 0)
+    spec.role = Role::arrive;
   else
     return false;
   return true;

@@ -10,6 +10,7 @@
 //   object=Frontend.Customer    the first two words of its routing keys
 //   insert= update= delete= truncate=   the action word; absent: not captured
 //   role=enter | role=leave     this trigger fires when an UPDATE makes the condition true, or no longer true
+//   role=depart | role=arrive   this trigger sees one end of an UPDATE that moves a row to another partition
 //   key=<column>                repeated; absent: the primary key
 //   changes_of=<column>         repeated; only updates that change one of these are told
 //   all=                        all columns, under their own names, or the body in its order:
@@ -19,7 +20,9 @@
 // It does not: know whether the columns exist (plan_build.cpp), check routing keys (routing.hpp).
 #pragma once
 
-enum class Role : char { rows, enter, leave };
+enum class Role : char { rows, enter, leave, depart, arrive };
+
+constexpr int most_nesting = 32;
 
 enum class StepKind : char { column, open, close };
 

@@ -40,8 +40,10 @@ CREATE FUNCTION muskrat.trigger_name(name text, purpose text) RETURNS text
                                            ELSE substr(md5(name), 1, 32) END, purpose)
     $$;
 
--- What triggers an attachment needs: purpose, events, WHEN, role.
-CREATE FUNCTION muskrat.triggers_needed(on_insert text, on_update text, on_delete text, on_truncate text, condition text)
+-- What triggers an attachment needs: purpose, events, WHEN, role. In a partitioned table an update may be a deletion here
+-- and an insertion there.
+CREATE FUNCTION muskrat.triggers_needed(on_insert text, on_update text, on_delete text, on_truncate text, condition text,
+                                        partitioned boolean)
     RETURNS TABLE (purpose text, events text, condition_sql text, role text)
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -60,6 +62,10 @@ CREATE FUNCTION muskrat.triggers_needed(on_insert text, on_update text, on_delet
      WHERE condition IS NOT NULL AND (on_insert IS NOT NULL OR on_update IS NOT NULL)
     UNION ALL SELECT 'leave', 'UPDATE', format('(%s) AND (%s) IS NOT TRUE', c.old, c.new), 'leave' FROM c
      WHERE condition IS NOT NULL AND on_delete IS NOT NULL
+    UNION ALL SELECT 'depart', 'DELETE', NULL, 'depart'
+     WHERE partitioned AND on_insert IS NULL AND on_update IS NOT NULL
+    UNION ALL SELECT 'arrive', 'INSERT', CASE WHEN condition IS NOT NULL THEN format('(%s)', c.new) END, 'arrive' FROM c
+     WHERE partitioned AND on_insert IS NULL AND on_update IS NOT NULL
     UNION ALL SELECT 'truncate', 'TRUNCATE', NULL, NULL WHERE on_truncate IS NOT NULL
     $$;
 
@@ -135,7 +141,8 @@ BEGIN
         PERFORM muskrat.refuse(format('table %s has an attachment "%s" already', relation, name), NULL,
             'Say replace => true to put this one in its place, or give this one a name of its own: name => ''…''.');
     END IF;
-    FOR needed IN SELECT * FROM muskrat.triggers_needed(on_insert, on_update, on_delete, on_truncate, condition) LOOP
+    FOR needed IN SELECT * FROM muskrat.triggers_needed(on_insert, on_update, on_delete, on_truncate, condition,
+                                      (SELECT c.relkind = 'p' FROM pg_class AS c WHERE c.oid = relation)) LOOP
         PERFORM muskrat.make_trigger(relation, muskrat.trigger_name(name, needed.purpose), needed.events, needed.condition_sql,
                                      arguments[1:2] || ('role=' || needed.role) || arguments[3:], always, path);
     END LOOP;
@@ -200,12 +207,28 @@ COMMENT ON FUNCTION muskrat.detach(text, text) IS 'ends attachments of a table; 
 
 -- ---- what is attached
 
-CREATE FUNCTION muskrat.attachment_problem(relation regclass, enabled "char"[], named text[], key text[]) RETURNS text
+-- Triggers of capture, also the copies on partitions, that do not fire for ordinary writes; `root`: the one that was attached.
+CREATE FUNCTION muskrat.silent_triggers() RETURNS TABLE (root oid, relation regclass, trigger_name name, enabled "char")
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH RECURSIVE up AS (
+        SELECT t.oid AS root, t.tgparentid AS parent, t.tgrelid, t.tgname, t.tgenabled
+          FROM pg_trigger AS t
+          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
+         WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R')
+        UNION ALL
+        SELECT t.oid, t.tgparentid, up.tgrelid, up.tgname, up.tgenabled FROM up JOIN pg_trigger AS t ON t.oid = up.parent)
+    SELECT up.root, up.tgrelid::regclass, up.tgname, up.tgenabled FROM up WHERE up.parent = 0
+    $$;
+
+CREATE FUNCTION muskrat.attachment_problem(relation regclass, triggers oid[], named text[], key text[]) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT nullif(concat_ws('; ',
-        CASE WHEN 'D' = ANY (enabled) THEN 'disabled: ALTER TABLE … ENABLE TRIGGER' END,
-        CASE WHEN 'R' = ANY (enabled) THEN 'fires in replica sessions only' END,
+        (SELECT string_agg(DISTINCT CASE s.enabled WHEN 'D' THEN 'disabled' ELSE 'fires in replica sessions only' END
+                           || CASE WHEN s.relation <> attachment_problem.relation THEN ' on partition ' || s.relation::text ELSE '' END
+                           || CASE s.enabled WHEN 'D' THEN ': ALTER TABLE … ENABLE TRIGGER' ELSE '' END, '; ')
+           FROM muskrat.silent_triggers() AS s WHERE s.root = ANY (triggers)),
         (SELECT 'the table has no column ' || string_agg(DISTINCT quote_ident(n), ', ') || ' any more: attach it anew with replace => true'
            FROM unnest(coalesce(named, '{}') || coalesce(key, '{}')) AS n WHERE n <> ALL (muskrat.column_names(relation))),
         (SELECT CASE WHEN key IS NULL AND count(*) FILTER (WHERE indisprimary) = 0 THEN 'the table has no primary key any more: every write fails until it is attached anew with a key'
@@ -230,7 +253,7 @@ CREATE VIEW muskrat.attached AS
            min(t.changes_of) AS changes_of, bool_and(t.tgenabled = 'A') AS always,
            array_agg(t.tgname::text ORDER BY t.tgname) AS triggers,
            nullif(concat_ws('; ', min(t.problem),
-               muskrat.attachment_problem(t.tgrelid, array_agg(t.tgenabled), min(t.columns_used) || min(t.changes_of), min(t.key))), '') AS problem
+               muskrat.attachment_problem(t.tgrelid, array_agg(t.oid), min(t.columns_used) || min(t.changes_of), min(t.key))), '') AS problem
       FROM muskrat.attachment_triggers AS t
      GROUP BY t.tgrelid, t.name;
 COMMENT ON VIEW muskrat.attached IS 'the attachments of this database, and what is wrong with them';
@@ -243,7 +266,7 @@ COMMENT ON FUNCTION muskrat.attached() IS 'the view of the same name, for those 
 GRANT USAGE ON SCHEMA muskrat TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON muskrat.attached, muskrat.attachment_triggers TO muskrat_attach, muskrat_monitor;
 GRANT SELECT ON SEQUENCE muskrat.capture_dropped TO muskrat_monitor;
-GRANT EXECUTE ON FUNCTION muskrat.attachment(bytea), muskrat.attachment_problem(regclass, "char"[], text[], text[]),
+GRANT EXECUTE ON FUNCTION muskrat.attachment(bytea), muskrat.attachment_problem(regclass, oid[], text[], text[]), muskrat.silent_triggers(),
     muskrat.column_names(regclass), muskrat.condition_of_enter(text), muskrat.attached() TO muskrat_attach, muskrat_monitor;
 -- capture() too: attaching a partition, or restoring a dump, makes triggers as the user who does it.
 GRANT EXECUTE ON FUNCTION muskrat.capture(),
@@ -256,6 +279,6 @@ GRANT EXECUTE ON FUNCTION muskrat.capture(),
     muskrat.body_arguments(regclass, text), muskrat.list_arguments(text, text[]), muskrat.suggestion(text, text[]),
     muskrat.routing_key_problem(text), muskrat.refuse(text, text, text), muskrat.nearest(text, text[]),
     muskrat.condition_columns(text), muskrat.qualify(text, text), muskrat.trigger_name(text, text),
-    muskrat.triggers_needed(text, text, text, text, text), muskrat.run_ddl(text, text),
+    muskrat.triggers_needed(text, text, text, text, text, boolean), muskrat.run_ddl(text, text),
     muskrat.make_trigger(regclass, text, text, text, text[], boolean, text), muskrat.drop_triggers(regclass, text)
     TO muskrat_attach;

@@ -86,12 +86,10 @@ DECLARE
     advice text;
 BEGIN
     RETURN QUERY
-        SELECT 'capture trigger', format('%s on %s', t.tgname, t.tgrelid::regclass),
-               CASE t.tgenabled WHEN 'D' THEN 'disabled: changes of this table are not captured; ALTER TABLE … ENABLE TRIGGER'
-                                WHEN 'R' THEN 'fires on replicas only: changes made here are not captured' END
-          FROM pg_trigger AS t
-          JOIN pg_proc AS f ON f.oid = t.tgfoid AND f.pronamespace = 'muskrat'::regnamespace AND f.proname = 'capture'
-         WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R');
+        SELECT 'capture trigger', format('%s on %s', t.trigger_name, t.relation),
+               CASE t.enabled WHEN 'D' THEN 'disabled: changes of this table are not captured; ALTER TABLE … ENABLE TRIGGER'
+                              WHEN 'R' THEN 'fires on replicas only: changes made here are not captured' END
+          FROM muskrat.silent_triggers() AS t;
     RETURN QUERY
         SELECT 'outbox trigger', format('keep_found on %s', s.segment),
                format('%s: when rows of the outbox are deleted, others may never be read; %s',
