@@ -6,6 +6,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -74,15 +75,17 @@ Datum columns_used(const Spec& spec, bool* is_null) {
   return text_array(names, count, is_null);
 }
 
-// tgargs: each argument ended by a zero byte.
+// tgargs: each argument ended by a zero byte, or whatever else somebody calls so.
 char** split_arguments(bytea* arguments, int* count) {
   char* at = VARDATA_ANY(arguments);
   char* end = at + VARSIZE_ANY_EXHDR(arguments);
   auto** items = static_cast<char**>(palloc(sizeof(char*) * (end - at + 1)));
   *count = 0;
   while (at < end) {
-    items[(*count)++] = pstrdup(at);
-    at += strlen(at) + 1;
+    const size_t length = strnlen(at, end - at);
+    pg_verifymbstr(at, static_cast<int>(length), false);
+    items[(*count)++] = pnstrdup(at, length);
+    at += length + 1;
   }
   return items;
 }

@@ -4,6 +4,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -22,7 +23,7 @@ struct Build {
   CapturePlan* plan;
   Relation relation;
   TupleDesc columns;
-  const char* path[64];  // names of the nested objects that are open
+  const char* path[most_nesting];  // names of the nested objects that are open
   int depth;
 };
 
@@ -89,8 +90,6 @@ void open_object(Build& build, const char* member) {
   PlanStep& step = build.plan->steps[build.plan->step_count++];
   step.kind = StepKind::open;
   step.label = label_of(member, &step.label_length);
-  if (build.depth == lengthof(build.path))
-    ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT), errmsg("columns are nested too deeply")));
   build.path[build.depth++] = member;
 }
 
@@ -233,6 +232,18 @@ void add_routing_keys(CapturePlan& plan) {
       insert && update && strcmp(insert, update) != 0 ? psprintf("%s %s", insert, update) : (insert ? insert : update);
 }
 
+// Each role takes the rows of one kind of event for granted.
+void require_fitting_role(const Spec& spec, int16 type) {
+  const int events = type & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE);
+  const int fitting = spec.role == Role::arrive   ? TRIGGER_TYPE_INSERT
+                      : spec.role == Role::depart ? TRIGGER_TYPE_DELETE
+                                                  : TRIGGER_TYPE_UPDATE;
+  if (spec.role == Role::rows || events == fitting) return;
+  ereport(ERROR, (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
+                  errmsg("a trigger of \"%s\" fires on events that its role is not for", spec.name),
+                  errhint("Triggers are made by muskrat.attach().")));
+}
+
 // The relation cache may drop the trigger's arguments while the plan lives.
 char** copied_arguments(const Trigger* trigger) {
   char** copy = room_for<char*>(trigger->tgnargs);
@@ -250,6 +261,7 @@ CapturePlan* build_plan(TriggerData* trigger, MemoryContext memory) {
   const Trigger* made = trigger->tg_trigger;
   build.plan->condition = made->tgqual ? pstrdup(made->tgqual) : nullptr;
   build.plan->spec = parse_spec(copied_arguments(made), made->tgnargs);
+  require_fitting_role(build.plan->spec, made->tgtype);
   add_routing_keys(*build.plan);
   if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
     add_key(build);

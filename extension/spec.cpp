@@ -10,6 +10,8 @@ namespace {
 struct Reading {
   Spec spec;
   const char* member;  // the name given for the column that comes next
+  int depth;           // nested objects that are open
+  bool misplaced;      // something stands where it cannot
 };
 
 const char* after(const char* argument, const char* word) {
@@ -19,18 +21,22 @@ const char* after(const char* argument, const char* word) {
 }
 
 void add_step(Reading& reading, StepKind kind, const char* member, const char* column) {
+  if (reading.depth < 0 || reading.depth > most_nesting) reading.misplaced = true;
   reading.spec.steps[reading.spec.step_count++] = SpecStep{kind, member, column};
 }
 
 bool take_body(Reading& reading, const char* argument) {
+  if (reading.member && !after(argument, "column")) reading.misplaced = true;
   if (const char* column = after(argument, "column")) {
     add_step(reading, StepKind::column, reading.member ? reading.member : column, column);
     reading.member = nullptr;
   } else if (const char* member = after(argument, "member")) {
     reading.member = member;
   } else if (const char* nested = after(argument, "open")) {
+    reading.depth++;
     add_step(reading, StepKind::open, nested, nullptr);
   } else if (after(argument, "close")) {
+    reading.depth--;
     add_step(reading, StepKind::close, nullptr, nullptr);
   } else if (after(argument, "all")) {
     reading.spec.all_columns = true;
@@ -121,6 +127,17 @@ Lines all_lines(char** arguments, int count) {
 
 Names room_for(int count) { return Names{static_cast<const char**>(palloc(sizeof(char*) * Max(count, 1))), 0}; }
 
+SpecProblem problem_of(const Reading& reading) {
+  if (!reading.spec.name || !reading.spec.object)
+    return {"a trigger on muskrat.capture() has no name or no object among its arguments",
+            "Triggers are made by muskrat.attach()."};
+  if (reading.misplaced || reading.depth != 0 || reading.member)
+    return {psprintf("the nested objects or names among the trigger arguments of \"%s\" do not fit together",
+                     reading.spec.name),
+            "Triggers are made by muskrat.attach()."};
+  return {};
+}
+
 }  // namespace
 
 Spec read_spec(char** arguments, int count, SpecProblem* problem) {
@@ -140,9 +157,7 @@ Spec read_spec(char** arguments, int count, SpecProblem* problem) {
                            "session still has the older library."};
     return reading.spec;
   }
-  if (!reading.spec.name || !reading.spec.object)
-    *problem = SpecProblem{"a trigger on muskrat.capture() has no name or no object among its arguments",
-                           "Triggers are made by muskrat.attach()."};
+  *problem = problem_of(reading);
   return reading.spec;
 }
 

@@ -15,7 +15,7 @@
 //   changes_of=<column>         repeated; only updates that change one of these are told
 //   all=                        all columns, under their own names, or the body in its order:
 //   column=<column>             a member; before it member=<name> when it is named otherwise
-//   open=<name> … close=        a nested object
+//   open=<name> … close=        a nested object, 32 levels at most
 //
 // It does not: know whether the columns exist (plan_build.cpp), check routing keys (routing.hpp).
 #pragma once
@@ -59,7 +59,7 @@ struct SpecProblem {
 };
 
 // Reads arguments, which it takes apart where they are; allocates in the current memory context, strings stay the
-// caller's. Stops at what it does not know.
+// caller's. Stops at what it does not know. What has no problem opens and closes its nested objects in pairs.
 Spec read_spec(char** arguments, int count, SpecProblem* problem);
 
 // The same; ERROR MK004 for a problem.

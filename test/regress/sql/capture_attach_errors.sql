@@ -84,3 +84,32 @@ INSERT INTO customer VALUES (1);
 DROP TRIGGER by_hand ON customer;
 CREATE TRIGGER by_hand AFTER INSERT ON customer FOR EACH STATEMENT EXECUTE FUNCTION muskrat.capture('name=x', 'object=A.B');
 INSERT INTO customer VALUES (1);
+DROP TRIGGER by_hand ON customer;
+-- objects that are closed and not open, open and not closed, nested too deeply; names of nothing; and 32 levels, which are none of these
+CREATE PROCEDURE try_by_hand(arguments text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER by_hand AFTER INSERT ON customer FOR EACH ROW EXECUTE FUNCTION muskrat.capture(%L)',
+                   E'name=x\nobject=A.B\ninsert=C\n' || arguments);
+    RAISE NOTICE '%', (SELECT problem FROM muskrat.attached WHERE 'by_hand' = ANY (triggers));
+    INSERT INTO customer VALUES (1);
+    RAISE NOTICE '%', (SELECT body FROM events());
+    RAISE EXCEPTION USING ERRCODE = 'MK004', MESSAGE = 'none';
+EXCEPTION WHEN SQLSTATE 'MK004' THEN
+    RAISE NOTICE '%', SQLERRM;
+END $$;
+CALL try_by_hand('close=');
+CALL try_by_hand(E'close=\nopen=a\ncolumn=id');
+CALL try_by_hand(E'open=a\nclose=\nclose=');
+CALL try_by_hand('open=a');
+CALL try_by_hand(repeat(E'open=a\n', 33) || 'column=id' || repeat(E'\nclose=', 33));
+CALL try_by_hand('member=a');
+CALL try_by_hand(E'member=a\nmember=b\ncolumn=id');
+CALL try_by_hand(E'member=a\nopen=b\ncolumn=id\nclose=');
+CALL try_by_hand(repeat(E'open=a\n', 32) || 'column=id' || repeat(E'\nclose=', 32));
+-- a role that is for other events
+CALL try_by_hand(E'role=leave\ndelete=D\ncolumn=id');
+CALL try_by_hand(E'role=depart\ndelete=D\ncolumn=id');
+-- arguments that end without a zero byte
+SELECT name, object, problem FROM muskrat.attachment(convert_to(E'name=x\nobject=A.B', 'UTF8'));
+SELECT name, object, problem FROM muskrat.attachment('\x');
+SELECT name, object, problem FROM muskrat.attachment('\x6e616d653dff');
