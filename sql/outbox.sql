@@ -21,6 +21,11 @@ CREATE TABLE muskrat.outbox_2 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
 CREATE TABLE muskrat.outbox_3 (LIKE muskrat.outbox_1 INCLUDING ALL) USING heap
     WITH (toast_tuple_target = 8160, autovacuum_enabled = false, toast.autovacuum_enabled = false);
 
+-- Where a publication is FOR ALL TABLES, rows of a table without an identity cannot be deleted: muskrat forget does.
+ALTER TABLE muskrat.outbox_1 REPLICA IDENTITY FULL;
+ALTER TABLE muskrat.outbox_2 REPLICA IDENTITY FULL;
+ALTER TABLE muskrat.outbox_3 REPLICA IDENTITY FULL;
+
 -- True, always. An index WHERE it need not have every row, for the planner never uses it: capture writes one entry for
 -- each page on which a statement's events lie, and whoever reads by it (in C, extension/pages.hpp) looks at the whole page.
 CREATE FUNCTION muskrat.by_page(xid xid8) RETURNS boolean

@@ -11,6 +11,11 @@ CREATE FUNCTION forget(erase boolean, VARIADIC keys text[])
     SELECT s, f.* FROM generate_series(1, 3) AS s, muskrat.forget(s, keys, erase) AS f
 $$;
 
+-- All of this also where every table is published.
+SET client_min_messages = error;  -- wal_level
+CREATE PUBLICATION everything FOR ALL TABLES;
+RESET client_min_messages;
+
 -- No relay was here: nothing is published yet.
 SELECT said('1', 1);
 SELECT said('10', 2);
