@@ -1,8 +1,12 @@
 -- Who may do what with the outbox. A role of the application may do nothing; its captured writes need nothing.
-CREATE EXTENSION muskrat;
 \set SHOW_CONTEXT never
-\set VERBOSITY terse
 CREATE ROLE regress_muskrat_app;
+-- Not into a schema that somebody else made, for it would stay his; into one that is there as a dump makes it.
+CREATE SCHEMA muskrat AUTHORIZATION regress_muskrat_app;
+CREATE EXTENSION muskrat;
+ALTER SCHEMA muskrat OWNER TO CURRENT_USER;
+CREATE EXTENSION muskrat;
+\set VERBOSITY terse
 CREATE ROLE regress_muskrat_relay IN ROLE muskrat_relay;
 CREATE ROLE regress_muskrat_monitor IN ROLE muskrat_monitor;
 
