@@ -91,8 +91,10 @@ BEGIN
     IF always THEN
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', relation, trigger_name);
     END IF;
-EXCEPTION WHEN SQLSTATE '42804' OR SQLSTATE '42883' OR SQLSTATE '42P17' OR SQLSTATE '42P10' OR SQLSTATE '22P02' OR SQLSTATE '42704'
-            OR SQLSTATE '0A000' THEN
+EXCEPTION WHEN OTHERS THEN
+    IF SQLSTATE <> '0A000' AND NOT (condition_sql IS NOT NULL AND muskrat.is_mistake_in_sql(SQLSTATE)) THEN
+        RAISE;
+    END IF;
     PERFORM muskrat.refuse(format('PostgreSQL refuses the trigger on %s', relation), SQLERRM,
                            CASE WHEN condition_sql IS NOT NULL THEN 'Look at the condition.' END);
 END $$;
@@ -275,6 +277,7 @@ GRANT EXECUTE ON FUNCTION muskrat.capture(),
     muskrat.detach(text, text), muskrat.detach_checked(regclass, text), muskrat.table_named(text), muskrat.refuse_table(text),
     muskrat.table_problem(pg_class), muskrat.check_table(regclass), muskrat.check_key(regclass, text[]),
     muskrat.check_column(regclass, text, text), muskrat.check_words(text, text[]), muskrat.check_condition(regclass, text),
+    muskrat.is_mistake_in_sql(text),
     muskrat.columns_as_json(text), muskrat.column_members(json), muskrat.column_arguments(regclass, json, text),
     muskrat.body_arguments(regclass, text), muskrat.list_arguments(text, text[]), muskrat.suggestion(text, text[]),
     muskrat.routing_key_problem(text), muskrat.refuse(text, text, text), muskrat.nearest(text, text[]),

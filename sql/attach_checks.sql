@@ -266,6 +266,11 @@ EXCEPTION WHEN syntax_error THEN
                            'For example: volume > 5 AND NOT deleted.');
 END $$;
 
+-- Errors of SQL that a user wrote: 42 syntax and names (not of a right, nor of a name that is taken), 22 values, 3F schemas.
+CREATE FUNCTION muskrat.is_mistake_in_sql(state text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT left(state, 2) IN ('42', '22', '3F') AND state NOT IN ('42501', '42710') $$;
+
 CREATE FUNCTION muskrat.list_arguments(word text, items text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
     AS $$ SELECT coalesce(array_agg(word || '=' || item ORDER BY n), '{}') FROM unnest(items) WITH ORDINALITY AS u (item, n) $$;

@@ -75,6 +75,25 @@ CREATE FUNCTION muskrat.walking_key(leaf oid) RETURNS text[]
      LIMIT 1
     $$;
 
+-- What a walk could miss: an update of the walking key may carry a row behind it, of which the attachment says nothing.
+-- Primary keys are expected to stay.
+CREATE FUNCTION muskrat.walk_problem(relation regclass, attachment text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH told AS (
+        SELECT CASE WHEN min(t.on_update) IS NULL THEN '{}'
+                    ELSE coalesce(min(t.changes_of), min(t.columns_used), muskrat.column_names(relation))
+                         || CASE WHEN min(t.on_insert) IS NOT NULL OR min(t.on_delete) IS NOT NULL THEN min(t.key) END END AS columns
+          FROM muskrat.attachment_triggers AS t WHERE t.tgrelid = relation AND t.name = attachment),
+    walked AS (
+        SELECT l AS leaf, muskrat.walking_key(l) AS columns FROM muskrat.leaves(relation) AS l
+         WHERE NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = l AND i.indisprimary))
+    SELECT format('rows of %s are walked by (%s), and a change of it is not told: a row where it changes while the backfill runs may be left out',
+                  w.leaf::regclass, array_to_string(w.columns, ', '))
+      FROM walked AS w, told AS t WHERE NOT w.columns <@ t.columns
+     ORDER BY w.leaf LIMIT 1
+    $$;
+
 -- The names of the attachments meant, checked.
 CREATE FUNCTION muskrat.backfill_attachments(relation regclass, wanted text) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -139,10 +158,13 @@ BEGIN
     END LOOP;
     IF condition IS NOT NULL THEN
         PERFORM set_config('search_path', path, true);
-        EXECUTE format(E'EXPLAIN SELECT FROM ONLY %s AS %I WHERE (%s\n)', relation, alias, condition);
+        -- As muskrat.backfill_chunk() has it; as WHERE besides, which takes no aggregates.
+        EXECUTE format(E'EXPLAIN SELECT FROM (SELECT *, ctid FROM ONLY %s) AS %I WHERE (%s\n)', relation, alias, condition);
     END IF;
-EXCEPTION WHEN syntax_error OR undefined_column OR undefined_function OR undefined_table OR datatype_mismatch OR undefined_object
-            OR ambiguous_column OR invalid_text_representation OR grouping_error OR windowing_error OR invalid_datetime_format THEN
+EXCEPTION WHEN OTHERS THEN
+    IF condition IS NULL OR NOT muskrat.is_mistake_in_sql(SQLSTATE) THEN
+        RAISE;
+    END IF;
     PERFORM muskrat.refuse(format('the condition cannot be used: %s', condition), SQLERRM,
                            'Give an SQL expression over the table''s columns: plan <> ''free''.');
 END $$;
@@ -167,7 +189,7 @@ BEGIN
                         FROM muskrat.leaves(root) AS l JOIN pg_class AS c ON c.oid = l)
         SELECT root::text, a.name, a.object, concat_ws(' ', a.on_insert, nullif(a.on_update, a.on_insert)),
                ceil(coalesce(s.rows, 0))::bigint, ceil(coalesce(s.bytes / nullif(s.rows, 0), 0))::bigint, s.tables,
-               a.condition IS NOT NULL, a.problem
+               a.condition IS NOT NULL, nullif(concat_ws('; ', a.problem, muskrat.walk_problem(root, a.name)), '')
           FROM muskrat.attached AS a, size AS s
          WHERE a.relation = root AND a.name = ANY (meant)
          ORDER BY a.name;
@@ -189,6 +211,8 @@ CREATE FUNCTION muskrat.backfill_begin(root regclass, attachment text, endpoint 
 DECLARE
     made bigint;
     meant text[];
+    name text;
+    missed text;
 BEGIN
     PERFORM muskrat.check_backfill(root, condition, path);
     PERFORM muskrat.check_endpoint_name(endpoint);
@@ -197,6 +221,12 @@ BEGIN
     VALUES (root, root::text, meant, endpoint, condition, path,
             (SELECT p.table_rows FROM muskrat.backfill_plan_of(root, NULL, NULL, path) AS p LIMIT 1))
     RETURNING id INTO made;
+    FOREACH name IN ARRAY meant LOOP
+        missed := muskrat.walk_problem(root, name);
+        IF missed IS NOT NULL THEN
+            RAISE NOTICE '%', missed USING HINT = format('Add a primary key, or let attachment "%s" tell of changes of those columns.', name);
+        END IF;
+    END LOOP;
     RETURN made;
 END $$;
 
@@ -468,7 +498,7 @@ CREATE FUNCTION muskrat.status_of_backfills() RETURNS TABLE (item text, value te
 GRANT SELECT, INSERT, UPDATE ON muskrat.backfill TO muskrat_attach;
 GRANT SELECT, INSERT, UPDATE, DELETE ON muskrat.backfill_later TO muskrat_attach;
 GRANT EXECUTE ON FUNCTION muskrat.backfill_row(oid, tid, text[], text), muskrat.leaves(regclass), muskrat.walking_key(oid),
-    muskrat.backfill_attachments(regclass, text), muskrat.check_backfill(regclass, text, text), muskrat.check_endpoint_name(text),
+    muskrat.backfill_attachments(regclass, text), muskrat.walk_problem(regclass, text), muskrat.check_backfill(regclass, text, text), muskrat.check_endpoint_name(text),
     muskrat.backfill_plan_of(regclass, text, text, text), muskrat.backfill_plan(text, text, text),
     muskrat.backfill_begin(regclass, text, text, text, text), muskrat.backfill_start(text, text, text, text),
     muskrat.key_row(text[]), muskrat.key_values(oid, text[], text), muskrat.key_texts(text[]),

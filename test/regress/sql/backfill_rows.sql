@@ -89,6 +89,17 @@ CREATE UNIQUE INDEX whole ON by_index (b DESC);
 INSERT INTO by_index SELECT n, n, n FROM generate_series(1, 5) AS n;
 SELECT * FROM backfill('by_index');
 SELECT count(*) FILTER (WHERE op = 'b') FROM events();
+-- walked by what may change without a word
+CREATE TABLE by_mail (id int NOT NULL, name text, email text NOT NULL UNIQUE);
+SELECT muskrat.attach('by_mail', 'Frontend.Mail', '["id", "name"]', key => '{id}');
+SELECT muskrat.backfill_cancel(muskrat.backfill_start('by_mail'));
+SELECT problem FROM muskrat.backfill_plan('by_mail');
+SELECT muskrat.attach('by_mail', 'Frontend.Mail', '["id", "email"]', key => '{id}', replace => true);
+SELECT muskrat.backfill_cancel(muskrat.backfill_start('by_mail'));
+SELECT muskrat.attach('by_mail', 'Frontend.Mail', '["id", "email"]', key => '{id}', changes_of => '{name}', replace => true);
+SELECT problem FROM muskrat.backfill_plan('by_mail');
+SELECT muskrat.attach('by_mail', 'Frontend.Mail', '["id", "name"]', key => '{email}', replace => true);
+SELECT problem FROM muskrat.backfill_plan('by_mail');
 -- a partition that goes, a key that changes, a table that goes, an attachment that goes
 SELECT muskrat.backfill_start('log') AS number \gset
 SELECT state, passed FROM muskrat.backfill_step(:number, 1);
@@ -125,6 +136,10 @@ SELECT muskrat.backfill_start('mixed', endpoint => 'a.b');
 SELECT muskrat.backfill_start('mixed', condition => 'w =');
 SELECT muskrat.backfill_start('mixed', condition => 'ww = 1');
 SELECT muskrat.backfill_start('mixed', condition => 'w');
+SELECT muskrat.backfill_start('mixed', condition => 'tableoid = 1');
+SELECT muskrat.backfill_start('mixed', condition => 'w > $1');
+SELECT muskrat.backfill_start('mixed', condition => 'count(*) > 1');
+SELECT muskrat.backfill_start('mixed', condition => 'nowhere.f(w)');
 SELECT muskrat.backfill_step(999);
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT muskrat.backfill_step(1);

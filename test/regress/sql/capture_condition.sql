@@ -76,3 +76,8 @@ SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size > (SELECT 1
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'no_such_function(size)');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'address = 5');
 SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => '');
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'sum(size) > 5');
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'size > $1');
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => $$date 'yesterdayy' < current_date$$);
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'nope.f(id)');
+SELECT muskrat.attach('sized', 'Frontend.X', '*', condition => 'id::point IS NOT NULL');
