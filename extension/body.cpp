@@ -57,19 +57,29 @@ void write_step(Json& json, const PlanStep& step, TupleTableSlot* row) {
   }
 }
 
-// Writes everything that is not left out, noting what each column took; stops where the limit is passed.
+// Writes everything that is not left out; stops where the limit is passed.
 Json write_body(Fitting& fitting) {
   Json json = json_buffer(fitting.limit);
   json_byte(json, '{');
   for (int i = 0; i < fitting.plan.step_count && !json.overflowed; i++) {
-    if (fitting.left_out[i]) continue;
-    int start = json.length;
-    write_step(json, fitting.plan.steps[i], fitting.row);
-    int64 took = json.overflowed ? fitting.limit - start + 1 : json.length - start;
-    if (fitting.plan.steps[i].kind == StepKind::column) fitting.size[i] = Max(fitting.size[i], took);
+    if (!fitting.left_out[i]) write_step(json, fitting.plan.steps[i], fitting.row);
   }
   json_byte(json, '}');
   return json;
+}
+
+// What each column takes that could be left out. One that goes past the limit by itself is looked at no further: it
+// has to go, whatever it takes.
+void measure(Fitting& fitting) {
+  for (int i = 0; i < fitting.plan.step_count; i++) {
+    const PlanStep& step = fitting.plan.steps[i];
+    if (step.kind != StepKind::column || step.is_key || fitting.left_out[i]) continue;
+    Json json = json_buffer(fitting.limit);
+    write_column(json, step, fitting.row);
+    const int64 took = json.overflowed ? int64{fitting.limit} + 1 : json.length;
+    fitting.size[i] = Max(fitting.size[i], took);
+    pfree(json.data);
+  }
 }
 
 void leave_out_largest(Fitting& fitting) {
@@ -133,10 +143,11 @@ Body build_body(const CapturePlan& plan, TupleTableSlot* row) {
                   static_cast<int64*>(palloc0(sizeof(int64) * steps))};
   slot_getsomeattrs(row, plan.last_attnum);
   foresee(fitting);
-  for (;;) {
+  for (bool measured = false;; measured = true) {
     Json json = write_body(fitting);
     if (!json.overflowed) return Body{json.data, json.length, omitted_paths(fitting)};
     pfree(json.data);
+    if (!measured) measure(fitting);
     leave_out_largest(fitting);
   }
 }

@@ -6,6 +6,8 @@ SET muskrat.max_body = '2kB';
 INSERT INTO doc VALUES ('1', 'small', 'text', '{"a": 1}', '\x00', '{1}');
 INSERT INTO doc VALUES ('2', 'one too large', repeat('x', 3000), '{"a": 1}', '\x00', '{1}');
 INSERT INTO doc VALUES ('3', 'two too large together', repeat('x', 1200), jsonb_build_object('a', repeat('y', 1100)), '\x00', '{1}');
+INSERT INTO doc VALUES ('3b', 'the second larger', repeat('x', 1100), jsonb_build_object('a', repeat('y', 1200)), '\x00', '{1}');
+INSERT INTO doc VALUES ('3c', 'the last largest', repeat('x', 700), jsonb_build_object('a', repeat('y', 700)), decode(repeat('00', 700), 'hex'), '{1}');
 INSERT INTO doc VALUES ('4', 'grows as JSON', repeat(E'\x01', 500), '{"a": 1}', '\x00', '{1}');
 INSERT INTO doc VALUES ('5', 'grows as base64', 'text', NULL, decode(repeat('00', 1600), 'hex'), '{1}');
 INSERT INTO doc VALUES ('6', 'shrinks as JSON', 'text', NULL, NULL, (SELECT array_agg(1) FROM generate_series(1, 900)));
