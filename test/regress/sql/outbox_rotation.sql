@@ -63,3 +63,16 @@ SELECT write_event(7);
 SELECT * FROM tend(1000000, '1 hour');
 SELECT segment, retired_at IS NOT NULL AS retired FROM muskrat.segments ORDER BY segment;
 SELECT * FROM contents;
+
+-- The same where that step had freed the segment that comes next: what is in it stays, and it is retired no longer.
+SELECT * FROM tend(1, '1 hour');
+SELECT write_event(8);
+CALL read_all();
+BEGIN;
+SELECT * FROM tend(1, '0');
+ROLLBACK;
+SELECT segment, retired_at IS NOT NULL AS retired FROM muskrat.segments ORDER BY segment;
+SELECT write_event(9);
+SELECT * FROM tend(1000000, '1 hour');
+SELECT segment, retired_at IS NOT NULL AS retired FROM muskrat.segments ORDER BY segment;
+SELECT * FROM contents;
