@@ -3,7 +3,8 @@
 //
 // The cell muskrat.doorbell says who waits, and how it is to be woken:
 // - a session that waits in the server for what is committed next (muskrat.read_new): its latch is set, after the
-//   commit. That costs a writer nothing that others wait for, and nothing at all while the session is busy.
+//   commit. That costs a writer nothing that others wait for. Between two statements the session is left alone, and
+//   while it is at work the latch is set without a system call.
 // - a relay that has said that it sleeps, and listens (muskrat.doze): by NOTIFY, which takes one lock of the whole
 //   cluster until after the commit's flush, so it is sent only while a backend of that pid lives.
 //

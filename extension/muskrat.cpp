@@ -14,6 +14,10 @@ extern "C" {
 #include "utils/guc.h"
 }
 
+#if PG_VERSION_NUM < 150000
+#error "Muskrat needs PostgreSQL 15 or later"
+#endif
+
 #include "extension/outbox.hpp"
 #include "extension/plan.hpp"
 #include "extension/settings.hpp"
