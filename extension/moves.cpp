@@ -17,11 +17,16 @@ extern "C" {
 
 namespace {
 
+struct Place {
+  Oid relation;
+  ItemPointerData at;
+};
+
 struct Departure {
   TransactionId writer;
   CommandId command;
-  Oid relation;
-  ItemPointerData place;
+  Place from;
+  Place to;  // where the row arrived; no relation: not yet
 };
 
 // By depth of triggers: what another trigger moves in between is noted below.
@@ -69,22 +74,27 @@ void note_departure(const Firing& firing) {
   if (!HeapTupleHeaderIndicatesMovedPartitions(&header.row) || !we_wrote_over(&header.row)) return;
   departure_at(trigger_depth()) =
       Departure{HeapTupleHeaderGetUpdateXid(&header.row), HeapTupleHeaderGetCmax(&header.row),
-                RelationGetRelid(firing.trigger->tg_relation), header.place};
+                Place{RelationGetRelid(firing.trigger->tg_relation), header.place}, Place{}};
 }
 
 bool has_arrived(const Firing& firing) {
   if (!is_heap(firing.trigger->tg_relation)) return false;
   RowHeader header = header_of(firing.after);
-  const Departure& from = departure_at(trigger_depth());
-  return from.writer == HeapTupleHeaderGetXmin(&header.row) && from.command == HeapTupleHeaderGetCmin(&header.row);
+  Departure& noted = departure_at(trigger_depth());
+  if (noted.writer != HeapTupleHeaderGetXmin(&header.row) || noted.command != HeapTupleHeaderGetCmin(&header.row))
+    return false;
+  // Only the first after it: the same command may insert other rows, in WITH. Each attachment's trigger asks.
+  const Oid relation = RelationGetRelid(firing.trigger->tg_relation);
+  if (!OidIsValid(noted.to.relation)) noted.to = Place{relation, header.place};
+  return noted.to.relation == relation && ItemPointerEquals(&noted.to.at, &header.place);
 }
 
 bool arrival_is_news(const Firing& firing) {
-  Departure from = departure_at(trigger_depth());
+  Place from = departure_at(trigger_depth()).from;
   Relation origin = table_open(from.relation, AccessShareLock);
   TupleTableSlot* departed = table_slot_create(origin, nullptr);
   const bool news =
-      !table_tuple_fetch_row_version(origin, &from.place, SnapshotAny, departed) || is_news(firing, departed);
+      !table_tuple_fetch_row_version(origin, &from.at, SnapshotAny, departed) || is_news(firing, departed);
   ExecDropSingleTupleTableSlot(departed);
   table_close(origin, NoLock);
   return news;

@@ -73,6 +73,10 @@ UPDATE customer SET plan = 'free', region = 1 WHERE id = 2;
 UPDATE customer SET id = 11, region = 1, plan = 'gold' WHERE id = 1;
 UPDATE customer SET id = 12, plan = 'gold' WHERE id = 2;
 SELECT op, routing_key, ordering_key, body FROM events();
+-- one command that moves a row and inserts another
+WITH moved AS (UPDATE customer SET plan = 'free' WHERE id = 12 RETURNING id)
+INSERT INTO customer SELECT id + 100, 'gold' FROM moved;
+SELECT op, ordering_key, body FROM events();
 -- in one transaction with what is written before and after, and with what another trigger moves in between
 CREATE FUNCTION move_another() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
