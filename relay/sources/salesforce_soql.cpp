@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "common/soql.hpp"
 #include "common/utc_text.hpp"
 
 namespace muskrat::salesforce_source {
@@ -30,7 +31,7 @@ size_t end_of_text(std::string_view text, size_t at) {
 }
 
 std::string behind(const Query& query, const Place& from) {
-  const std::string after = "Id > " + text_literal(from.id);
+  const std::string after = "Id > " + salesforce::text_literal(from.id);
   if (query.stamp.empty()) return from.id.empty() ? "" : after;
   if (!from.stamp) return "";
   const std::string at = time_literal(*from.stamp);
@@ -53,20 +54,6 @@ bool is_id(std::string_view text) {
 
 bool same_id(std::string_view a, std::string_view b) {
   return is_id(a) && is_id(b) && a.substr(0, short_id) == b.substr(0, short_id);
-}
-
-std::string text_literal(std::string_view text) {
-  std::string literal = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') literal += '\\';
-    if (c == '\n')
-      literal += "\\n";
-    else if (c == '\r')
-      literal += "\\r";
-    else
-      literal += c;
-  }
-  return literal + "'";
 }
 
 std::string time_literal(int64_t us) {

@@ -20,8 +20,6 @@ bool is_id(std::string_view text);
 // One record, whichever of the two lengths its id is given in.
 bool same_id(std::string_view a, std::string_view b);
 
-// 'O\'Neill'
-std::string text_literal(std::string_view text);
 // 2026-03-01T00:00:00.250Z; what is finer than Salesforce's milliseconds is cut off.
 std::string time_literal(int64_t us);
 // "2026-03-01T00:00:00.000+0000", as answers have it; nullopt for what is none.

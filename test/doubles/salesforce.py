@@ -39,6 +39,7 @@ TRAPS = {
     "job_fails": Trap("times", "bulk jobs that fail half way"),
 }
 DAY, URI_LENGTH = 86400, 16_384
+FILE_ENDING = ".inc"  # an external id in a URL that ends so is taken for a file
 STATUS = {"NOT_FOUND": 404, "REQUEST_LIMIT_EXCEEDED": 403, "API_DISABLED_FOR_ORG": 403, "METHOD_NOT_ALLOWED": 405,
           "UNSUPPORTED_MEDIA_TYPE": 415, "SERVER_UNAVAILABLE": 503, "INVALIDJOBSTATE": 409}
 ROLLED_BACK = error("ALL_OR_NONE_OPERATION_ROLLED_BACK",
@@ -300,6 +301,8 @@ class Salesforce(Service):
             target = self.org.object(object_name)
             if field_or_id is None:
                 return self._create_one(request, target)
+            if value is not None and value.lower().endswith(FILE_ENDING):
+                raise Malformed("NOT_FOUND", "The requested resource does not exist")
             if value is None:
                 keys = [field_or_id] if field_or_id in target.rows and not target.rows[field_or_id]["IsDeleted"] else []
             elif target.lookup_field(field_or_id):

@@ -91,6 +91,7 @@ class Org:
         self.clock, self.count, self.refusals = clock, 0, []
         with open(FIELDS, encoding="utf-8") as f:
             self.objects = {name: Object(name, described) for name, described in json.load(f).items()}
+        self.hidden = {}
         self.user = self.someone = None
         self.user = self.insert("User", {"Username": "muskrat@example.com", "LastName": "Muskrat", "Email": "muskrat@example.com"})
         self.someone = self.insert("User", {"Username": "ann@example.com", "LastName": "Ann", "Email": "ann@example.com"})
@@ -109,6 +110,13 @@ class Org:
 
     def remove_field(self, object_name, name):
         del self.objects[object_name].fields[name]
+
+    def hide(self, object_name):
+        """The user may no longer see an object: to him it is not there. `show` gives the right back."""
+        self.hidden[object_name] = self.objects.pop(object_name)
+
+    def show(self, object_name):
+        self.objects[object_name] = self.hidden.pop(object_name)
 
     def insert(self, object_name, values, stamp=None, visible_at=None, by=None):
         """A row without any check, by someone else unless `by` says who; with an own SystemModstamp, and seen only from a time of the

@@ -11,7 +11,7 @@ import pytest
 
 from doubles.client import call, call_json
 from doubles.salesforce import Salesforce
-from doubles.salesforce_client import CLIENT, COLLECTION, DATA, ask, codes, contact, logged_in, token_answer, upsert
+from doubles.salesforce_client import CLIENT, COLLECTION, DATA, ask, codes, contact, logged_in, soql, token_answer, upsert
 from doubles.salesforce_rows import long_id
 
 @pytest.fixture
@@ -225,6 +225,19 @@ def test_single_upsert_has_its_own_answers(salesforce):
     assert ask(salesforce, path)[1]["FirstName"] == "F"
     assert ask(salesforce, path, "DELETE")[0] == 204 and ask(salesforce, path, "DELETE")[0] == 404
     assert ask(salesforce, DATA + "/sobjects/Nothing/describe")[0] == 404
+
+
+def test_what_is_not_found_looks_alike_whether_gone_hidden_or_named_like_a_file(salesforce):
+    path = DATA + "/sobjects/Contact/Ext_Id__c/"
+    key = salesforce.org.insert("Contact", {"LastName": "L", "Ext_Id__c": "ann@example.inc"})
+    gone = ask(salesforce, path + "nobody", "DELETE")
+    assert gone == (404, [{"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"}])
+    assert ask(salesforce, path + "ann%40example.inc", "DELETE") == gone
+    salesforce.org.hide("Contact")
+    assert ask(salesforce, path + "nobody", "DELETE") == gone and ask(salesforce, DATA + f"/sobjects/Contact/{key}", "DELETE") == gone
+    assert soql(salesforce, "SELECT Id FROM Contact")[1][0]["errorCode"] == "INVALID_TYPE"
+    salesforce.org.show("Contact")
+    assert ask(salesforce, DATA + f"/sobjects/Contact/{key}", "DELETE")[0] == 204
 
 
 def test_converted_lead_is_not_updated(salesforce):

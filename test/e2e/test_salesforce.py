@@ -192,6 +192,24 @@ def test_salesforce_field_removed_in_mid_run_waits_and_goes_on_when_it_is_back(w
     assert not world.broker.depth("muskrat.salesforce.dead")
 
 
+def test_salesforce_deletes_wait_while_the_user_may_not_see_the_object(world, salesforce, app):
+    """Salesforce answers them as it does where the record is gone."""
+    stand(world, salesforce, app[0])
+    sign_up(world, 1, 3)
+    wait_contacts(world, salesforce, {"1": "-", "2": "-", "3": "-"})
+    with salesforce.lock:
+        salesforce.org.insert("Contact", {"LastName": "L", "Ext_Id__c": "ann@example.inc"})
+        salesforce.org.hide("Contact")
+    world.sql("DELETE FROM customers WHERE id <= 2")
+    world.broker.publish("Frontend.Customer.Cancel", '{"id": "ann@example.inc"}', message_id="m", headers={"x-muskrat-op": "delete"})
+    wait_parked(world, "INVALID_TYPE; look at the endpoint's object")
+    with salesforce.lock:
+        salesforce.org.show("Contact")
+    world.program.ok("resume", "salesforce")
+    wait_contacts(world, salesforce, {"3": "-"})
+    assert not world.broker.depth("muskrat.salesforce.dead")
+
+
 def test_salesforce_rotated_refresh_token_outlives_the_host(world, salesforce):
     salesforce.traps.set(rotate=True)
     path = os.path.join(world.folder, "refresh-token")

@@ -252,11 +252,114 @@ void test_salesforce_delete_is_a_call_and_what_is_gone_is_done(void** state) {
   assert_fates(org.made.deliver({at(1, Op::remove)}), "D");
   const auto request = org.server.journal().back();
   assert_text(request.method + " " + request.path, "DELETE /services/data/v65.0/sobjects/Contact/Ext__c/1");
-  org.answers(404, R"([{"message":"The requested resource does not exist","errorCode":"NOT_FOUND"}])");
+  org.answers(404, R"([{"message":"entity is deleted","errorCode":"ENTITY_IS_DELETED"}])");
   assert_fates(org.made.deliver({at(1, Op::remove)}), "D");
   org.answers(
       404, R"([{"message":"Provided external ID field does not exist or is not accessible","errorCode":"NOT_FOUND"}])");
   assert_fates(org.made.deliver({at(1, Op::remove)}), "p");
+  assert_int_equal(org.calls().size(), 3);
+}
+
+// What the org answers to the deletion by external id, to the look for the record, and to the deletion by its id.
+struct Missing {
+  int looked;
+  std::string found;
+  int by_id = 204;
+  std::string said = {};
+};
+const std::string not_found = R"([{"message":"The requested resource does not exist","errorCode":"NOT_FOUND"}])";
+
+void answer_missing(Org& org, const Missing& with, const std::string& first = not_found) {
+  org.call = [=](const httplib::Request& request, httplib::Response& response) {
+    const bool looks = request.path.ends_with("/query"), by_id = request.path.ends_with("/003000000000001AAA");
+    response.status = looks ? with.looked : by_id ? with.by_id : 404;
+    response.set_content(looks ? with.found : by_id ? with.said : first, "application/json");
+  };
+}
+
+std::string found(size_t rows) {
+  std::string list;
+  for (size_t i = 0; i < rows; ++i)
+    list += (i > 0 ? "," : "") +
+            (R"({"attributes":{"type":"Contact"},"Id":"00300000000000)" + std::to_string(i + 1) + "AAA\"}");
+  return R"({"totalSize":)" + std::to_string(rows) + R"(,"done":true,"records":[)" + list + "]}";
+}
+
+void test_salesforce_delete_of_what_is_not_found_is_done_when_nobody_is_there(void** state) {
+  struct Row {
+    Missing with;
+    std::string fate, reason;
+    size_t calls;
+  };
+  const std::string hidden = R"([{"message":"sObject type 'Contact' is not supported.","errorCode":"INVALID_TYPE"}])";
+  const std::string gone = R"([{"message":"entity is deleted","errorCode":"ENTITY_IS_DELETED"}])";
+  const std::array rows{
+      Row{{200, found(0)}, "D", "", 2},
+      Row{{200, found(1)}, "D", "", 3},
+      Row{{200, found(1), 404, gone}, "D", "", 3},
+      Row{{200, found(1), 404, not_found}, "r", "NOT_FOUND", 3},
+      Row{{200, found(1), 403, R"([{"message":"m","errorCode":"INSUFFICIENT_ACCESS_OR_READONLY"}])"},
+          "p",
+          "answer 403 INSUFFICIENT_ACCESS_OR_READONLY",
+          3},
+      Row{{200, found(2)}, "d", "several records have this external id", 2},
+      Row{{400, hidden}, "p", "INVALID_TYPE; look at the endpoint's object", 2},
+      Row{{404, not_found}, "p", "answer 404 NOT_FOUND", 2},
+      Row{{400, R"([{"message":"\nNo such column 'Ext__c' on entity","errorCode":"INVALID_FIELD"}])"},
+          "p",
+          "INVALID_FIELD",
+          2},
+      Row{{400, R"([{"message":"m","errorCode":"QUERY_TIMEOUT"}])"}, "r", "QUERY_TIMEOUT", 2},
+      Row{{503, ""}, "p", "answer 503", 2},
+      Row{{200, "<html>"}, "r", "does not list records", 2},
+      Row{{200, R"({"records":[{"Id":"../Account"}]})"}, "r", "does not list records", 2},
+  };
+  Org& org = org_of(state);
+  org.answers(200, "[" + good + "]");
+  org.make();
+  for (const Row& row : rows) {
+    answer_missing(org, row.with);
+    const size_t before = org.calls().size();
+    const auto outcomes = org.made.deliver({at(1, Op::remove)});
+    assert_fates(outcomes, row.fate);
+    assert_holds(outcomes[0].reason, row.reason);
+    assert_int_equal(org.calls().size() - before, row.calls);
+  }
+  answer_missing(org, {400, hidden});
+  assert_fates(org.made.deliver({at(1, Op::remove), at(2, Op::remove), at(3, Op::remove)}), "ppp");
+  answer_missing(org, {200, found(1)}, "<html>404</html>");  // a body that is none of Salesforce's REST API
+  assert_fates(org.made.deliver({at(1, Op::remove)}), "D");
+  assert_text(org.calls().back().path, "/services/data/v65.0/sobjects/Contact/003000000000001AAA");
+}
+
+void test_salesforce_record_is_looked_for_by_its_value_whatever_it_holds(void** state) {
+  Org& org = org_of(state);
+  answer_missing(org, {200, found(0)});
+  org.make();
+  const auto query = [&](const std::string& id) {
+    assert_fates(org.made.deliver({event(1, 1, R"({"id":)" + id + "}", Op::remove)}), "D");
+    return org.calls().back().get_param_value("q");
+  };
+  assert_text(query(R"("ann@example.inc")"), "SELECT Id FROM Contact WHERE Ext__c = 'ann@example.inc' LIMIT 2");
+  assert_text(query(R"("O'Neill\\ OR Id != ''")"),
+              R"(SELECT Id FROM Contact WHERE Ext__c = 'O\'Neill\\ OR Id != \'\'' LIMIT 2)");
+  // a field that holds numbers: learned once
+  org.call = [](const httplib::Request& request, httplib::Response& response) {
+    const bool looks = request.path.ends_with("/query");
+    const bool quoted = request.get_param_value("q").find('\'') != std::string::npos;
+    response.status = looks ? (quoted ? 400 : 200) : 404;
+    response.set_content(
+        !looks   ? not_found
+        : quoted ? R"([{"message":"value of filter criterion for field 'Ext__c' must be of type double and should not )"
+                   R"(be enclosed in quotes","errorCode":"INVALID_FIELD"}])"
+                 : found(0),
+        "application/json");
+  };
+  assert_text(query("7"), "SELECT Id FROM Contact WHERE Ext__c = 7 LIMIT 2");
+  const size_t before = org.calls().size();
+  assert_text(query("-1.5"), "SELECT Id FROM Contact WHERE Ext__c = -1.5 LIMIT 2");
+  assert_int_equal(org.calls().size() - before, 2);
+  assert_fates(org.made.deliver({event(1, 1, R"({"id":"7 OR Id != null"})", Op::remove)}), "d");
 }
 
 void test_salesforce_share_of_the_daily_calls_parks(void** state) {
@@ -293,6 +396,8 @@ int main() {
       checked_with(test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end, setup, teardown),
       checked_with(test_salesforce_used_up_calls_park_for_five_minutes, setup, teardown),
       checked_with(test_salesforce_delete_is_a_call_and_what_is_gone_is_done, setup, teardown),
+      checked_with(test_salesforce_delete_of_what_is_not_found_is_done_when_nobody_is_there, setup, teardown),
+      checked_with(test_salesforce_record_is_looked_for_by_its_value_whatever_it_holds, setup, teardown),
       checked_with(test_salesforce_share_of_the_daily_calls_parks, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -1,5 +1,6 @@
 // The source kind salesforce: the text of queries, times, rows, and its stored cursor.
 #include "common/config.hpp"
+#include "common/soql.hpp"
 #include "relay/sources/salesforce.hpp"
 #include "relay/sources/salesforce_reader.hpp"
 #include "test/unit/unit.hpp"
@@ -59,7 +60,7 @@ void test_soql_of_a_snapshot_goes_on_by_id_alone(void**) {
 }
 
 void test_soql_literals_hold_whatever_text(void**) {
-  assert_text(text_literal("O'Neill\\\n' OR Id != '"), R"('O\'Neill\\\n\' OR Id != \'')");
+  assert_text(salesforce::text_literal("O'Neill\\\n' OR Id != '"), R"('O\'Neill\\\n\' OR Id != \'')");
   assert_text(time_literal(noon + 999), "2026-03-01T12:00:00.250Z");
   assert_text(time_literal(-1), "1969-12-31T23:59:59.999Z");
 }

@@ -18,6 +18,7 @@
 #include "consumer/endpoints/salesforce/bulk.hpp"
 #include "consumer/endpoints/salesforce/calls.hpp"
 #include "consumer/endpoints/salesforce/csv.hpp"
+#include "consumer/endpoints/salesforce/look.hpp"
 #include "consumer/endpoints/salesforce/records.hpp"
 #include "consumer/endpoints/salesforce/verdict.hpp"
 #include "consumer/jobs.hpp"
@@ -223,20 +224,28 @@ class SalesforceEndpoint : public Endpoint {
   // ---- a call ----
 
   void send(Batch records) {
-    if (halt_) return settle(records, *halt_);
-    if (patience_.passed())
-      return halt(records, Outcome::untried("not tried yet: the time of one delivery is used up"));
     const bool removal = records.front()->remove;
+    const auto response =
+        answer_to(removal ? records_.removal(*records.front()) : records_.upsert(records), records, records.size());
+    if (response) judge(records, *response);
+  }
+
+  // The answer to a call for these records, `counted` of which go with it; nullopt: there is none, and they are
+  // settled.
+  std::optional<http::Response> answer_to(const http::Request& request, Batch records, size_t counted) {
+    if (halt_) return settle(records, *halt_), std::nullopt;
+    if (patience_.passed())
+      return halt(records, Outcome::untried("not tried yet: the time of one delivery is used up")), std::nullopt;
     try {
-      auto reply = calls_.send(removal ? records_.removal(*records.front()) : records_.upsert(records), records.size(),
-                               patience_, deadline_);
-      if (!reply.response) return halt(records, std::move(reply.not_now));
-      judge(records, *reply.response);
+      auto reply = calls_.send(request, counted, patience_, deadline_);
+      if (!reply.response) halt(records, std::move(reply.not_now));
+      if (reply.response) ++answers_;
+      return std::move(reply.response);
     } catch (const Failure& failure) {
-      if (calls_.unanswered()) held_->may_run_until(longest_call());
+      if (calls_.unanswered() && request.method != "GET") held_->may_run_until(longest_call());
       // what was answered stays answered; the next delivery meets the trouble first
       if (answers_ == 0) throw;
-      halt(records, Outcome::untried(failure.what()));
+      return halt(records, Outcome::untried(failure.what())), std::nullopt;
     }
   }
 
@@ -246,22 +255,59 @@ class SalesforceEndpoint : public Endpoint {
   // ---- what came of it ----
 
   void judge(Batch records, const http::Response& response) {
-    ++answers_;
     const bool removal = records.front()->remove;
     if (response.status == 502 || response.status == 504) held_->may_run_until(longest_call());
     if (removal && (response.status == 204 || response.status == 200)) return works(), settle(records, Outcome::done());
     if (!removal && response.status == 200) return read_results(records, response);
-    if (response.status == 300)
-      return settle(records, Outcome::dead("answer 300: several records have this external id; make the field unique"));
+    if (response.status == 300) return several(records);
     const Error error = read_error(response.body);
-    // it is gone already, as it should be; a field that is not there has words of its own
-    if (removal && is_gone(response.status, error)) return works(), settle(records, Outcome::done());
+    if (removal && error.code == "ENTITY_IS_DELETED") return works(), settle(records, Outcome::done());
+    if (removal && may_be_gone(response.status, error)) return look(records);
     refused(records, response.status, error);
   }
 
-  static bool is_gone(int status, const Error& error) {
-    return error.code == "ENTITY_IS_DELETED" ||
-           (status == 404 && error.code == "NOT_FOUND" && error.message.find("external ID field") == std::string::npos);
+  // A field that is not there has words of its own.
+  static bool may_be_gone(int status, const Error& error) {
+    return status == 404 && error.message.find("external ID field") == std::string::npos;
+  }
+
+  void several(Batch records) {
+    settle(records, Outcome::dead("answer 300: several records have this external id; make the field unique"));
+  }
+
+  // A record that was not found by its external id, alone in its call.
+  void look(Batch record) {
+    const std::string& value = record.front()->external_id;
+    const auto response = answer_to(records_.look(*record.front(), numbers_), record, 0);
+    if (!response) return;
+    if (response->status == 200) return take_look(record, *response);
+    const Error error = read_error(response->body);
+    if (is_of_another_type(error)) {
+      if (is_number(value) && !std::exchange(numbers_, true)) return look(record);
+      return settle(record, Outcome::dead("the external id is of another type than its field"));
+    }
+    if (verdict_of_answer(response->status, error) == Verdict::shape)
+      return halt(record, Outcome::park(reason_of(response->status, error), setup_.next()));
+    refused(record, response->status, error);
+  }
+
+  void take_look(Batch record, const http::Response& response) {
+    const auto ids = response.cut ? std::nullopt : read_ids(response.body);
+    if (!ids) return odd(record, "answer 200 to the look for a record that was not found does not list records");
+    if (ids->size() > 1) return several(record);
+    if (ids->empty()) return works(), settle(record, Outcome::done());
+    const auto answer = answer_to(records_.removal_of(ids->front()), record, 0);
+    if (answer) judge_by_id(record, *answer);
+  }
+
+  void judge_by_id(Batch record, const http::Response& response) {
+    if (response.status == 502 || response.status == 504) held_->may_run_until(longest_call());
+    const Error error = read_error(response.body);
+    if (response.status == 204 || response.status == 200 || error.code == "ENTITY_IS_DELETED")
+      return works(), settle(record, Outcome::done());
+    // it was there a moment ago
+    if (response.status == 404) return settle(record, Outcome::retry(reason_of(response.status, error)));
+    refused(record, response.status, error);
   }
 
   void refused(Batch records, int status, const Error& error) {
@@ -396,6 +442,7 @@ class SalesforceEndpoint : public Endpoint {
   // What a person has to mend is looked at again after so long that the endpoint is parked and says why.
   Backoff down_{milliseconds(1'000), milliseconds(60'000)}, setup_{milliseconds(80'000), milliseconds(600'000)};
   unsigned odd_answers_ = 0;
+  bool numbers_ = false;        // the external id's field holds numbers
   SteadyTime first_put_off_{};  // since then records are given back for a fuller call
 
   // of one delivery

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "consumer/endpoints/salesforce/look.hpp"
+
 namespace muskrat::salesforce {
 namespace {
 
@@ -127,6 +129,17 @@ http::Request Records::removal(const Record& record) const {
           base_ + "/sobjects/" + object_ + "/" + external_id_ + "/" + http::percent_encode(record.external_id),
           {},
           ""};
+}
+
+http::Request Records::look(const Record& record, bool bare) const {
+  return {"GET",
+          base_ + "/query?q=" + http::percent_encode(look_for(object_, external_id_, record.external_id, bare)),
+          {},
+          ""};
+}
+
+http::Request Records::removal_of(const std::string& id) const {
+  return {"DELETE", base_ + "/sobjects/" + object_ + "/" + id, {}, ""};
 }
 
 void check_records(const Settings& settings, std::vector<Problem>& problems) {

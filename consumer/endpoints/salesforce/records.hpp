@@ -33,6 +33,10 @@ class Records {
   std::string key_of_external_id(const std::string& external_id) const;
   http::Request upsert(std::span<const Record* const> records) const;
   http::Request removal(const Record& record) const;  // URLs begin after the instance's address
+  // Is there such a record? See look.hpp.
+  http::Request look(const Record& record, bool bare) const;
+  // By Salesforce's own id.
+  http::Request removal_of(const std::string& id) const;
 
  private:
   std::optional<Record> completed(const json::Value& made, Record record, std::string& why) const;

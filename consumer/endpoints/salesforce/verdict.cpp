@@ -8,7 +8,8 @@
 namespace muskrat::salesforce {
 namespace {
 
-constexpr std::string_view mapping_todo = "look at the endpoint's object, external_id and fields, and at the org's";
+constexpr std::string_view mapping_todo =
+    "look at the endpoint's object, external_id and fields, at the org's, and at the user's rights";
 constexpr std::string_view rights_todo =
     "the user needs the right API Enabled, and rights on the object and its fields";
 
