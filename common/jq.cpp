@@ -26,6 +26,10 @@ constexpr milliseconds patience{
 constexpr unsigned tries = 3;  // when the child was killed from outside
 constexpr unsigned runaways_on_end = 3;
 constexpr size_t remembered = 10'000;
+// To libjq 1.6 an error that is null is the same as nothing, which would skip the event. On the expression's own first
+// line, so that its lines keep their numbers.
+constexpr const char* errors_are_not_null =
+    R"(def error: error(if . == null then "jq raised an error that is null" else . end); def error(f): f | error; )";
 
 std::atomic<bool> can_evaluate = false;
 
@@ -173,7 +177,8 @@ Expression::Expression(const std::string& text, std::string& fault) {
   if (!fault.empty()) return;
   uses_event_ = found.uses_event;
   // A comment may stand at its end.
-  const std::string program = json::quote(uses_event_ ? ".event as $event | .body | (" + text + "\n)" : text);
+  const std::string program =
+      json::quote(errors_are_not_null + (uses_event_ ? ".event as $event | .body | (" + text + "\n)" : text));
   fault = fault_of(program);
   if (fault.empty()) program_ = program;
 }

@@ -199,6 +199,28 @@ void test_jq_errors_tell_no_value_of_the_event(void**) {
   assert_text(failure(".s | test(\"(\")", body), "Regex failure: end pattern with unmatched parenthesis");
 }
 
+// libjq 1.6 takes it for nothing: the event would be skipped without a word.
+void test_jq_error_that_is_null_fails_the_event(void**) {
+  for (const char* text : {"error(null)", "error(.x)", "null | error", ".x | error", "1, error(null)",
+                           "if .plan == null then error(.why) else .plan end", "error(null, 1)", "[error(.x)]",
+                           "$event.nothing | error", "try error(null) catch error"})
+    assert_text(failure(text, "{}"), "jq raised an error that is null");
+  assert_text(failure("error(\"x\")", "{}"), "x");
+  assert_text(failure("\"x\" | error", "{}"), "x");
+  assert_text(failure("error({a: 1})", "{}"), "jq raised an error that is no text");
+  assert_text(made("error(empty)", "{}"), "nothing");
+  assert_text(made("try error(\"x\") catch .", "{}"), "\"x\"");
+  assert_text(made("try error({a: 1}) catch .a", "{}"), "1");
+  assert_text(made("[.[] | .a?]", R"([3,{"a":1}])"), "[1]");
+  assert_text(made("error(null)?", "{}"), "nothing");
+  assert_text(made("first(.[])", "[1,2]"), "1");
+  assert_text(made("[label $out | .[] | if . > 1 then ., break $out else . end]", "[1,2,3]"), "[1,2]");
+  assert_text(made("try (label $out | 1, break $out) catch 2", "{}"), "1");
+  assert_text(made("def error: \"mine\"; error", "{}"), "\"mine\"");
+  assert_text(made("def f: error(\"x\"); try f catch .", "{}"), "\"x\"");
+  assert_holds(fault_of("error(1; 2)"), "error/2 is not defined");
+}
+
 void test_jq_deep_and_large_things_are_failures(void**) {
   assert_holds(failure("reduce range(300) as $i (1; [.])", "1"), "deeper than 256");
   assert_holds(failure(".", std::string(300, '[') + std::string(300, ']')), "nested deeper than 256");
@@ -267,6 +289,7 @@ int main(int argc, char** argv) {
       checked(test_jq_numbers_that_a_double_does_not_hold_fail_the_event),
       checked(test_jq_more_than_one_value_is_a_failure),
       checked(test_jq_errors_tell_no_value_of_the_event),
+      checked(test_jq_error_that_is_null_fails_the_event),
       checked(test_jq_deep_and_large_things_are_failures),
       checked(test_jq_runaways_are_stopped_each_with_its_reason),
       checked(test_jq_event_that_ran_away_is_known_and_several_on_end_make_the_endpoint_wait),
