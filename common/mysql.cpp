@@ -14,13 +14,24 @@ namespace muskrat::mysql {
 namespace {
 
 // Locks, limits, shutdowns, resources, read-only servers: not this statement's fault.
-constexpr int transient_codes[] = {1020, 1021, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1129, 1153,
-                                   1158, 1159, 1160, 1161, 1180, 1181, 1203, 1205, 1206, 1213, 1226,
-                                   1290, 1297, 1317, 1792, 1836, 1927, 1969, 3024, 3100, 3101, 3572};
+constexpr int transient_codes[] = {1020, 1021, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1129, 1153, 1158,
+                                   1159, 1160, 1161, 1180, 1181, 1203, 1205, 1206, 1213, 1226, 1290, 1297,
+                                   1317, 1412, 1637, 1792, 1836, 1927, 1969, 3024, 3032, 3100, 3101, 3572};
+// Those of a statement that would be fine elsewhere, beside the classes of SQLSTATE below: files and tables that are
+// damaged, gone or to be upgraded (1016 to 1036, 1194, 1195, 1459, 1707, 1712, 1812, 1814, 1815, 1877, 3185), a
+// password to be changed (1820), triggers, views and functions that cannot work (1356, 1418, 1422, 1442, 1449, 1457,
+// 1548, 1558, 1710, 1711), columns that are computed (1906, 3105), and settings of its binary log or its replication
+// (1598, 1661 to 1668, 1785, 1787, 3098).
+constexpr int server_codes[] = {1016, 1017, 1024, 1026, 1034, 1035, 1036, 1194, 1195, 1356, 1418, 1422, 1442, 1449,
+                                1457, 1459, 1548, 1558, 1598, 1661, 1662, 1663, 1664, 1665, 1666, 1667, 1668, 1707,
+                                1710, 1711, 1712, 1785, 1787, 1812, 1814, 1815, 1820, 1877, 1906, 3098, 3105, 3185};
+constexpr std::string_view server_classes[] = {"08", "0A", "25", "28", "3D", "42"};
+constexpr int statements_are_logged = 1665;
 // These quote the names of things and people only; all others may quote values.
-constexpr int naming_codes[] = {1044, 1045, 1046, 1048, 1049, 1050, 1051, 1054, 1060, 1061, 1072, 1091, 1104, 1142,
-                                1143, 1146, 1153, 1205, 1213, 1227, 1235, 1264, 1265, 1290, 1304, 1305, 1321, 1359,
-                                1360, 1364, 1370, 1406, 1418, 1419, 1449, 1644, 1698, 1792, 1836, 3819, 4025, 4031};
+constexpr int naming_codes[] = {1036, 1044, 1045, 1046, 1048, 1049, 1050, 1051, 1054, 1060, 1061, 1072, 1091,
+                                1104, 1142, 1143, 1146, 1153, 1194, 1195, 1205, 1213, 1227, 1235, 1264, 1265,
+                                1290, 1304, 1305, 1321, 1356, 1359, 1360, 1364, 1370, 1406, 1412, 1418, 1419,
+                                1442, 1449, 1644, 1698, 1792, 1812, 1814, 1836, 1906, 3105, 3819, 4025, 4031};
 
 template <size_t n>
 bool among(int code, const int (&codes)[n]) {
@@ -58,6 +69,12 @@ SqlError::SqlError(Remedy remedy, const std::string& what, int code, std::string
 
 bool SqlError::transient() const { return among(code_, transient_codes); }
 
+bool SqlError::of_the_server() const {
+  const auto is_of = [&](std::string_view group) { return sqlstate_.starts_with(group); };
+  return transient() || among(code_, server_codes) ||
+         std::any_of(std::begin(server_classes), std::end(server_classes), is_of);
+}
+
 std::string without_values(int code, const std::string& message) {
   if (among(code, naming_codes)) return message;
   auto begin = message.find('\''), end = message.rfind('\'');
@@ -70,7 +87,11 @@ std::string without_values(int code, const std::string& message) {
 
 SqlError sql_error(int code, const std::string& sqlstate, const std::string& message) {
   auto remedy = among(code, transient_codes) ? Remedy::reconnect : Remedy::stop;
-  auto what = without_values(code, message) + " [" + std::to_string(code) + ", SQLSTATE " + sqlstate + "]";
+  const bool logged = code == statements_are_logged;  // what the server says of it is long, and not what to do
+  auto what = logged ? "the server logs statements (binlog_format STATEMENT), which cannot be combined with READ "
+                       "COMMITTED; set binlog_format to ROW or MIXED"
+                     : without_values(code, message);
+  what += " [" + std::to_string(code) + ", SQLSTATE " + sqlstate + "]";
   return {remedy, what, code, sqlstate, code == 1062 ? last_quoted(message, " for key '") : "", column_named(message)};
 }
 

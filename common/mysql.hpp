@@ -41,6 +41,9 @@ class SqlError : public Failure {
   const std::string& column() const { return column_; }
   // Deadlocks, lock waits, shutdowns, full disks, read-only servers and the like: trying again may help.
   bool transient() const;
+  // Whatever the statement's values: what it needs on the server is not there, broken, forbidden or set up otherwise,
+  // or the server takes nothing now. All others are the statement's.
+  bool of_the_server() const;
 
  private:
   int code_;

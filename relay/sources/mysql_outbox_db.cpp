@@ -103,12 +103,8 @@ void Db::explain(const mysql::SqlError& error) const {
                               "SELECT, INSERT and DELETE on muskrat.history: " +
                               error.what(),
                           true);
-    case 1665:
-      throw Misconfigured(place +
-                              " logs statements (binlog_format STATEMENT), which cannot be combined with READ "
-                              "COMMITTED; set binlog_format to ROW or MIXED: " +
-                              error.what(),
-                          true);
+    case 1665:  // what to do stands in the error
+      throw Misconfigured(place + ": " + error.what(), true);
     default:
       throw Failure(Remedy::reconnect, place + ": " + error.what());
   }

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from harness import build as where
 from harness.processes import wait_until
+from harness.servers import MariaDB
 
 SCHEMA = os.path.join(where.TOP, "sql", "mysql", "outbox.sql")
 INSERT = ("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body, headers) "
@@ -177,6 +178,25 @@ def test_mysql_history_of_another_server_needs_accept(world, front):
     assert "has begun" in said
     observer.wait(2)
     assert observer.deliveries[1].epoch > epoch
+
+
+def test_mysql_endpoint_whose_server_logs_statements_waits_and_says_what_to_set(world):
+    """With STATEMENT the server refuses what InnoDB does at READ COMMITTED: every event, whatever it holds."""
+    server = MariaDB(os.path.join(world.folder, "binlog"), settings={"log-bin": "b", "binlog-format": "STATEMENT"}).start()
+    try:
+        server.create_database("mk_mirror")
+        server.sql("CREATE TABLE customers (id BIGINT PRIMARY KEY, email VARCHAR(100))", "mk_mirror")
+        world.stand({"mirror": {"kind": "mysql", "subscribe": ["Frontend.*"], "dsn": server.dsn("mk_mirror"), "circuit_first": "100ms",
+                                "circuit_most": "200ms", "routes": [{"table": "customers", "key": ["id"], "columns": ["id", "email"]}]}})
+        world.customers(1, 2)
+        world.wait_log(world.consumer, '"event":"parked".*set binlog_format to ROW or MIXED')
+        assert not world.broker.depth("muskrat.mirror.dead")
+        server.sql("SET GLOBAL binlog_format = 'ROW'")
+        wait_until(lambda: server.sql("SELECT count(*) FROM customers", "mk_mirror") == ((2,),), 60, "both rows")
+        assert not world.broker.depth("muskrat.mirror.dead")
+    finally:
+        world.program.stop()
+        server.stop()
 
 
 def test_mysql_to_mysql_rows_follow_inserts_updates_and_deletes(world, front):

@@ -126,6 +126,26 @@ void table_that_goes_away_is_the_endpoints_trouble(void** state) {
   unit::assert_text(bench.fates({event(1, 1, row(1, "a", 1))}), "d");
 }
 
+// What is wrong with the table says nothing of the events: they wait, and none is a dead letter.
+void trigger_or_column_that_cannot_work_is_the_endpoints_trouble(void** state) {
+  auto& bench = bench_of<Mysql>(state);
+  bench.open(mirror);
+  const std::vector<Event> events{event(1, 1, row(1, "a", 1)), event(2, 2, row(2, "b", 2))};
+  bench.run(
+      "CREATE DEFINER = 'mk_gone'@'localhost' TRIGGER watch BEFORE INSERT ON c FOR EACH ROW SET NEW.note = 'seen'");
+  std::string why = failure_of([&] { bench.fates(events); });
+  unit::assert_holds(why, "reconnect: ");
+  unit::assert_holds(why, "definer ('mk_gone'@'localhost') does not exist [1449");
+  bench.run("DROP TRIGGER watch; ALTER TABLE c DROP COLUMN volume, ADD COLUMN volume INT AS (id + 1)");
+  bench.endpoint->connect(unit::soon());
+  why = failure_of([&] { bench.fates(events); });
+  unit::assert_holds(why, "reconnect: ");
+  unit::assert_holds(why, "generated column 'volume'");
+  bench.run("ALTER TABLE c DROP COLUMN volume, ADD COLUMN volume INT");
+  bench.endpoint->connect(unit::soon());
+  unit::assert_text(bench.fates(events), "dd");
+}
+
 }  // namespace
 }  // namespace muskrat
 
@@ -143,5 +163,7 @@ int main() {
           "missing_table_column_index_and_engine_are_explained"),
       integration::test_of<Mysql, table_that_goes_away_is_the_endpoints_trouble>(
           "table_that_goes_away_is_the_endpoints_trouble"),
+      integration::test_of<Mysql, trigger_or_column_that_cannot_work_is_the_endpoints_trouble>(
+          "trigger_or_column_that_cannot_work_is_the_endpoints_trouble"),
   });
 }

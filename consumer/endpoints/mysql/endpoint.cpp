@@ -6,7 +6,8 @@
 //
 // How a refusal is judged: what the server says of one row is that event's fate, and the batch is halved until it
 // stands alone; a foreign key that is not there yet may come, a unique value may become free; a table, column or right
-// that is missing is the endpoint's trouble and no event's.
+// that is missing, a trigger that cannot work and a server that is set up otherwise are the endpoint's trouble and no
+// event's (common/mysql.hpp lists them).
 #include <algorithm>
 #include <array>
 
@@ -56,6 +57,7 @@ class MysqlEndpoint : public sql::TableEndpoint<Database> {
       case 1020:
       case 1205:
       case 1213:
+      case 1412:  // the table was altered in mid-transaction
         return Refusal::collision;
       case 1062:  // a value that a row of another ordering key is about to give up
       case 1451:
@@ -65,7 +67,7 @@ class MysqlEndpoint : public sql::TableEndpoint<Database> {
       case 1153:  // larger than the server takes: in halves it may not be
         return Refusal::event;
       default:
-        return error.transient() || error.sqlstate().starts_with("42") ? Refusal::endpoint : Refusal::event;
+        return error.of_the_server() ? Refusal::endpoint : Refusal::event;
     }
   }
 

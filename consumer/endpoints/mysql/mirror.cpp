@@ -14,8 +14,8 @@ using sql::Row;
 
 constexpr size_t insert_bytes = 1 << 20;
 
-// As the endpoint itself tells them apart: what is neither passing nor a matter of names and rights is the row's.
-bool of_the_row(const mysql::SqlError& error) { return !error.transient() && !error.sqlstate().starts_with("42"); }
+// As the endpoint itself tells them apart.
+bool of_the_row(const mysql::SqlError& error) { return !error.of_the_server(); }
 
 class MysqlMirror : public sql::TableMirror {
  public:
