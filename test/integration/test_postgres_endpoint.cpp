@@ -20,10 +20,12 @@ struct Postgres {
   static std::string dsn() { return integration::setting("MUSKRAT_TEST_PG_DSN") + " options='-c search_path=mk_test'"; }
   static std::string options() { return "    dsn: \"" + dsn() + "\"\n    state_schema: mk_state\n"; }
   static constexpr const char* tables_made =
-      "SET client_min_messages = error; DROP SCHEMA IF EXISTS mk_test, mk_state CASCADE; CREATE SCHEMA mk_test; "
+      "SET client_min_messages = error; DROP PUBLICATION IF EXISTS mk_test_pub; DROP SCHEMA IF EXISTS mk_test, "
+      "mk_state CASCADE; CREATE SCHEMA mk_test; "
       "CREATE TABLE c (id bigint PRIMARY KEY, email varchar(20) NOT NULL, volume int CHECK (volume <> 13), "
       "note text DEFAULT 'kept'); CREATE TABLE log (n bigserial, id bigint, email text)";
-  static constexpr const char* tables_dropped = "DROP SCHEMA IF EXISTS mk_test, mk_state CASCADE";
+  static constexpr const char* tables_dropped =
+      "DROP PUBLICATION IF EXISTS mk_test_pub; DROP SCHEMA IF EXISTS mk_test, mk_state CASCADE";
 };
 
 void bad_rows_fail_alone_and_say_which_column(void** state) {
@@ -166,6 +168,31 @@ void table_that_goes_away_is_the_endpoints_trouble(void** state) {
   unit::assert_text(bench.fates({event(1, 1, row(1, "a", 1))}), "d");
 }
 
+// What the table cannot do, or not as it is, says nothing of the events: they wait, and none is a dead letter.
+void table_that_takes_no_deletes_or_upserts_is_the_endpoints_trouble(void** state) {
+  auto& bench = bench_of<Postgres>(state);
+  bench.run(
+      "CREATE TABLE mk_test.u (id bigint NOT NULL UNIQUE, email text); CREATE PUBLICATION mk_test_pub FOR TABLE "
+      "mk_test.u WITH (publish = 'insert, delete')");
+  bench.open("[{table: mk_test.u, key: [id], columns: [id, email]}]");
+  const Event gone = event(1, 3, row(1, "a", 1), Op::remove);
+  unit::assert_text(bench.fates({event(1, 1, row(1, "a", 1)), event(2, 2, row(2, "b", 1))}), "dd");
+  std::string why = failure_of([&] { bench.fates({gone, event(2, 4, row(2, "b", 1), Op::remove)}); });
+  unit::assert_holds(why, "reconnect: ");
+  unit::assert_holds(why, "replica identity");
+  bench.run("ALTER TABLE mk_test.u REPLICA IDENTITY FULL");
+  bench.endpoint->connect(unit::soon());
+  unit::assert_text(bench.fates({gone}), "d");
+  bench.run("CREATE RULE seen AS ON UPDATE TO mk_test.u DO ALSO DELETE FROM mk_test.log WHERE false");
+  why = failure_of([&] { bench.fates({event(2, 5, row(2, "c", 1)), event(3, 6, row(3, "d", 1))}); });
+  unit::assert_holds(why, "reconnect: ");
+  unit::assert_holds(why, "0A000");
+  bench.run("DROP RULE seen ON mk_test.u");
+  bench.endpoint->connect(unit::soon());
+  unit::assert_text(bench.fates({event(2, 5, row(2, "c", 1)), event(3, 6, row(3, "d", 1))}), "dd");
+  unit::assert_text(bench.look("SELECT id, email FROM mk_test.u ORDER BY id"), "2|c;3|d");
+}
+
 void state_tables_that_may_not_be_made_are_spelled_out(void** state) {
   auto& bench = bench_of<Postgres>(state);
   bench.run("DROP ROLE IF EXISTS mk_poor; CREATE ROLE mk_poor LOGIN; GRANT USAGE ON SCHEMA mk_test TO mk_poor");
@@ -198,6 +225,8 @@ int main() {
           "missing_table_column_and_index_are_explained"),
       integration::test_of<Postgres, table_that_goes_away_is_the_endpoints_trouble>(
           "table_that_goes_away_is_the_endpoints_trouble"),
+      integration::test_of<Postgres, table_that_takes_no_deletes_or_upserts_is_the_endpoints_trouble>(
+          "table_that_takes_no_deletes_or_upserts_is_the_endpoints_trouble"),
       integration::test_of<Postgres, state_tables_that_may_not_be_made_are_spelled_out>(
           "state_tables_that_may_not_be_made_are_spelled_out"),
   });

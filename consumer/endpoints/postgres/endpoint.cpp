@@ -7,6 +7,7 @@
 // How a refusal is judged: what the server says of one row (classes 22, 23, 44, P0 …) is that event's fate, and the
 // batch is halved until it stands alone; a foreign key that is not there yet may come, a unique value may become free;
 // a table, column or right that is missing is the endpoint's trouble and no event's.
+#include <algorithm>
 #include <array>
 
 #include "consumer/endpoints.hpp"
@@ -20,6 +21,11 @@ namespace postgres {
 namespace {
 
 using sql::Refusal;
+
+// Classes of SQLSTATE that say nothing of a row: what the table cannot do, as one with rules cannot upsert (0A), or not
+// as it is now, as one that is published without a replica identity cannot be deleted from (55); sessions, rights and
+// names.
+constexpr std::array<std::string_view, 7> of_the_table{"0A", "25", "28", "3D", "3F", "42", "55"};
 
 struct Database {
   using Connection = pg::Connection;
@@ -58,12 +64,13 @@ class PostgresEndpoint : public sql::TableEndpoint<Database> {
 
   Refusal refusal(const pg::SqlError& error) const override {
     const std::string& state = error.sqlstate();
-    const std::string group = state.substr(0, 2);
+    const auto among = [&](const auto& groups) {
+      return std::find(groups.begin(), groups.end(), std::string_view(state).substr(0, 2)) != groups.end();
+    };
     if (state == "40001" || state == "40P01" || state == "55P03") return Refusal::collision;
     // a parent not there yet; a value that a row of another ordering key is about to give up
     if (state == "23503" || state == "23505" || state == "23P01") return Refusal::event_later;
-    if (error.transient() || group == "42" || group == "3F" || group == "3D" || group == "28" || group == "25")
-      return Refusal::endpoint;
+    if (error.transient() || among(of_the_table)) return Refusal::endpoint;
     return Refusal::event;
   }
 
