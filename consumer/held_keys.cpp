@@ -61,7 +61,7 @@ std::string held_behind(const std::string& message_id) { return "held behind " +
 
 void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_queue, Deadline deadline) {
   keys_.clear();
-  letters_ = 0;
+  letters_ = others_ = 0;
   const auto state = settled_state(connection, dead_queue, deadline);
   if (state.consumers > 0)
     throw Failure(Remedy::reconnect, "somebody is at the dead letters in " + dead_queue +
@@ -83,26 +83,32 @@ void HeldKeys::rebuild(amqp::Connection& connection, const std::string& dead_que
 }
 
 // Behind the last that is not younger: those without a place in history stay where they came.
-void HeldKeys::add(const std::string& key, Letter letter) {
-  if (key.empty()) return;
+void HeldKeys::add(const std::string& key, Letter letter, bool again) {
+  const size_t one_more = again ? 0 : 1;
+  if (key.empty()) return void(others_ += one_more);
   auto& letters = keys_[key];
-  if (find(letters, letter.message_id) != letters.end()) return;
+  if (find(letters, letter.message_id) != letters.end()) return void(others_ += one_more);
   auto place = letters.end();
   while (place != letters.begin() && older(letter, *std::prev(place))) --place;
   letters.insert(place, std::move(letter));
   ++letters_;
 }
 
-void HeldKeys::release(const std::string& key, const std::string& message_id) {
+void HeldKeys::release(const std::string& key, const std::string& message_id, bool again) {
+  const auto none_held = [&] {
+    if (again && others_ > 0) --others_;
+  };
   const auto found = keys_.find(key);
-  if (found == keys_.end()) return;
+  if (found == keys_.end()) return none_held();
   auto& letters = found->second;
   const auto letter = find(letters, message_id);
-  if (letter == letters.end()) return;
+  if (letter == letters.end()) return none_held();
   letters.erase(letter);
   --letters_;
   if (letters.empty()) keys_.erase(found);
 }
+
+void HeldKeys::seen(size_t in_queue) { others_ = std::max(others_, in_queue - std::min(in_queue, letters_)); }
 
 const std::string* HeldKeys::blocker(const std::string& key, const Letter& event) const {
   const auto found = keys_.find(key);

@@ -28,16 +28,22 @@ class HeldKeys {
   // at it: what that one holds would not be seen.
   void rebuild(amqp::Connection& connection, const std::string& dead_queue, Deadline deadline);
 
-  void add(const std::string& key, Letter letter);  // once, however often it comes
-  void release(const std::string& key, const std::string& message_id);
+  // Once, however often it comes. `again`: it was a letter before, and left the queue when it was sent again.
+  void add(const std::string& key, Letter letter, bool again = false);
+  void release(const std::string& key, const std::string& message_id, bool again = false);
+  // So many stand in the queue, while nothing is on its way.
+  void seen(size_t in_queue);
   // The message that this event waits for; nullptr: it may pass.
   const std::string* blocker(const std::string& key, const Letter& event) const;
   size_t size() const { return keys_.size(); }
   size_t letters() const { return letters_; }
+  // What the queue holds at least, unless somebody took letters out: those that hold nobody too, which have no key, or
+  // whose event is a letter already.
+  size_t in_queue() const { return letters_ + others_; }
 
  private:
   std::unordered_map<std::string, std::vector<Letter>> keys_;
-  size_t letters_ = 0;
+  size_t letters_ = 0, others_ = 0;
 };
 
 // "held behind <message_id>": the reason on a letter that only followed another.

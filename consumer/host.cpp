@@ -196,8 +196,10 @@ bool Host::letters_are_missing(SteadyTime now) {
   const auto missing = [&] {
     if (schedule_.in_hand() > 0) return false;
     const auto letters = session_->queue_state(config_.topology.dead_queue(component_.name));
-    return letters.consumers == 0 && letters.messages < held_keys_.letters() &&
-           session_->queue_state(config_.topology.queue(component_.name)).messages == 0;
+    if (letters.consumers > 0 || session_->queue_state(config_.topology.queue(component_.name)).messages > 0)
+      return false;
+    held_keys_.seen(letters.messages);
+    return letters.messages < held_keys_.in_queue();
   }();
   return std::exchange(letters_were_missing_, missing) && missing;
 }

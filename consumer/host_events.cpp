@@ -17,6 +17,8 @@ bool failed(const Outcome& outcome) { return outcome.fate == Fate::retry; }
 bool untried(const Outcome& outcome) { return outcome.fate == Fate::park || outcome.fate == Fate::wait; }
 
 HeldKeys::Letter letter_of(const Event& event) { return {event.message_id, event.epoch, event.seq}; }
+// From the dead letters, which it left then.
+bool was_sent_again(const Item& item) { return !item.original.headers.text(dead::header_trail).empty(); }
 
 }  // namespace
 
@@ -189,7 +191,7 @@ void Host::finish(Item& item) {
   if (session_) session_->finish(item.tag);
 #endif
   attempts_.forget(item.event.message_id);
-  if (held_keys_.size() > 0) held_keys_.release(item.event.key, item.event.message_id);
+  if (options_.on_dead == OnDead::hold) held_keys_.release(item.event.key, item.event.message_id, was_sent_again(item));
   schedule_.finish(item);
 }
 
@@ -215,7 +217,7 @@ void Host::try_again(Item& item, const std::string& why) {
 void Host::bury(Item& item, const std::string& why, std::string_view cause) {
   schedule_.wait(item);
   if (!session_) return;  // it comes again, and fails again
-  if (options_.on_dead == OnDead::hold) held_keys_.add(item.event.key, letter_of(item.event));
+  if (options_.on_dead == OnDead::hold) held_keys_.add(item.event.key, letter_of(item.event), was_sent_again(item));
   DeadLetter letter;
   letter.original = item.original;
   letter.original.body = item.event.body;

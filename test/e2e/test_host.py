@@ -105,6 +105,19 @@ def test_host_held_key_is_free_when_its_letters_were_dropped(world):
     assert world.broker.depth("muskrat.it.dead") == 0
 
 
+def test_host_held_key_is_free_when_its_letters_were_dropped_and_one_without_a_key_stays(world):
+    bench = Bench(world, on_dead="hold")
+    world.tsql("ALTER TABLE c ADD CONSTRAINT bad CHECK (volume <> 13)")
+    bench.start()
+    bench.send({"id": 0, "op": "truncate", "key": ""}, {"id": 1, "volume": 13})
+    bench.letters(2)
+    assert "1 dead letter" in world.program.ok("dead", "drop", "it", "--key", "Frontend.C:[1]", "--yes")
+    world.wait_log(world.consumer, "who is held is read anew")
+    newest = bench.send({"id": 1})
+    world.wait_target("SELECT volume FROM c WHERE id = 1", [(newest,)])
+    assert world.broker.depth("muskrat.it.dead") == 1 and bench.log().count("who is held is read anew") == 1
+
+
 def test_host_event_held_behind_one_that_is_dealt_with_may_pass_after_a_restart(world):
     bench = Bench(world, on_dead="hold")
     world.tsql("ALTER TABLE c ADD CONSTRAINT bad CHECK (volume <> 13)")

@@ -70,6 +70,35 @@ void test_held_keys_letter_that_comes_twice_counts_once(void**) {
   assert_text(blocker(keys, {"b", 1, 11}), "");
 }
 
+// What the queue must hold: who finds less in it knows that somebody took letters out.
+void test_held_keys_letters_that_hold_nobody_are_counted_too(void**) {
+  HeldKeys keys;
+  keys.add("", {"truncate", 1, 1});
+  keys.add("K", {"a", 1, 10});
+  keys.add("K", {"a", 1, 10});
+  assert_int_equal(keys.in_queue(), 3);
+  // sent again, which takes it out of the queue, and dead once more
+  keys.add("K", {"a", 1, 10}, true);
+  keys.add("", {"truncate", 1, 1}, true);
+  assert_int_equal(keys.in_queue(), 3);
+  // sent again, and done
+  keys.release("", "truncate", true);
+  assert_int_equal(keys.in_queue(), 2);
+  keys.release("K", "a", true);
+  keys.release("K", "a", true);
+  assert_int_equal(keys.in_queue(), 0);
+  keys.release("K", "never a letter");
+  keys.release("K", "nor counted", true);
+  assert_int_equal(keys.in_queue(), 0);
+  // letters that came another way
+  keys.add("K", {"b", 1, 11});
+  keys.seen(3);
+  assert_int_equal(keys.in_queue(), 3);
+  keys.seen(2);
+  assert_int_equal(keys.in_queue(), 3);
+  assert_int_equal(keys.letters(), 1);
+}
+
 }  // namespace
 
 int main() {
@@ -80,6 +109,7 @@ int main() {
       checked(test_held_keys_event_older_than_every_letter_may_pass),
       checked(test_held_keys_letters_without_a_place_in_history_keep_the_order_in_which_they_came),
       checked(test_held_keys_letter_that_comes_twice_counts_once),
+      checked(test_held_keys_letters_that_hold_nobody_are_counted_too),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
