@@ -19,11 +19,6 @@ constexpr size_t header_bytes = size_t{256} << 10;
 constexpr milliseconds longest_wait{1000};
 constexpr std::chrono::seconds idle_most{20};  // servers close what was idle for longer, often just when it is used
 
-bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](unsigned char x, unsigned char y) { return tolower(x) == tolower(y); });
-}
-
 // ---- addresses ----
 
 bool in_v4(uint32_t address, uint32_t net, unsigned bits) { return (address ^ net) >> (32 - bits) == 0; }
@@ -300,6 +295,11 @@ Response Client::send(const Request& request, Deadline deadline, const std::func
 }
 
 // ---- small things ----
+
+bool same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](unsigned char x, unsigned char y) { return tolower(x) == tolower(y); });
+}
 
 std::optional<std::string_view> Response::header(std::string_view name) const {
   for (const auto& [given, value] : headers)

@@ -71,6 +71,8 @@ class Client {
   std::unique_ptr<Impl> impl_;
 };
 
+// Headers' names: without regard to case.
+bool same_name(std::string_view a, std::string_view b);
 // Whether a header may be sent: a token for a name, no control characters in the value.
 bool good_header(std::string_view name, std::string_view value);
 // Everything but A-Z a-z 0-9 - . _ ~ as %XX.

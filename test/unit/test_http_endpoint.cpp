@@ -82,6 +82,20 @@ void test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers(voi
   assert_text(request.get_header_value("X-Muskrat-Seq"), "7");
 }
 
+void test_http_endpoint_configured_header_takes_the_place_of_ours(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make(
+      "    headers: [{name: content-TYPE, value: application/cloudevents+json}, {name: user-agent, value: shop}, "
+      "{name: Authorization, value: Token t}]\n    bearer: sesame\n");
+  assert_fates(hook.made.deliver({at(7)}), "D");
+  const auto request = hook.server.journal().at(0);
+  for (const auto& [name, value] : {std::pair("Content-Type", "application/cloudevents+json"),
+                                    std::pair("User-Agent", "shop"), std::pair("Authorization", "Token t")}) {
+    assert_int_equal(request.get_header_value_count(name), 1);
+    assert_text(request.get_header_value(name), value);
+  }
+}
+
 void test_http_endpoint_url_is_filled_in_and_encoded(void** state) {
   Hook& hook = hook_of(state);
   hook.make("    delete_method: DELETE\n    idempotency_header: ''\n", "/c/{name}?on={$action}");
@@ -471,6 +485,10 @@ void test_http_endpoint_configuration_that_cannot_work_is_refused(void**) {
   assert_refused(url + "    method: get it\n", "expected a method");
   assert_refused(url + "    headers: [{name: 'X Y', value: a}]\n", "no header's name");
   assert_refused(url + "    headers: [{name: X, value: '{'}]\n", "a { without its }");
+  for (const char* name : {"content-length", "Transfer-Encoding", "Connection", "idempotency-KEY", "x-muskrat-op"})
+    assert_refused(url + "    headers: [{name: " + name + ", value: x}]\n", std::string(name) + " cannot be set here");
+  assert_refused(url + "    signing_secret: s\n    headers: [{name: Webhook-Id, value: x}]\n",
+                 "signing_secret sends it");
   assert_refused(url + "    dead_on: [600]\n", "no HTTP status");
   assert_refused(url + "    signing_secret: whsec_x\n", "no base64");
   assert_refused(url + "    bearer: a\n    username: b\n", "use one of them");
@@ -484,6 +502,7 @@ int main(int argc, char** argv) {
   const CMUnitTest tests[] = {
       checked_with(test_http_endpoint_failing_mapping_of_a_later_event_leaves_the_first_delivered, setup, teardown),
       checked_with(test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers, setup, teardown),
+      checked_with(test_http_endpoint_configured_header_takes_the_place_of_ours, setup, teardown),
       checked_with(test_http_endpoint_url_is_filled_in_and_encoded, setup, teardown),
       checked_with(test_http_endpoint_header_injection_is_a_dead_letter, setup, teardown),
       checked_with(test_http_endpoint_batch_is_one_array_or_lines, setup, teardown),

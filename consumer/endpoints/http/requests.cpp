@@ -33,12 +33,33 @@ bool good_method(const std::string& method) {
          method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string::npos;
 }
 
+bool names_header(const Settings& settings, std::string_view name) {
+  const auto& headers = settings.records("headers");
+  return std::any_of(headers.begin(), headers.end(),
+                     [&](const Settings& header) { return http::same_name(header.text("name"), name); });
+}
+
+// Why nobody else may say this header; "" when they may.
+std::string taken(const Settings& settings, const std::string& name) {
+  const auto is = [&](const auto&... names) { return (http::same_name(name, names) || ...); };
+  if (is("Content-Length", "Transfer-Encoding", "Connection")) return "it is made from the request itself";
+  if (is(settings.text("idempotency_header"))) return "idempotency_header sends it";
+  if (settings.has("signing_secret") && is("webhook-id", "webhook-timestamp", "webhook-signature"))
+    return "signing_secret sends it";
+  const bool facts = settings.text("batch") == "single" && settings.text("payload") == "body";
+  if (facts && is("X-Muskrat-Routing-Key", "X-Muskrat-Op", "X-Muskrat-Epoch", "X-Muskrat-Seq"))
+    return "it is sent with every event already";
+  return "";
+}
+
 void check_headers(const Settings& settings, std::vector<Problem>& problems) {
   for (const Settings& header : settings.records("headers")) {
     std::string why;
     const std::string& name = header.text("name");
     if (!http::good_header(name, ""))
       problems.push_back({header.where("name"), "headers: \"" + name + "\" is no header's name"});
+    if (const std::string whose = taken(settings, name); !whose.empty())
+      problems.push_back({header.where("name"), "headers: " + name + " cannot be set here: " + whose});
     if (!Template::parse(header.text("value"), why))
       problems.push_back({header.where("value"), "headers." + name + ": " + why});
     if (!http::good_header("x", header.text("value")))
@@ -67,6 +88,7 @@ Requests::Requests(const Settings& settings)
   }
 }
 
+// Without those that `headers` says otherwise.
 http::Headers Requests::fixed_headers(const Settings& settings) const {
   http::Headers headers{{"Content-Type", batch_ == Batch::lines ? "application/x-ndjson" : "application/json"},
                         {"User-Agent", "muskrat/" MUSKRAT_VERSION}};
@@ -75,6 +97,7 @@ http::Headers Requests::fixed_headers(const Settings& settings) const {
     headers.emplace_back("Authorization",
                          "Basic " + base64(settings.text("username") + ":" +
                                            (settings.has("password") ? settings.fresh_secret("password") : "")));
+  std::erase_if(headers, [&](const auto& header) { return names_header(settings, header.first); });
   return headers;
 }
 
@@ -154,6 +177,9 @@ void check_requests(const Settings& settings, std::vector<Problem>& problems) {
   if (const std::string& name = settings.text("idempotency_header"); !name.empty() && !http::good_header(name, ""))
     wrong("idempotency_header", "\"" + name + "\" is no header's name");
   if (settings.has("bearer") && settings.has("username")) wrong("bearer", "there is a username too; use one of them");
+  for (const char* name : {"bearer", "username"})
+    if (settings.has(name) && names_header(settings, "Authorization"))
+      wrong(name, "it is not sent, for headers holds an Authorization", false);
   if (settings.has("password") && !settings.has("username")) wrong("password", "there is no username to go with it");
   for (const char* name : {"signing_secret", "signing_secret_old"})
     if (settings.has(name) && !signing_key(settings.text(name)))
