@@ -96,21 +96,23 @@ bool take(std::string_view& text, char expected) {
   return true;
 }
 
-// What stands behind the time: nothing (UTC), Z, or +HH, +HHMM, +HH:MM; in minutes.
-bool take_zone(std::string_view text, int& minutes) {
-  minutes = 0;
+// What stands behind the time: nothing (UTC), Z, or +HH, +HHMM, +HH:MM, or +HH:MM:SS, as PostgreSQL writes local mean
+// time; in seconds.
+bool take_zone(std::string_view text, int& seconds) {
+  seconds = 0;
   if (text.empty() || text == "Z" || text == "z") return true;
   const bool minus = text.front() == '-';
   if (!minus && text.front() != '+') return false;
   text.remove_prefix(1);
-  int hour = 0, minute = 0;
+  int hour = 0, minute = 0, second = 0;
   if (!take(text, 2, hour)) return false;
   if (!text.empty()) {
     take(text, ':');
     if (!take(text, 2, minute)) return false;
   }
-  minutes = (hour * 60 + minute) * (minus ? -1 : 1);
-  return text.empty() && hour <= 15 && minute < 60;
+  if (take(text, ':') && !take(text, 2, second)) return false;
+  seconds = ((hour * 60 + minute) * 60 + second) * (minus ? -1 : 1);
+  return text.empty() && hour <= 15 && minute < 60 && second < 60;
 }
 
 std::string two(int n) { return (n < 10 ? "0" : "") + std::to_string(n); }
@@ -195,7 +197,7 @@ std::string utc_timestamp(std::string_view text) {
     }
     if (!take_zone(text, zone) || hour > 23 || minute > 59 || second > 59) return {};
   }
-  const auto moment = ch::sys_days(date) + ch::hours(hour) + ch::minutes(minute - zone) + ch::seconds(second);
+  const auto moment = ch::sys_days(date) + ch::hours(hour) + ch::minutes(minute) + ch::seconds(second - zone);
   const auto midnight = ch::floor<ch::days>(moment);
   const ch::year_month_day utc(midnight);
   if (static_cast<int>(utc.year()) < 1 || static_cast<int>(utc.year()) > 9999) return {};

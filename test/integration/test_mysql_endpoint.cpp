@@ -92,6 +92,21 @@ void values_reach_columns_of_every_type(void** state) {
   unit::assert_holds(bench.reasons, "column d: a JSON array");
 }
 
+// Nothing is made of them: not the day after, and not another era.
+void times_that_are_none_are_refused(void** state) {
+  auto& bench = bench_of<Mysql>(state);
+  bench.run("CREATE TABLE times (id INT PRIMARY KEY, t DATETIME(6), z TIMESTAMP NULL)");
+  bench.open("[{table: times, key: [id], columns: [id, t, z]}]");
+  std::vector<Event> events;
+  for (const char* text : {"2024-02-30T10:00:00Z", "2026-01-01T25:61:00Z", "0044-03-15T00:00:00+00:00 BC", "infinity",
+                           "2026-01-01T00:00:00 Europe/Berlin", "1890-01-01T00:00:00+00:53:28"}) {
+    const auto id = static_cast<int64_t>(events.size() + 1);
+    events.push_back(event(id, id, "{\"id\":" + std::to_string(id) + ",\"t\":\"" + text + "\"}"));
+  }
+  unit::assert_text(bench.fates(events), "xxxxxd");
+  unit::assert_text(bench.look("SELECT id, t FROM times"), "6|1889-12-31 23:06:32.000000");
+}
+
 void names_with_quotes_and_keys_of_two_columns(void** state) {
   auto& bench = bench_of<Mysql>(state);
   bench.run("CREATE TABLE `Odd ``na'me` (`Region X` VARCHAR(20), `from` INT, v TEXT, UNIQUE (`from`, `Region X`))");
@@ -157,6 +172,7 @@ int main() {
           "unique_value_of_another_row_is_not_written_over"),
       integration::test_of<Mysql, missing_parent_is_tried_again>("missing_parent_is_tried_again"),
       integration::test_of<Mysql, values_reach_columns_of_every_type>("values_reach_columns_of_every_type"),
+      integration::test_of<Mysql, times_that_are_none_are_refused>("times_that_are_none_are_refused"),
       integration::test_of<Mysql, names_with_quotes_and_keys_of_two_columns>(
           "names_with_quotes_and_keys_of_two_columns"),
       integration::test_of<Mysql, missing_table_column_index_and_engine_are_explained>(

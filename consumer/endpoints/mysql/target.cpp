@@ -2,11 +2,10 @@
 
 #include <bitset>
 #include <charconv>
-#include <chrono>
-#include <cstdio>
 #include <map>
 #include <set>
 
+#include "common/field_convert.hpp"
 #include "common/json.hpp"
 #include "common/mysql_json.hpp"
 
@@ -110,39 +109,10 @@ std::vector<size_t> unique_index(mysql::Connection& connection, const sql::Route
 }  // namespace
 
 std::string utc_time(const std::string& iso) {
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
-  // NOLINTNEXTLINE(cert-err34-c): what does not fit goes to the server as it is, which refuses it
-  if (std::sscanf(iso.c_str(), "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
-                  &used) != 6 ||
-      used == 0)
-    return iso;
-  auto at = static_cast<size_t>(used);
-  std::string fraction;
-  if (at < iso.size() && iso[at] == '.') {
-    const size_t end = std::min(iso.find_first_not_of("0123456789", at + 1), iso.size());
-    fraction = iso.substr(at, end - at);
-    at = end;
-  }
-  int hours = 0, minutes = 0;
-  const std::string zone = iso.substr(at);
-  if (zone.empty()) return iso.substr(0, 10) + " " + iso.substr(11);
-  char sign = '+';
-  // NOLINTNEXTLINE(cert-err34-c)
-  if (zone != "Z" && std::sscanf(zone.c_str(), "%c%2d:%2d", &sign, &hours, &minutes) < 2) return iso;
-  using namespace std::chrono;
-  const sys_seconds local = sys_days(std::chrono::year(year) / month / day) + std::chrono::hours(hour) +
-                            std::chrono::minutes(minute) + seconds(second);
-  const auto offset = std::chrono::hours(hours) + std::chrono::minutes(minutes);
-  const sys_seconds utc = sign == '-' ? local + offset : local - offset;
-  const auto date = floor<days>(utc);
-  const year_month_day ymd(date);
-  const hh_mm_ss time(utc - date);
-  char text[64];
-  (void)std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d:%02d", static_cast<int>(ymd.year()),
-                      static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()),
-                      static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                      static_cast<int>(time.seconds().count()));
-  return text + fraction;
+  constexpr size_t date_alone = 10;
+  const std::string utc = iso.size() > date_alone ? utc_timestamp(iso) : "";
+  if (utc.empty()) return iso;
+  return utc.substr(0, date_alone) + " " + utc.substr(date_alone + 1, utc.size() - date_alone - 2);
 }
 
 std::string Column::from_text(const std::string& literal) const {

@@ -36,7 +36,7 @@ struct Target {
 // Failure{reconnect} that says what to create when the table, a column, or the unique index on the key is not there.
 Target discover(mysql::Connection& connection, const sql::Route& route, Deadline deadline);
 
-// "2026-11-25T09:50:00.5+01:00" as "2026-11-25 08:50:00.5"; other texts as they are.
+// "2026-11-25T09:50:00.5+01:00" as "2026-11-25 08:50:00.5"; other texts as they are, for the server to judge.
 std::string utc_time(const std::string& iso);
 
 }  // namespace muskrat::mysql_target
