@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "common/digest.hpp"
 #include "common/pg.hpp"
 #include "common/pg_array.hpp"
 #include "consumer/state/postgres_store_sql.hpp"
@@ -10,6 +11,13 @@
 
 namespace muskrat::state {
 namespace {
+
+constexpr size_t longest_row_key = 1024;
+
+// An index of PostgreSQL's holds some 2,700 bytes of a value. Row keys begin with no #, so that none is another's.
+std::string kept(const std::string& row_key) {
+  return row_key.size() > longest_row_key ? "#" + hex(sha256(row_key)) : row_key;
+}
 
 class PostgresStore : public Store {
  public:
@@ -274,7 +282,7 @@ class PostgresStore : public Store {
       if (question.row_key.empty()) continue;
       any = true;
       indexes.add(static_cast<int64_t>(i)), sources.add(question.scope.source), objects.add(question.scope.object);
-      targets.add(question.scope.target), keys.add(question.row_key);
+      targets.add(question.scope.target), keys.add(kept(question.row_key));
     }
     if (!any) return;
     const std::array texts{indexes.text(), sources.text(), objects.text(), targets.text(), keys.text()};
@@ -305,7 +313,7 @@ class PostgresStore : public Store {
   Marks columns(const std::string& endpoint, const std::vector<Mark>& marks, Deadline deadline) {
     pg::ArrayText scopes, keys, epochs, seqs, deleted;
     for (const Mark& mark : marks) {
-      scopes.add(int64_t{scope(endpoint, mark.scope, deadline)}), keys.add(mark.row_key);
+      scopes.add(int64_t{scope(endpoint, mark.scope, deadline)}), keys.add(kept(mark.row_key));
       epochs.add(mark.version.epoch), seqs.add(mark.version.seq), deleted.add(mark.deleted ? "t" : "f");
     }
     return {scopes.text(), keys.text(), epochs.text(), seqs.text(), deleted.text()};

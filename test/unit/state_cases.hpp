@@ -82,6 +82,19 @@ inline void test_state_keys_and_ids_with_quotes_and_backslashes_are_kept(void** 
   assert_true(ask_one(store, "c'rm", odd).newest == (state::Version{1, 2}));
 }
 
+// Digits that no compression makes fit.
+inline void test_state_row_keys_of_any_length_are_kept_apart(void** state) {
+  state::Store& store = *state_of(state).store;
+  std::string key = "[\"";
+  uint32_t dice = 20261127;
+  while (key.size() < 8'000) key += static_cast<char>('0' + (dice = dice * 1664525 + 1013904223) / 429496730);
+  const std::string longer = key + "1\"]", other = key + "2\"]";
+  mark(store, "crm", longer, {1, 20});
+  mark(store, "crm", longer, {1, 10});
+  assert_true(ask_one(store, "crm", longer).newest == (state::Version{1, 20}));
+  assert_false(ask_one(store, "crm", other).newest.has_value());
+}
+
 inline void test_state_message_ids_are_known_until_their_time_and_forgotten_by_portions(void** state) {
   state::Store& store = *state_of(state).store;
   state::Store::Done done;
@@ -215,6 +228,7 @@ inline void test_state_superseded_of_some_keys_are_counted_and_erased_alone(void
       checked_with(test_state_marks_of_other_endpoints_sources_objects_targets_and_rows_are_apart, setup, teardown), \
       checked_with(test_state_truncate_counts_for_every_row_of_its_scope, setup, teardown),                          \
       checked_with(test_state_keys_and_ids_with_quotes_and_backslashes_are_kept, setup, teardown),                   \
+      checked_with(test_state_row_keys_of_any_length_are_kept_apart, setup, teardown),                               \
       checked_with(test_state_message_ids_are_known_until_their_time_and_forgotten_by_portions, setup, teardown),    \
       checked_with(test_state_many_questions_are_answered_in_order, setup, teardown),                                \
       checked_with(test_state_pause_keeps_the_first_word_and_resume_says_whether_it_was, setup, teardown),           \
