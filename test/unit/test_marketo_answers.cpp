@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "consumer/endpoints/marketo/answer.hpp"
 #include "consumer/endpoints/marketo/codes.hpp"
 #include "test/unit/marketo_fixture.hpp"
 
@@ -109,14 +110,24 @@ void test_marketo_quota_resets_at_midnight_in_the_middle_of_the_usa(void**) {
 void test_marketo_every_status_has_its_fate(void** state) {
   Marketo& marketo = marketo_of(state);
   marketo.make();
-  const std::vector<std::pair<int, std::string>> table{{302, "p"}, {400, "d"}, {403, "p"}, {404, "p"},
-                                                       {413, "d"}, {414, "d"}, {429, "p"}, {500, "r"},
-                                                       {502, "p"}, {503, "p"}, {504, "p"}};
+  const std::vector<std::pair<int, std::string>> table{{302, "p"}, {400, "d"}, {403, "p"}, {404, "p"}, {408, "p"},
+                                                       {409, "d"}, {425, "p"}, {413, "d"}, {414, "d"}, {429, "p"},
+                                                       {500, "r"}, {502, "p"}, {503, "p"}, {504, "p"}};
   for (const auto& [status, fate] : table) {
     marketo.answers("<html>gateway</html>", status, "text/html");
     const auto outcomes = marketo.made.deliver({of(1, std::to_string(status) + "@example.com")});
     if (fates_of(outcomes) != fate) fail_msg("%d: %s", status, outcomes[0].reason.c_str());
     assert_holds(outcomes[0].reason, "answer " + std::to_string(status));
+  }
+}
+
+// Its records' keys rest: a second call for one of them would make a duplicate.
+void test_marketo_call_that_may_go_on_there_is_known_by_its_status(void**) {
+  for (const auto& [status, may] : {std::pair(408, true), std::pair(425, false), std::pair(502, true),
+                                    std::pair(503, false), std::pair(504, true)}) {
+    http::Response response;
+    response.status = status;
+    assert_int_equal(marketo::read_answer(response, {}).may_still_run, may);
   }
 }
 
@@ -214,6 +225,7 @@ int main() {
       checked_with(test_marketo_throttling_parks_for_its_window_and_the_quota_until_its_reset, setup, teardown),
       checked(test_marketo_quota_resets_at_midnight_in_the_middle_of_the_usa),
       checked_with(test_marketo_every_status_has_its_fate, setup, teardown),
+      checked(test_marketo_call_that_may_go_on_there_is_known_by_its_status),
       checked_with(test_marketo_answers_that_are_no_results_lose_nothing, setup, teardown),
       checked_with(test_marketo_answers_that_stay_unreadable_are_the_endpoints_trouble, setup, teardown),
       checked_with(test_marketo_bad_record_of_a_refused_call_stands_alone, setup, teardown),

@@ -38,11 +38,13 @@ Answer by_status(int status) {
     case 405:
     case 407:
       return failed(Whose::setup, reason + ": look at url and the API user's rights");
+    case 408:
+    case 425:
     case 502:
     case 503:
     case 504: {
       Answer answer = failed(Whose::down, reason + ": Marketo is not to be had");
-      answer.may_still_run = status != 503;
+      answer.may_still_run = status != 425 && status != 503;
       return answer;
     }
     default:
