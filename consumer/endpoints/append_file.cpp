@@ -42,6 +42,13 @@ bool is_stamp(std::string_view text) {
          text.substr(9, 6).find_first_not_of(digits) == std::string_view::npos;
 }
 
+// When the file was made, as far as its file system knows; else when it was last written to.
+int64_t made_s(int fd, const struct stat& status) {
+  struct statx more {};
+  const bool known = statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &more) == 0 && (more.stx_mask & STATX_BTIME) != 0;
+  return known ? more.stx_btime.tv_sec : status.st_ctime;
+}
+
 std::string folder_of(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();
@@ -74,7 +81,7 @@ void AppendFile::open() {
   if (fstat(fd_, &status) != 0) fail("look at", errno);
   if (!S_ISREG(status.st_mode)) throw Failure(Remedy::reconnect, path_ + " is not a regular file; name another path");
   size_ = status.st_size;
-  begun_s_ = size_ == 0 ? std::time(nullptr) : status.st_ctime;
+  begun_s_ = size_ == 0 ? std::time(nullptr) : made_s(fd_, status);
   cut_torn_line();
   if (sync_) sync_folder();
 }

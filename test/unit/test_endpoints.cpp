@@ -1,7 +1,9 @@
 // The endpoint contract, for every registered kind; and what `file` promises beyond it.
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <set>
+#include <thread>
 
 #include <sys/resource.h>
 
@@ -279,6 +281,22 @@ void test_file_rotates_by_size_and_knows_events_of_the_file_before(void** state)
   assert_int_equal(files, 2);
 }
 
+// Its age is that of the file and not of the last line; whole seconds count, so that one must pass.
+void test_file_age_goes_on_through_a_restart(void** state) {
+  Made& made = made_of(state);
+  make_file(made);
+  made.deliver({event(1, 1, "{\"id\":1}")});
+  const std::time_t began = std::time(nullptr);
+  while (std::time(nullptr) == began) std::this_thread::sleep_for(milliseconds(20));
+  made.deliver({event(2, 2, "{\"id\":2}")});
+  made.endpoint.reset();
+  make_file(made, "    rotate_age: 1s\n");
+  made.deliver({event(3, 3, "{\"id\":3}")});
+  const std::string text = unit::read_file(made.folder / "out.jsonl");
+  assert_int_equal(std::count(text.begin(), text.end(), '\n'), 1);
+  unit::assert_holds(text, "\"body\":{\"id\":3}}");
+}
+
 void test_file_keeps_as_many_rotated_files_as_told(void** state) {
   Made& made = made_of(state);
   make_file(made, "    rotate_bytes: 4KiB\n    keep: 2\n");
@@ -352,6 +370,7 @@ int main() {
       checked_with(test_file_torn_last_line_is_cut_and_its_event_written_again, setup, teardown),
       checked_with(test_file_that_holds_one_torn_line_becomes_empty, setup, teardown),
       checked_with(test_file_rotates_by_size_and_knows_events_of_the_file_before, setup, teardown),
+      checked_with(test_file_age_goes_on_through_a_restart, setup, teardown),
       checked_with(test_file_keeps_as_many_rotated_files_as_told, setup, teardown),
       checked_with(test_file_full_disk_is_the_endpoints_trouble_and_leaves_no_torn_line, setup, teardown),
       checked_with(test_file_second_writer_is_refused, setup, teardown),
