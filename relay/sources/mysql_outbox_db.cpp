@@ -33,12 +33,20 @@ std::string value(const Variables& all, std::string_view name) {
 
 bool on(const std::string& text) { return text == "ON" || text == "1"; }
 
+struct Identity {
+  std::string text, sql;  // as it is here; and what gives it on whichever server it is asked
+};
+
 // MySQL's server_uuid and MariaDB's server_uid stay with the server's data and differ between machines; a MariaDB
 // without it is known by its address.
-std::string server_of(const Variables& all) {
-  for (const char* name : {"server_uuid", "server_uid"})
-    if (auto id = value(all, name); !id.empty()) return id + " #" + value(all, "server_id");
-  return value(all, "hostname") + ":" + value(all, "port") + " #" + value(all, "server_id");
+Identity identity_of(const Variables& all) {
+  const std::string id = value(all, "server_id");
+  for (const char* name : {"server_uuid", "server_uid"}) {
+    if (const auto own = value(all, name); !own.empty())
+      return {own + " #" + id, std::string("CONCAT(@@GLOBAL.") + name + ", ' #', @@GLOBAL.server_id)"};
+  }
+  return {value(all, "hostname") + ":" + value(all, "port") + " #" + id,
+          "CONCAT(@@GLOBAL.hostname, ':', @@GLOBAL.port, ' #', @@GLOBAL.server_id)"};
 }
 
 std::string durability_of(const Variables& all) {
@@ -145,7 +153,9 @@ Hello Db::hello() {
   hello.lease = {row.int64(0, 2), row.int64(0, 3), std::string(row.text(0, 4))};
   hello.held = parse_id_list(row.text(0, 5));
   hello.read_only = on(value(all, "read_only"));
-  hello.server = server_of(all);
+  const Identity identity = identity_of(all);
+  identity_ = identity.sql;
+  hello.server = identity.text;
   hello.durability = durability_of(all);
   hello.warning = warning_of(all);
   if (!row.null(0, 6) && row.text(0, 6) != hello.server) {
@@ -174,40 +184,51 @@ std::optional<int64_t> Db::lease_take(const Hello& seen, const std::string& hold
   return seen.lease.term + 1;
 }
 
-bool Db::beat(int64_t term, const std::string* held) {
-  if (held == nullptr) {
-    mysql::Param params[] = {term};
-    return connection_
-               .exec("UPDATE muskrat.relay SET beat = beat + 1 WHERE only_row = 1 AND term = ?", params, deadline())
-               .affected() == 1;
-  }
-  mysql::Param params[] = {*held, term};
-  return connection_
-             .exec("UPDATE muskrat.relay SET beat = beat + 1, held = ? WHERE only_row = 1 AND term = ?", params,
-                   deadline())
-             .affected() == 1;
+// The row as this relay took it, on the server where it did: a proxy may move a session to another one, which by then
+// is a primary of its own. The epoch too, for a dump that is restored in place brings an older term back.
+std::string Db::whose(const Claim& claim) const {
+  return " WHERE only_row = 1 AND term = " + std::to_string(claim.term) +
+         " AND epoch = " + std::to_string(claim.epoch) + " AND server = " + identity_;
 }
 
-void Db::lease_beat(int64_t term) {
-  if (!guarded([&] { return beat(term, nullptr); })) throw LeaseLost("another relay took the lease");
+bool Db::beat(const Claim& claim, const std::string* held) {
+  const std::string set = "UPDATE muskrat.relay SET beat = beat + 1";
+  if (held == nullptr) return connection_.exec(set + whose(claim), deadline()).affected() == 1;
+  mysql::Param params[] = {*held};
+  return connection_.exec(set + ", held = ?" + whose(claim), params, deadline()).affected() == 1;
 }
 
-void Db::lease_release(int64_t term) {
-  mysql::Param params[] = {term};
-  ask("UPDATE muskrat.relay SET beat = beat + 1, holder = '' WHERE only_row = 1 AND term = ?", params);
+// Says which of the reasons it was.
+void Db::lost(const Claim& claim) {
+  const Hello now = hello();
+  if (!now.history_problem.empty()) throw Misconfigured(now.history_problem, false);
+  const std::string& holder = now.lease.holder;
+  std::string what = "the lease was lost: this relay's term is " + std::to_string(claim.term) +
+                     ", that of muskrat.relay is " + std::to_string(now.lease.term) + " (" +
+                     (holder.empty() ? "nobody holds it" : "held by " + holder.substr(0, holder.find(' '))) + ")";
+  if (now.epoch != claim.epoch) what += "; epoch " + std::to_string(now.epoch) + " has begun";
+  throw LeaseLost(what);
 }
 
-void Db::mark(int64_t term, const Mark& mark) {
-  guarded([&] { mark_once(term, mark); });
+void Db::lease_beat(const Claim& claim) {
+  if (!guarded([&] { return beat(claim, nullptr); })) lost(claim);
 }
 
-void Db::mark_once(int64_t term, const Mark& mark) {
+void Db::lease_release(const Claim& claim) {
+  ask("UPDATE muskrat.relay SET beat = beat + 1, holder = ''" + whose(claim));
+}
+
+void Db::mark(const Claim& claim, const Mark& mark) {
+  guarded([&] { mark_once(claim, mark); });
+}
+
+void Db::mark_once(const Claim& claim, const Mark& mark) {
   std::string held = id_list(mark.held);
   connection_.exec("START TRANSACTION", deadline());
   // The row stays locked until the commit: nobody takes the lease in between.
-  if (!beat(term, &held)) {
+  if (!beat(claim, &held)) {
     connection_.exec("ROLLBACK", deadline());
-    throw LeaseLost("another relay took the lease");
+    lost(claim);
   }
   std::string statements;
   if (!mark.confirmed.empty()) {
@@ -215,7 +236,7 @@ void Db::mark_once(int64_t term, const Mark& mark) {
     const char* columns = "id, captured_at, message_id, op, routing_key, ordering_key, body, headers";
     if (mark.keep)
       statements = std::string("REPLACE INTO muskrat.history (") + columns + ", epoch, published_at) SELECT " +
-                   columns + ", " + std::to_string(mark.epoch) + ", UTC_TIMESTAMP(6)" + which;
+                   columns + ", " + std::to_string(claim.epoch) + ", UTC_TIMESTAMP(6)" + which;
     statements += "DELETE" + which;
   }
   connection_.exec(statements + "COMMIT", deadline());
@@ -246,7 +267,8 @@ int64_t Db::history_trim(milliseconds retention, int64_t most) {
 int64_t Db::accept(const std::string& note) {
   std::string server = hello().server;
   mysql::Param params[] = {server, note};
-  ask("UPDATE muskrat.relay SET epoch = GREATEST(epoch + 1, UNIX_TIMESTAMP()), server = ?, note = ? WHERE only_row = 1",
+  ask("UPDATE muskrat.relay SET epoch = GREATEST(epoch + 1, UNIX_TIMESTAMP()), term = term + 1, beat = beat + 1, "
+      "holder = '', server = ?, note = ? WHERE only_row = 1",
       params);
   return hello().epoch;
 }

@@ -27,32 +27,40 @@ struct Hello {
   std::string warning;          // other settings that weaken a promise
 };
 
+// The lease as it was taken. `muskrat accept` changes both.
+struct Claim {
+  int64_t term = 0, epoch = 0;
+};
+
 // What became of the events that were settled since the last mark.
 struct Mark {
   std::vector<int64_t> confirmed;
   std::vector<int64_t> held;
   bool keep = false;  // move the confirmed to the history instead of deleting them
-  int64_t epoch = 0;
 };
 
 class Db {
  public:
   static Db open(const mysql::Address& address, milliseconds limit, const Stop* stop = nullptr);
 
+  // Comes first on a connection: it learns which server this is.
   Hello hello();
   // Does nothing, but needs every privilege that a relay needs: Misconfigured when one is missing.
   void try_privileges();
   std::optional<int64_t> lease_take(const Hello& seen, const std::string& holder);
-  void lease_beat(int64_t term);
-  void lease_release(int64_t term);
-  // One transaction: checks the term, beats, saves the held ids, takes the confirmed out of the outbox. When it
+  void lease_release(const Claim& claim);
+  // These two throw LeaseLost when the lease is not as it was taken any more, Misconfigured when the session is on
+  // another server.
+  void lease_beat(const Claim& claim);
+  // One transaction: checks the claim, beats, saves the held ids, takes the confirmed out of the outbox. When it
   // returns, everything that was visible before it is as durable as the server's settings make a commit.
-  void mark(int64_t term, const Mark& mark);
+  void mark(const Claim& claim, const Mark& mark);
   // True when no open transaction has written a row with an id in the range (nor any other row is there).
   bool nothing_in(int64_t first, int64_t last);
   // Deletes what left the outbox longer ago, at most so many rows; returns how many.
   int64_t history_trim(milliseconds retention, int64_t most);
-  // The operator's word that this server's history is the one to publish; the new epoch.
+  // The operator's word that this server's history is the one to publish; the new epoch. The lease is taken from
+  // whoever had it.
   int64_t accept(const std::string& note);
 
   mysql::Result ask(std::string_view sql, std::span<const mysql::Param> params = {});
@@ -64,12 +72,15 @@ class Db {
   template <typename Act>
   auto guarded(Act act);
   [[noreturn]] void explain(const mysql::SqlError& error) const;
-  void mark_once(int64_t term, const Mark& mark);
-  bool beat(int64_t term, const std::string* held);
+  void mark_once(const Claim& claim, const Mark& mark);
+  bool beat(const Claim& claim, const std::string* held);
+  [[noreturn]] void lost(const Claim& claim);
+  std::string whose(const Claim& claim) const;
   Deadline deadline() const { return Deadline::in(limit_); }
 
   mysql::Connection connection_;
   milliseconds limit_;
+  std::string identity_;  // SQL by which a server says which one it is
 };
 
 // "1,2,3" and back.

@@ -16,8 +16,7 @@ Leader::Leader(const SourceContext& context, const MysqlOptions& options, Db& db
     : OutboxLeader(context, options, lease_asked, meters, stop),
       options_(options),
       db_(db),
-      term_(term),
-      epoch_(hello.epoch),
+      claim_{term, hello.epoch},
       weakness_(hello.durability.empty() ? hello.warning : hello.durability),
       reader_(db, {name_, hello.epoch, options.window}) {
   load_held(reader_.locate(hello.held));
@@ -52,9 +51,9 @@ void Leader::read_page(SteadyTime at) {
 }
 
 int64_t Leader::mark(bool /*exact*/) {
-  Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0), epoch_};
+  Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0)};
   uint64_t held = held_.version();
-  db_.mark(term_, mark);
+  db_.mark(claim_, mark);
   reader_.gone(mark.confirmed);
   confirmed_.clear();
   saved_held_ = held;
@@ -72,7 +71,7 @@ void Leader::hear(bool readable) {
 }
 
 void Leader::add_figures(Figures& figures) const {
-  figures.emplace_back("term", std::to_string(term_));
+  figures.emplace_back("term", std::to_string(claim_.term));
   if (reader_.gaps() > 0) figures.emplace_back("ids_awaited", std::to_string(reader_.gaps()));
   if (!weakness_.empty()) figures.emplace_back("settings", weakness_);
 }

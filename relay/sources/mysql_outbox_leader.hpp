@@ -26,8 +26,8 @@ class Leader : public OutboxLeader {
   std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override { return reader_.fetch(items); }
   bool unmarked() const override { return !confirmed_.empty() || held_.version() != saved_held_; }
   int64_t mark(bool exact) override;
-  void renew() override { db_.lease_beat(term_); }
-  void release() override { db_.lease_release(term_); }
+  void renew() override { db_.lease_beat(claim_); }
+  void release() override { db_.lease_release(claim_); }
   void settled(int64_t id) override { confirmed_.push_back(id); }
   void tend() override;
   int socket() const override { return db_.connection().socket(); }
@@ -37,7 +37,7 @@ class Leader : public OutboxLeader {
 
   const MysqlOptions& options_;
   Db& db_;
-  int64_t term_, epoch_;
+  const Claim claim_;
   std::string weakness_;  // what the server's settings take from the promise
   Reader reader_;
   std::vector<int64_t> confirmed_;  // and not deleted yet

@@ -199,6 +199,30 @@ def test_mysql_endpoint_whose_server_logs_statements_waits_and_says_what_to_set(
         server.stop()
 
 
+def test_mysql_accept_takes_the_lease_from_a_running_relay_which_goes_on_in_the_new_epoch(world, front):
+    observer = stand(world, front)
+    front.say(1)
+    observer.wait(1)
+    assert "has begun" in world.program.ok("accept", "frontend", "--yes")
+    wait_until(lambda: front.value("SELECT holder FROM muskrat.relay") != "", 60, "the relay to lead again")
+    front.say(2)
+    observer.wait(2)
+    assert observer.deliveries[1].epoch > observer.deliveries[0].epoch
+    assert "another relay" not in world.wait_log(world.relay, "lease lost.*nobody holds it.*epoch [0-9]+ has begun")
+
+
+def test_mysql_leader_whose_session_comes_to_another_server_publishes_no_more(world, front):
+    observer = stand(world, front)
+    front.say(1)
+    observer.wait(1)
+    front.server.sql("UPDATE muskrat.relay SET server = 'another #7'")  # as one that is promoted has it
+    world.wait_log(world.relay, "source stopped.*published last on another server.*muskrat accept")
+    front.say(2)
+    assert world.relay.stop() == 1, "what a person must mend is no clean end"
+    world.program.daemons.remove(world.relay)
+    assert ids(observer) == [1]
+
+
 def test_mysql_to_mysql_rows_follow_inserts_updates_and_deletes(world, front):
     server = front.server
     server.drop_database("mk_mirror")
