@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/mysql.hpp"
+#include "relay/id_gaps.hpp"
 #include "relay/lease.hpp"
 
 namespace muskrat::mysql_outbox {
@@ -55,8 +56,8 @@ class Db {
   // One transaction: checks the claim, beats, saves the held ids, takes the confirmed out of the outbox. When it
   // returns, everything that was visible before it is as durable as the server's settings make a commit.
   void mark(const Claim& claim, const Mark& mark);
-  // True when no open transaction has written a row with an id in the range (nor any other row is there).
-  bool nothing_in(int64_t first, int64_t last);
+  // True when no open transaction has written a row with an id in one of the ranges (nor any other row is there).
+  bool nothing_in(std::span<const IdGaps::Range> ranges);
   // Deletes what left the outbox longer ago, at most so many rows; returns how many.
   int64_t history_trim(milliseconds retention, int64_t most);
   // The operator's word that this server's history is the one to publish; the new epoch. The lease is taken from

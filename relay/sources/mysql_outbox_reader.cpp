@@ -9,18 +9,17 @@
 namespace muskrat::mysql_outbox {
 namespace {
 
-constexpr size_t most_ranges = 50;        // in one statement
 constexpr int64_t fetch_bytes = 2 << 20;  // bodies are in memory twice for a moment
 constexpr milliseconds full_look_interval{10'000};
 constexpr milliseconds gap_age{10'000};  // an id is drawn and its row written within one statement
-constexpr size_t gaps_tended = 50;       // per second
+// Per second: gaps, gaps that one statement asks about, statements.
+constexpr size_t gaps_tended = 20'000, gaps_at_once = 500, statements_tended = 50;
 
-std::string where(const std::vector<IdGaps::Range>& ranges, int64_t beyond) {
-  std::string text = "id > " + std::to_string(beyond);
-  for (const IdGaps::Range& range : ranges) {
-    text += range.first == range.last
-                ? " OR id = " + std::to_string(range.first)
-                : " OR id BETWEEN " + std::to_string(range.first) + " AND " + std::to_string(range.last);
+std::string where(IdGaps& gaps) {
+  std::string text = "id > " + std::to_string(gaps.highest());
+  for (const auto& [first, last] : gaps.ranges()) {
+    text += first == last ? " OR id = " + std::to_string(first)
+                          : " OR id BETWEEN " + std::to_string(first) + " AND " + std::to_string(last);
   }
   return text;
 }
@@ -53,7 +52,7 @@ Reader::Page Reader::next(size_t events, int64_t bytes, SteadyTime now) {
 // never comes without it.
 void Reader::poll(SteadyTime now) {
   bool full = now >= next_full_look_;
-  std::string condition = full ? "id > 0" : where(gaps_.ranges(most_ranges), gaps_.highest());
+  std::string condition = full ? "id > 0" : where(gaps_);
   size_t limit = settings_.list_limit + known_.size();  // known rows may lie between joined gaps
   mysql::Result rows = db_.ask("SELECT id, OCTET_LENGTH(body) FROM muskrat.outbox WHERE " + condition +
                                " ORDER BY id LIMIT " + std::to_string(limit));
@@ -123,10 +122,15 @@ void Reader::gone(const std::vector<int64_t>& ids) {
 }
 
 void Reader::tend(SteadyTime now) {
-  auto old = gaps_.old(now - gap_age, gaps_tended, next_gap_);
-  for (const IdGaps::Range& range : old)
-    if (db_.nothing_in(range.first, range.last)) gaps_.forget(range);
-  next_gap_ = old.size() < gaps_tended ? 0 : old.back().last + 1;
+  const auto old = gaps_.old(now - gap_age, gaps_tended, next_gap_);
+  const size_t came_to = gaps_.forget_empty(
+      old, [this](std::span<const IdGaps::Range> ranges) { return db_.nothing_in(ranges); }, gaps_at_once,
+      statements_tended);
+  if (came_to < old.size()) {
+    next_gap_ = old[came_to].first;
+  } else {
+    next_gap_ = old.size() < gaps_tended ? 0 : old.back().last + 1;
+  }
 }
 
 }  // namespace muskrat::mysql_outbox

@@ -12,6 +12,9 @@ SCHEMA = os.path.join(where.TOP, "sql", "mysql", "outbox.sql")
 INSERT = ("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body, headers) "
           "VALUES (UTC_TIMESTAMP(6), %s, %s, %s, %s, %s, %s)")
 
+MANY = (INSERT.split(" VALUES")[0].replace(", headers", "") + " SELECT UTC_TIMESTAMP(6), UUID(), 'i', 'Frontend.Customer.Signup', seq, "
+        "CONCAT('{{\"id\":', seq, '}}') FROM seq_{low}_to_{high}")
+
 
 class Front:
     """The frontend's MariaDB, with an empty outbox."""
@@ -97,7 +100,8 @@ def test_mysql_late_low_id_comes_before_a_later_event_of_its_key(world, front):
     late.close()
 
 
-def test_mysql_rolled_back_ids_are_waited_for_and_forgotten(world, front):
+def test_mysql_ids_that_never_come_are_waited_for_and_forgotten(world, front):
+    """Of what was rolled back, and where several servers share the ids: a gap for each event."""
     observer = stand(world, front)
     undone = front.connect()
     for n in range(5):
@@ -105,8 +109,17 @@ def test_mysql_rolled_back_ids_are_waited_for_and_forgotten(world, front):
         front.say(n)
     undone.rollback()
     observer.wait(5)
+    steps = front.connect()
+    with steps.cursor() as c:
+        c.execute("SET SESSION auto_increment_increment = 3")
+        c.execute(MANY.format(low=1000, high=6999))
+    steps.commit()
+    steps.close()
+    observer.wait(6005)
     front.say(9)
-    observer.wait(6)
+    observer.wait(6006)
+    assert ids(observer) == [*range(5), *range(1000, 7000), 9]
+    wait_until(lambda: "ids_awaited" in world.relay.get("/")[1], 60, "the gaps to be shown")
     # After ten seconds no transaction that drew them is open: the relay says so by no longer showing them.
     wait_until(lambda: "ids_awaited" not in world.relay.get("/")[1], 60, "the gaps to be forgotten")
     undone.close()
@@ -149,9 +162,7 @@ def test_mysql_backlog_with_large_bodies_is_read_in_bounded_memory(world, front)
         front.say(n, body='{"id":%d,"blob":"%s"}' % (n, "x" * 2_000_000))
     connection = front.connect()
     with connection.cursor() as c:
-        c.execute("INSERT INTO muskrat.outbox (captured_at, message_id, op, routing_key, ordering_key, body) "
-                  "SELECT UTC_TIMESTAMP(6), UUID(), 'i', 'Frontend.Customer.Signup', seq, CONCAT('{\"id\":', seq, '}') "
-                  "FROM seq_1000_to_20999")
+        c.execute(MANY.format(low=1000, high=20999))
     connection.commit()
     connection.close()
     relay = world.program.relay()
