@@ -28,6 +28,8 @@ constexpr Option options[] = {
     {"nack_tries", OptionType::integer, "8", "1..100", "Times an event may be refused (nack) before it is held."},
 };
 
+constexpr size_t most_trimmed = 5000;  // rows of the history, by one statement
+
 void validate(const Settings& settings, std::vector<Problem>& problems) {
   // A DSN with secrets in it may be incomplete here; it is read again at every connect.
   if (!settings.given("dsn")) return;
@@ -42,7 +44,8 @@ class MysqlOutbox : public OutboxSource {
  public:
   explicit MysqlOutbox(const SourceContext& from)
       : OutboxSource(from, from.component.settings.duration("lease_time")),
-        options_(MysqlOptions::of(from.component.settings)) {}
+        options_(MysqlOptions::of(from.component.settings)),
+        batches_{BatchSize(options_.window), BatchSize(most_trimmed)} {}
 
  private:
   void connect(const Stop& stop) override;
@@ -50,10 +53,11 @@ class MysqlOutbox : public OutboxSource {
   Look look() override;
   std::optional<int64_t> lease_take(const LeaseView& seen, const std::string& holder) override;
   void lead(int64_t term, milliseconds asked, const Stop& stop) override {
-    Leader(context(), options_, *db_, term, hello_, asked, meters(), stop).run();
+    Leader(context(), options_, *db_, batches_, term, hello_, asked, meters(), stop).run();
   }
 
   MysqlOptions options_;
+  Batches batches_;
   std::optional<Db> db_;
   Hello hello_;
   bool privileged_ = false;  // on this connection

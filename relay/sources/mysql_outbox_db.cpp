@@ -269,12 +269,13 @@ bool Db::nothing_in(std::span<const IdGaps::Range> ranges) {
   }
 }
 
-int64_t Db::history_trim(milliseconds retention, int64_t most) {
-  mysql::Param params[] = {retention.count() * 1000, most};
-  return ask("DELETE FROM muskrat.history WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND "
-             "ORDER BY published_at LIMIT ?",
-             params)
-      .affected();
+size_t Db::history_trim(milliseconds retention, size_t most) {
+  mysql::Param params[] = {retention.count() * 1000, static_cast<int64_t>(most)};
+  const auto gone =
+      ask("DELETE FROM muskrat.history WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND "
+          "ORDER BY published_at LIMIT ?",
+          params);
+  return static_cast<size_t>(gone.affected());
 }
 
 int64_t Db::accept(const std::string& note) {

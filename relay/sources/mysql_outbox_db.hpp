@@ -59,7 +59,7 @@ class Db {
   // True when no open transaction has written a row with an id in one of the ranges (nor any other row is there).
   bool nothing_in(std::span<const IdGaps::Range> ranges);
   // Deletes what left the outbox longer ago, at most so many rows; returns how many.
-  int64_t history_trim(milliseconds retention, int64_t most);
+  size_t history_trim(milliseconds retention, size_t most);
   // The operator's word that this server's history is the one to publish; the new epoch. The lease is taken from
   // whoever had it.
   int64_t accept(const std::string& note);

@@ -7,18 +7,19 @@
 namespace muskrat::mysql_outbox {
 namespace {
 
-constexpr int64_t trimmed_at_a_time = 5000;
+constexpr milliseconds trim_time{100};  // of each second; publishing waits meanwhile
 
 }  // namespace
 
-Leader::Leader(const SourceContext& context, const MysqlOptions& options, Db& db, int64_t term, const Hello& hello,
-               milliseconds lease_asked, Meters& meters, const Stop& stop)
+Leader::Leader(const SourceContext& context, const MysqlOptions& options, Db& db, Batches& batches, int64_t term,
+               const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop)
     : OutboxLeader(context, options, lease_asked, meters, stop),
       options_(options),
       db_(db),
+      batches_(batches),
       claim_{term, hello.epoch},
       weakness_(hello.durability.empty() ? hello.warning : hello.durability),
-      reader_(db, {name_, hello.epoch, options.window}) {
+      reader_(db, {name_, hello.epoch, options.window}, batches.listed) {
   load_held(reader_.locate(hello.held));
   saved_held_ = held_.version();
   if (!weakness_.empty()) log::warning("relay", "the server's settings", {{"source", name_}, {"why", weakness_}});
@@ -62,7 +63,17 @@ int64_t Leader::mark(bool /*exact*/) {
 
 void Leader::tend() {
   reader_.tend(std::chrono::steady_clock::now());
-  if (options_.retention > milliseconds(0)) db_.history_trim(options_.retention, trimmed_at_a_time);
+  if (options_.retention > milliseconds(0)) trim();
+}
+
+// In small steps, for the bodies that go may be large.
+void Leader::trim() {
+  const Deadline enough = Deadline::in(trim_time);
+  bool more = true;
+  while (more && !enough.passed()) {
+    const size_t step = batches_.trimmed.rows();
+    more = batches_.trimmed.run([&] { return db_.history_trim(options_.retention, step); }) == step;
+  }
 }
 
 // Between statements a server has nothing to say but goodbye.

@@ -15,10 +15,15 @@ struct MysqlOptions : OutboxLeader::Options {
   static MysqlOptions of(const Settings& settings);
 };
 
+// What leaders have learned of how many rows a statement takes: those of a list, those deleted from the history.
+struct Batches {
+  BatchSize listed, trimmed;
+};
+
 class Leader : public OutboxLeader {
  public:
-  Leader(const SourceContext& context, const MysqlOptions& options, Db& db, int64_t term, const Hello& hello,
-         milliseconds lease_asked, Meters& meters, const Stop& stop);
+  Leader(const SourceContext& context, const MysqlOptions& options, Db& db, Batches& batches, int64_t term,
+         const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop);
 
  private:
   bool in_read() const override { return reader_.in_read(); }
@@ -34,9 +39,11 @@ class Leader : public OutboxLeader {
   void hear(bool readable) override;
   size_t listed() const override { return reader_.listed(); }
   void add_figures(Figures& figures) const override;
+  void trim();
 
   const MysqlOptions& options_;
   Db& db_;
+  Batches& batches_;
   const Claim claim_;
   std::string weakness_;  // what the server's settings take from the promise
   Reader reader_;

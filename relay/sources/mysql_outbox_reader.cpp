@@ -15,6 +15,10 @@ constexpr milliseconds gap_age{10'000};  // an id is drawn and its row written w
 // Per second: gaps, gaps that one statement asks about, statements.
 constexpr size_t gaps_tended = 20'000, gaps_at_once = 500, statements_tended = 50;
 
+constexpr const char* gone_text =
+    "events of the outbox are gone before they were confirmed; another relay leads, or somebody deletes from "
+    "muskrat.outbox";
+
 std::string where(IdGaps& gaps) {
   std::string text = "id > " + std::to_string(gaps.highest());
   for (const auto& [first, last] : gaps.ranges()) {
@@ -38,11 +42,7 @@ Reader::Page Reader::next(size_t events, int64_t bytes, SteadyTime now) {
   Page page;
   if (!ids.empty()) {
     page.events = fetch_ids(ids);
-    if (page.events.size() != ids.size()) {
-      throw Failure(Remedy::reconnect,
-                    "events of the outbox are gone before they were confirmed; another relay leads, or somebody "
-                    "deletes from muskrat.outbox");
-    }
+    if (page.events.size() != ids.size()) throw Failure(Remedy::reconnect, gone_text);
   }
   page.end = !in_read();
   return page;
@@ -51,24 +51,67 @@ Reader::Page Reader::next(size_t events, int64_t bytes, SteadyTime now) {
 // Everything comes from one snapshot, low ids first: an event whose key has an earlier one that nobody has read yet
 // never comes without it.
 void Reader::poll(SteadyTime now) {
-  bool full = now >= next_full_look_;
-  std::string condition = full ? "id > 0" : where(gaps_);
-  size_t limit = settings_.list_limit + known_.size();  // known rows may lie between joined gaps
-  mysql::Result rows = db_.ask("SELECT id, OCTET_LENGTH(body) FROM muskrat.outbox WHERE " + condition +
-                               " ORDER BY id LIMIT " + std::to_string(limit));
+  const bool full = now >= next_full_look_;
   listed_.clear();
   at_ = 0;
+  // Known rows lie between joined gaps, not in gaps.
+  if (full || !gaps_.exact() || !list_with_sizes(now)) list(full, now);
+}
+
+// False when all it met was known and there is more: gaps that were joined for good may hold such rows.
+bool Reader::list_with_sizes(SteadyTime now) {
+  const size_t limit = length_.rows();
+  mysql::Result rows;
+  const size_t met = length_.run([&] {
+    rows = db_.ask("SELECT id, OCTET_LENGTH(body) FROM muskrat.outbox WHERE " + where(gaps_) + " ORDER BY id LIMIT " +
+                   std::to_string(limit));
+    return static_cast<size_t>(rows.rows());
+  });
+  take(rows, now);
+  more_ = met >= limit;
+  return !more_ || !listed_.empty();
+}
+
+void Reader::list(bool full, SteadyTime now) {
+  const int64_t highest = gaps_.highest();
+  const size_t limit = settings_.list_limit + known_.size();
+  const mysql::Result rows = db_.ask("SELECT id FROM muskrat.outbox WHERE " + (full ? "id > 0" : where(gaps_)) +
+                                     " ORDER BY id LIMIT " + std::to_string(limit));
+  // Rows deleted and not yet purged are stepped over by a full look: where that takes long it is done less often.
+  const auto took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - now);
+  std::vector<int64_t> fresh;
+  more_ = static_cast<size_t>(rows.rows()) >= limit;
   for (int row = 0; row < rows.rows(); row++) {
-    int64_t id = rows.int64(row, 0);
+    const int64_t id = rows.int64(row, 0);
+    if (known_.contains(id)) continue;
+    if (fresh.size() == length_.rows()) {
+      more_ = true;
+      break;
+    }
+    fresh.push_back(id);
+  }
+  if (!fresh.empty()) list_sizes(fresh, now);
+  // What lies beyond the highest id is asked for in any case.
+  if (full && (!more_ || gaps_.highest() > highest)) next_full_look_ = now + std::max(full_look_interval, took * 50);
+}
+
+void Reader::list_sizes(const std::vector<int64_t>& ids, SteadyTime now) {
+  mysql::Result rows;
+  length_.run([&] {
+    rows = db_.ask("SELECT id, OCTET_LENGTH(body) FROM muskrat.outbox WHERE id IN (" + id_list(ids) + ") ORDER BY id");
+    return ids.size();
+  });
+  if (static_cast<size_t>(rows.rows()) != ids.size()) throw Failure(Remedy::reconnect, gone_text);
+  take(rows, now);
+}
+
+void Reader::take(const mysql::Result& rows, SteadyTime now) {
+  for (int row = 0; row < rows.rows(); row++) {
+    const int64_t id = rows.int64(row, 0);
     if (!known_.insert(id).second) continue;
     gaps_.seen(id, now);
     listed_.push_back({id, rows.int64(row, 1)});
   }
-  more_ = static_cast<size_t>(rows.rows()) >= limit;
-  if (!full || more_) return;
-  // Rows deleted and not yet purged are stepped over by a full look: where that takes long it is done less often.
-  auto took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - now);
-  next_full_look_ = now + std::max(full_look_interval, took * 50);
 }
 
 std::vector<Outgoing> Reader::fetch_ids(const std::vector<int64_t>& ids) {

@@ -6,6 +6,10 @@
 // then everything is looked at, whatever the gaps say. What was read stays known until
 // its row is deleted.
 //
+// To say how long a large body is the server reads it. So a list is as long as can be
+// had quickly, and where it would hold rows that are known already, which may be large
+// and held for ever, ids are listed alone and sizes asked of those that are new.
+//
 // Used by the mysql source's leader. Thread rule: the source's thread.
 #pragma once
 
@@ -14,6 +18,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "relay/batch_size.hpp"
 #include "relay/id_gaps.hpp"
 #include "relay/sources/mysql_outbox_db.hpp"
 #include "relay/window.hpp"
@@ -27,7 +32,8 @@ class Reader {
     int64_t epoch;
     size_t list_limit;  // ids listed at a time
   };
-  Reader(Db& db, Settings settings) : db_(db), settings_(std::move(settings)) {}
+  // `length`: of the next list; it is longer-lived than a reader.
+  Reader(Db& db, Settings settings, BatchSize& length) : db_(db), settings_(std::move(settings)), length_(length) {}
 
   struct Page {
     std::vector<Outgoing> events;
@@ -52,10 +58,15 @@ class Reader {
     int64_t id, bytes;
   };
   void poll(SteadyTime now);
+  bool list_with_sizes(SteadyTime now);
+  void list(bool full, SteadyTime now);
+  void list_sizes(const std::vector<int64_t>& ids, SteadyTime now);
+  void take(const mysql::Result& rows, SteadyTime now);
   std::vector<Outgoing> fetch_ids(const std::vector<int64_t>& ids);
 
   Db& db_;
   Settings settings_;
+  BatchSize& length_;
   IdGaps gaps_;
   std::unordered_set<int64_t> known_;  // read, and not deleted
   std::vector<Row> listed_;

@@ -127,10 +127,10 @@ def test_mysql_ids_that_never_come_are_waited_for_and_forgotten(world, front):
 
 def test_mysql_retention_keeps_delivered_events_for_a_while(world, front):
     observer = stand(world, front, retention="8s")  # time enough to see them there
-    front.say(1, 2)
-    observer.wait(2)
+    front.say(*range(150))  # in more than one step
+    observer.wait(150)
     wait_until(front.empty, 60, "the outbox to be empty")
-    assert front.value("SELECT COUNT(*) FROM muskrat.history WHERE epoch > 0") == 2
+    assert front.value("SELECT COUNT(*) FROM muskrat.history WHERE epoch > 0") == 150
     wait_until(lambda: front.value("SELECT COUNT(*) FROM muskrat.history") == 0, 60, "the history to be cleaned")
 
 
