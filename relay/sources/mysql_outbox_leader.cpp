@@ -51,6 +51,25 @@ void Leader::read_page(SteadyTime at) {
   pace_.found(at, page.events.size());
 }
 
+std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items) {
+  std::vector<Outgoing> events = reader_.fetch(items);
+  if (events.size() < items.size()) release_gone(items);
+  return events;
+}
+
+// One that is gone holds up its key no longer.
+void Leader::release_gone(const std::vector<Held::Item>& items) {
+  std::vector<int64_t> ids;
+  ids.reserve(items.size());
+  for (const Held::Item& item : items) ids.push_back(item.id);
+  const std::vector<int64_t> gone = reader_.missing(ids);
+  for (const int64_t id : gone) {
+    log::warning("relay", "held event is gone from the outbox", {{"source", name_}, {"id", id}});
+    held_.release(id, std::chrono::steady_clock::now());
+  }
+  reader_.gone(gone);
+}
+
 int64_t Leader::mark(bool /*exact*/) {
   Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0)};
   uint64_t held = held_.version();

@@ -1,6 +1,7 @@
 #include "relay/sources/mysql_outbox_reader.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include "common/log.hpp"
@@ -134,6 +135,16 @@ std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
   ids.reserve(items.size());
   for (const Held::Item& item : items) ids.push_back(item.id);
   return fetch_ids(ids);
+}
+
+std::vector<int64_t> Reader::missing(const std::vector<int64_t>& ids) {
+  std::vector<int64_t> missing;
+  if (ids.empty()) return missing;
+  const mysql::Result rows = db_.ask("SELECT id FROM muskrat.outbox WHERE id IN (" + id_list(ids) + ")");
+  std::unordered_set<int64_t> there;
+  for (int row = 0; row < rows.rows(); row++) there.insert(rows.int64(row, 0));
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(missing), [&](int64_t id) { return !there.contains(id); });
+  return missing;
 }
 
 std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {

@@ -156,6 +156,23 @@ def test_mysql_unroutable_event_is_held_through_a_restart_and_its_key_waits(worl
     wait_until(lambda: front.value("SELECT held FROM muskrat.relay") == "", 60, "nothing to be held")
 
 
+def test_mysql_held_event_whose_row_is_deleted_holds_up_its_key_no_longer(world, front):
+    observer = stand(world, front, relay=False)
+    world.broker.unbind("observer", "#")
+    world.broker.bind("observer", "Frontend.Customer.Signup")
+    world.broker.delete_queue("muskrat.unrouted")
+    world.relay = world.program.relay()
+    front.say(1, key="a", action="Nobody")
+    front.say(2, key="a")
+    wait_until(lambda: world.relay.metric("muskrat_relay_held") == 2, 60, "both to be held")
+    front.server.sql("DELETE FROM muskrat.outbox WHERE routing_key LIKE '%Nobody'")
+    observer.wait(1)
+    assert ids(observer) == [2]
+    world.wait_log(world.relay, "held event is gone from the outbox")
+    wait_until(front.empty, 60, "the outbox to be empty")
+    wait_until(lambda: front.value("SELECT held FROM muskrat.relay") == "", 60, "nothing to be held")
+
+
 def test_mysql_backlog_with_large_bodies_is_read_in_bounded_memory(world, front):
     observer = stand(world, front, relay=False)
     for n in range(20):
