@@ -31,6 +31,10 @@ constexpr Option options[] = {
 constexpr size_t most_trimmed = 5000;  // rows of the history, by one statement
 
 void validate(const Settings& settings, std::vector<Problem>& problems) {
+  if (settings.has("window_bytes") && settings.bytes("window_bytes") > (int64_t{256} << 20)) {
+    problems.push_back(
+        {settings.where("window_bytes"), "window_bytes above 256MiB: the relay may need twice as much memory", false});
+  }
   // A DSN with secrets in it may be incomplete here; it is read again at every connect.
   if (!settings.given("dsn")) return;
   try {

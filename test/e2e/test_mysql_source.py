@@ -277,9 +277,10 @@ def test_mysql_to_mysql_rows_follow_inserts_updates_and_deletes(world, front):
 
 
 def test_mysql_check_and_status_say_what_they_see(world, front):
-    stand(world, front)
+    stand(world, front, window_bytes="512MiB")
     wait_until(lambda: front.value("SELECT holder FROM muskrat.relay") != "", 60, "a leader")
     said = world.program.run("check", "--online").stdout
+    assert "the relay may need twice as much memory" in said
     assert "the relay may read and mark the outbox" in said
     assert "innodb_flush_log_at_trx_commit is 2" in said  # as the tests' server has it, for speed
     said = world.program.run("status").stdout
