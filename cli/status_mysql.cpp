@@ -5,6 +5,8 @@
 namespace muskrat::cli {
 namespace {
 
+constexpr int64_t patience_s = 300;
+
 void add_backfill(const mysql::Result& rows, int row, SourceStatus& status) {
   const auto text = [&](int column) { return std::string(rows.text(row, column)); };
   const std::string id = text(0);
@@ -36,6 +38,27 @@ void ask_backfills(mysql::Connection& db, SourceStatus& status) {
   }
 }
 
+// "" when the leader lives. A relay renews its lease several times in `lease_time`, which is five minutes at most.
+std::string leader_problem(mysql_outbox::Db& db, const std::string& holder) {
+  if (holder.empty()) return "no relay leads: start muskrat relay";
+  if (holder_is_dead(holder)) return "it was killed, or crashed: look at its log, and start muskrat relay";
+  const int64_t silent = db.silent_s().value_or(0);
+  if (silent < patience_s) return "";
+  return "no sign of life from it for " + std::to_string(silent) +
+         " s: it was killed, or cannot reach this server; look at its log";
+}
+
+// The oldest event that is not held; those are told of apart.
+void ask_oldest(mysql_outbox::Db& db, const std::vector<int64_t>& held, SourceStatus& status) {
+  const std::string but = held.empty() ? "" : " WHERE id NOT IN (" + mysql_outbox::id_list(held) + ")";
+  const mysql::Result age = db.ask("SELECT TIMESTAMPDIFF(SECOND, captured_at, UTC_TIMESTAMP(6)) FROM muskrat.outbox" +
+                                   but + " ORDER BY id LIMIT 1");
+  if (age.rows() == 0) return;
+  status.items.push_back(
+      {"oldest", std::string(age.text(0, 0)) + " s",
+       age.int64(0, 0) > patience_s ? "events wait for the relay: look at its log, and at RabbitMQ" : ""});
+}
+
 }  // namespace
 
 void ask_mysql_status(const Component& source, const Stop& stop, SourceStatus& status) {
@@ -45,15 +68,13 @@ void ask_mysql_status(const Component& source, const Stop& stop, SourceStatus& s
   const std::string& holder = hello.lease.holder;
   // Counting all of a large backlog would take long; what matters is whether it is one.
   const mysql::Result waiting = db.ask("SELECT COUNT(*) FROM (SELECT id FROM muskrat.outbox LIMIT 100001) AS some");
-  const mysql::Result age =
-      db.ask("SELECT TIMESTAMPDIFF(SECOND, captured_at, UTC_TIMESTAMP(6)) FROM muskrat.outbox ORDER BY id LIMIT 1");
   const int64_t count = waiting.int64(0, 0);
   status.items.push_back({"epoch", std::to_string(hello.epoch), ""});
   status.items.push_back({"history", hello.server, hello.history_problem});
-  status.items.push_back({"leader", holder.empty() ? "none" : holder.substr(0, holder.find(' ')),
-                          holder.empty() ? "no relay leads: start muskrat relay" : ""});
+  status.items.push_back(
+      {"leader", holder.empty() ? "none" : holder.substr(0, holder.find(' ')), leader_problem(db, holder)});
   status.items.push_back({"waiting", count > 100'000 ? "more than 100000" : std::to_string(count), ""});
-  if (age.rows() > 0) status.items.push_back({"oldest", std::string(age.text(0, 0)) + " s", ""});
+  ask_oldest(db, hello.held, status);
   status.items.push_back({"held", std::to_string(hello.held.size()),
                           hello.held.empty() ? "" : "events that the broker would not take: see the relay's log"});
   if (hello.read_only) status.items.push_back({"role", "read-only", "this server is a replica; name the primary"});

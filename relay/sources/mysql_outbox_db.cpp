@@ -65,6 +65,12 @@ std::string warning_of(const Variables& all) {
   return "";
 }
 
+bool has_column(const mysql::Result& rows, std::string_view name) {
+  for (int i = 0; i < rows.columns(); ++i)
+    if (rows.column(i).name == name) return true;
+  return false;
+}
+
 }  // namespace
 
 std::string id_list(std::span<const int64_t> ids) {
@@ -140,13 +146,17 @@ Hello Db::hello() {
   mysql::Result rows = ask(variables);
   Variables all;
   for (int i = 0; i < rows.rows(); ++i) all.emplace(rows.text(i, 0), rows.text(i, 1));
+  // All others too, for tables of an older version lack some.
   mysql::Result row =
-      ask("SELECT version, epoch, term, beat, holder, held, server FROM muskrat.relay WHERE only_row = 1");
+      ask("SELECT version, epoch, term, beat, holder, held, server, relay.* FROM muskrat.relay WHERE only_row = 1");
   if (row.rows() != 1) {
     throw Misconfigured("the row of muskrat.relay is gone on the server of " + connection_.place() +
                             "; run sql/mysql/outbox.sql there, then muskrat accept",
                         true);
   }
+  beat_ = "beat = beat + 1";
+  tells_when_ = has_column(row, "beat_at");
+  if (tells_when_) beat_ += ", beat_at = UTC_TIMESTAMP(6)";
   Hello hello;
   hello.version = row.int64(0, 0);
   hello.epoch = row.int64(0, 1);
@@ -176,10 +186,9 @@ void Db::try_privileges() {
 
 std::optional<int64_t> Db::lease_take(const Hello& seen, const std::string& holder) {
   mysql::Param params[] = {holder, seen.server, seen.lease.term, seen.lease.beat};
-  auto taken =
-      ask("UPDATE muskrat.relay SET term = term + 1, beat = beat + 1, holder = ?, server = COALESCE(server, ?) "
-          "WHERE only_row = 1 AND term = ? AND beat = ?",
-          params);
+  auto taken = ask("UPDATE muskrat.relay SET term = term + 1, " + beat_ +
+                       ", holder = ?, server = COALESCE(server, ?) WHERE only_row = 1 AND term = ? AND beat = ?",
+                   params);
   if (taken.affected() != 1) return std::nullopt;
   return seen.lease.term + 1;
 }
@@ -192,7 +201,7 @@ std::string Db::whose(const Claim& claim) const {
 }
 
 bool Db::beat(const Claim& claim, const std::string* held) {
-  const std::string set = "UPDATE muskrat.relay SET beat = beat + 1";
+  const std::string set = "UPDATE muskrat.relay SET " + beat_;
   if (held == nullptr) return connection_.exec(set + whose(claim), deadline()).affected() == 1;
   mysql::Param params[] = {*held};
   return connection_.exec(set + ", held = ?" + whose(claim), params, deadline()).affected() == 1;
@@ -208,6 +217,13 @@ void Db::lost(const Claim& claim) {
                      (holder.empty() ? "nobody holds it" : "held by " + holder.substr(0, holder.find(' '))) + ")";
   if (now.epoch != claim.epoch) what += "; epoch " + std::to_string(now.epoch) + " has begun";
   throw LeaseLost(what);
+}
+
+std::optional<int64_t> Db::silent_s() {
+  if (!tells_when_) return std::nullopt;
+  const auto row = ask("SELECT TIMESTAMPDIFF(SECOND, beat_at, UTC_TIMESTAMP(6)) FROM muskrat.relay WHERE only_row = 1");
+  if (row.rows() == 0 || row.null(0, 0)) return std::nullopt;
+  return row.int64(0, 0);
 }
 
 void Db::lease_beat(const Claim& claim) {

@@ -44,11 +44,13 @@ class Db {
  public:
   static Db open(const mysql::Address& address, milliseconds limit, const Stop* stop = nullptr);
 
-  // Comes first on a connection: it learns which server this is.
+  // Comes first on a connection: it learns which server this is, and of which version the tables are.
   Hello hello();
   // Does nothing, but needs every privilege that a relay needs: Misconfigured when one is missing.
   void try_privileges();
   std::optional<int64_t> lease_take(const Hello& seen, const std::string& holder);
+  // Seconds since the last sign of life; tables of before version 3 do not say.
+  std::optional<int64_t> silent_s();
   void lease_release(const Claim& claim);
   // These two throw LeaseLost when the lease is not as it was taken any more, Misconfigured when the session is on
   // another server.
@@ -81,7 +83,9 @@ class Db {
 
   mysql::Connection connection_;
   milliseconds limit_;
-  std::string identity_;  // SQL by which a server says which one it is
+  std::string identity_;     // SQL by which a server says which one it is
+  std::string beat_;         // SQL: what a sign of life sets
+  bool tells_when_ = false;  // such signs have their time
 };
 
 // "1,2,3" and back.

@@ -7,6 +7,6 @@
 
 namespace muskrat::mysql_outbox {
 
-inline constexpr int64_t schema_version = 2;
+inline constexpr int64_t schema_version = 3;
 
 }  // namespace muskrat::mysql_outbox

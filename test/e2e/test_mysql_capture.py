@@ -493,7 +493,7 @@ def test_mysql_install_brings_an_older_schema_up_to_date_and_keeps_what_is_there
     with pytest.raises(pymysql.err.OperationalError):
         shop.sql("INSERT INTO c VALUES (2, 0.5)")
     assert "run muskrat install again" in shop.bad("backfill", "--list", "--source", "shop")
-    assert "of version 2 (they were of version 1)" in shop.good("install", "shop")
+    assert "of version 3 (they were of version 1)" in shop.good("install", "shop")
     shop.sql("INSERT INTO c VALUES (2, 0.5)")
     assert shop.bodies() == ['{"id":1,"f":0.5}', '{"id":2,"f":0.5}']
     shop.good("attached", "shop")

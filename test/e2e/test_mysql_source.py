@@ -288,6 +288,43 @@ def test_mysql_check_and_status_say_what_they_see(world, front):
         assert word in said, said
 
 
+def test_mysql_status_says_that_the_relay_was_killed_and_that_events_wait(world, front):
+    def status():
+        done = world.program.run("status")
+        assert done.returncode == 3, done.stdout
+        return done.stdout
+    stand(world, front)
+    wait_until(lambda: front.value("SELECT holder FROM muskrat.relay") != "", 60, "a leader")
+    world.relay.kill9()
+    world.program.daemons.remove(world.relay)
+    assert "it was killed, or crashed" in status()
+    # as one of another machine leaves it
+    front.server.sql("UPDATE muskrat.relay SET holder = 'elsewhere:7 a b', beat_at = UTC_TIMESTAMP(6) - INTERVAL 200 SECOND")
+    assert "no sign of life" not in world.program.run("status").stdout
+    front.server.sql("UPDATE muskrat.relay SET beat_at = UTC_TIMESTAMP(6) - INTERVAL 301 SECOND")
+    assert "no sign of life from it for 30" in status() and "events wait" not in status()
+    front.say(1)
+    front.server.sql("UPDATE muskrat.outbox SET captured_at = captured_at - INTERVAL 301 SECOND")
+    assert "events wait for the relay" in status()
+
+
+def test_mysql_tables_of_before_are_relayed_from_and_brought_up_to_date(world, front):
+    front.server.sql("ALTER TABLE muskrat.relay DROP COLUMN beat_at")
+    observer = stand(world, front)
+    front.say(1)
+    observer.wait(1)
+    wait_until(front.empty, 60, "the outbox to be empty")
+    assert "leader" in world.program.run("status").stdout
+    assert "runs: muskrat install frontend" in world.program.run("check", "--online").stdout
+    assert "of version 3 (they were of version 1)" in world.program.ok("install", "frontend")
+    assert "muskrat install" not in world.program.run("check", "--online").stdout
+    front.say(2)
+    observer.wait(2)
+    assert world.relay.stop() == 0
+    world.relay = world.program.relay()
+    wait_until(lambda: front.value("SELECT beat_at IS NOT NULL FROM muskrat.relay") == 1, 60, "the leader to say when it lived")
+
+
 @pytest.mark.parametrize("case", ["no schema", "no privilege", "read only", "bad dsn"])
 def test_mysql_relay_that_cannot_work_says_why(world, front, case):
     server = front.server
