@@ -6,20 +6,21 @@
 
 namespace muskrat {
 
-void IdGaps::seen(int64_t id, SteadyTime now) {
+bool IdGaps::seen(int64_t id, SteadyTime now) {
   if (id > highest_) {
     if (id > highest_ + 1) add({highest_ + 1, id - 1}, now);
     highest_ = id;
-    return;
+    return true;
   }
   auto after = gaps_.upper_bound(id);
-  if (after == gaps_.begin()) return;
+  if (after == gaps_.begin()) return false;
   auto [first, gap] = *std::prev(after);
-  if (id > gap.last) return;
+  if (id > gap.last) return false;
   gaps_.erase(first);
   if (first < id) gaps_[first] = {id - 1, gap.since};
   if (id < gap.last) gaps_[id + 1] = gap;
   changes_++;
+  return true;
 }
 
 // Behind all others.

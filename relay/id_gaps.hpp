@@ -33,8 +33,8 @@ class IdGaps {
   explicit IdGaps(size_t most_ranges = 50, size_t most_gaps = 100'000)
       : most_ranges_(most_ranges), most_gaps_(most_gaps) {}
 
-  // A row with this id was read.
-  void seen(int64_t id, SteadyTime now);
+  // A row with this id was read. False: nobody waited for it any more.
+  bool seen(int64_t id, SteadyTime now);
   int64_t highest() const { return highest_; }
   size_t count() const { return gaps_.size(); }
   // Ranges that cover all gaps, in order. Where the gaps are more, those that lie close together are joined.

@@ -65,10 +65,17 @@ std::string warning_of(const Variables& all) {
   return "";
 }
 
-bool has_column(const mysql::Result& rows, std::string_view name) {
+std::optional<int> column_of(const mysql::Result& rows, std::string_view name) {
   for (int i = 0; i < rows.columns(); ++i)
-    if (rows.column(i).name == name) return true;
-  return false;
+    if (rows.column(i).name == name) return i;
+  return std::nullopt;
+}
+
+std::string ids_problem(int64_t next, int64_t highest) {
+  return "the ids of muskrat.outbox went back (the next is " + std::to_string(next) + ", and " +
+         std::to_string(highest) +
+         " was read before): the table was emptied by TRUNCATE or made anew, and endpoints would take its events for "
+         "older ones than they have. Run `muskrat accept SOURCE` to publish from here under a new epoch";
 }
 
 }  // namespace
@@ -155,8 +162,10 @@ Hello Db::hello() {
                         true);
   }
   beat_ = "beat = beat + 1";
-  tells_when_ = has_column(row, "beat_at");
+  tells_when_ = column_of(row, "beat_at").has_value();
   if (tells_when_) beat_ += ", beat_at = UTC_TIMESTAMP(6)";
+  const std::optional<int> highest_column = column_of(row, "highest_id");
+  keeps_highest_ = highest_column.has_value();
   Hello hello;
   hello.version = row.int64(0, 0);
   hello.epoch = row.int64(0, 1);
@@ -174,7 +183,28 @@ Hello Db::hello() {
         "): this one was promoted, restored or copied, and published events may be missing here, or the other may "
         "still publish. Check that, then run `muskrat accept SOURCE` to publish from here under a new epoch";
   }
+  const int64_t highest = keeps_highest_ ? row.int64(0, *highest_column) : 0;
+  if (highest == 0 || !hello.history_problem.empty()) return hello;
+  const int64_t next = next_id();
+  if (next <= highest) hello.history_problem = ids_problem(next, highest);
   return hello;
+}
+
+// As the server has it now; MySQL's information_schema may say what it was yesterday.
+int64_t Db::next_id() {
+  const mysql::Result made = ask("SHOW CREATE TABLE muskrat.outbox");
+  constexpr std::string_view word = " AUTO_INCREMENT=";
+  const std::string_view text = made.rows() > 0 ? made.text(0, 1) : "";
+  const size_t at = text.rfind(word);
+  int64_t next = 1;  // which goes without saying
+  if (at != std::string_view::npos) std::from_chars(text.data() + at + word.size(), text.data() + text.size(), next);
+  return next;
+}
+
+void Db::require_ids_beyond(int64_t highest) {
+  if (!keeps_highest_) return;  // the next session could not tell, and would publish them
+  const int64_t next = next_id();
+  if (next <= highest) throw Misconfigured(ids_problem(next, highest), false);
 }
 
 void Db::try_privileges() {
@@ -200,11 +230,12 @@ std::string Db::whose(const Claim& claim) const {
          " AND epoch = " + std::to_string(claim.epoch) + " AND server = " + identity_;
 }
 
-bool Db::beat(const Claim& claim, const std::string* held) {
-  const std::string set = "UPDATE muskrat.relay SET " + beat_;
-  if (held == nullptr) return connection_.exec(set + whose(claim), deadline()).affected() == 1;
-  mysql::Param params[] = {*held};
-  return connection_.exec(set + ", held = ?" + whose(claim), params, deadline()).affected() == 1;
+bool Db::beat(const Claim& claim, const Mark* mark) {
+  std::string set = "UPDATE muskrat.relay SET " + beat_;
+  if (mark != nullptr) set += ", held = '" + id_list(mark->held) + "'";
+  if (mark != nullptr && keeps_highest_)
+    set += ", highest_id = GREATEST(highest_id, " + std::to_string(mark->highest) + ")";
+  return connection_.exec(set + whose(claim), deadline()).affected() == 1;
 }
 
 // Says which of the reasons it was.
@@ -239,10 +270,9 @@ void Db::mark(const Claim& claim, const Mark& mark) {
 }
 
 void Db::mark_once(const Claim& claim, const Mark& mark) {
-  std::string held = id_list(mark.held);
   connection_.exec("START TRANSACTION", deadline());
   // The row stays locked until the commit: nobody takes the lease in between.
-  if (!beat(claim, &held)) {
+  if (!beat(claim, &mark)) {
     connection_.exec("ROLLBACK", deadline());
     lost(claim);
   }
@@ -297,8 +327,9 @@ size_t Db::history_trim(milliseconds retention, size_t most) {
 int64_t Db::accept(const std::string& note) {
   std::string server = hello().server;
   mysql::Param params[] = {server, note};
-  ask("UPDATE muskrat.relay SET epoch = GREATEST(epoch + 1, UNIX_TIMESTAMP()), term = term + 1, beat = beat + 1, "
-      "holder = '', server = ?, note = ? WHERE only_row = 1",
+  ask(std::string("UPDATE muskrat.relay SET epoch = GREATEST(epoch + 1, UNIX_TIMESTAMP()), term = term + 1, "
+                  "beat = beat + 1, holder = '', ") +
+          (keeps_highest_ ? "highest_id = 0, " : "") + "server = ?, note = ? WHERE only_row = 1",
       params);
   return hello().epoch;
 }

@@ -37,7 +37,8 @@ struct Claim {
 struct Mark {
   std::vector<int64_t> confirmed;
   std::vector<int64_t> held;
-  bool keep = false;  // move the confirmed to the history instead of deleting them
+  bool keep = false;    // move the confirmed to the history instead of deleting them
+  int64_t highest = 0;  // id that was read
 };
 
 class Db {
@@ -58,6 +59,8 @@ class Db {
   // One transaction: checks the claim, beats, saves the held ids, takes the confirmed out of the outbox. When it
   // returns, everything that was visible before it is as durable as the server's settings make a commit.
   void mark(const Claim& claim, const Mark& mark);
+  // Misconfigured when the next id would not be above this one, which was read.
+  void require_ids_beyond(int64_t highest);
   // True when no open transaction has written a row with an id in one of the ranges (nor any other row is there).
   bool nothing_in(std::span<const IdGaps::Range> ranges);
   // Deletes what left the outbox longer ago, at most so many rows; returns how many.
@@ -76,16 +79,18 @@ class Db {
   auto guarded(Act act);
   [[noreturn]] void explain(const mysql::SqlError& error) const;
   void mark_once(const Claim& claim, const Mark& mark);
-  bool beat(const Claim& claim, const std::string* held);
+  bool beat(const Claim& claim, const Mark* mark);
+  int64_t next_id();
   [[noreturn]] void lost(const Claim& claim);
   std::string whose(const Claim& claim) const;
   Deadline deadline() const { return Deadline::in(limit_); }
 
   mysql::Connection connection_;
   milliseconds limit_;
-  std::string identity_;     // SQL by which a server says which one it is
-  std::string beat_;         // SQL: what a sign of life sets
-  bool tells_when_ = false;  // such signs have their time
+  std::string identity_;        // SQL by which a server says which one it is
+  std::string beat_;            // SQL: what a sign of life sets
+  bool tells_when_ = false;     // such signs have their time
+  bool keeps_highest_ = false;  // the tables say which id was published last
 };
 
 // "1,2,3" and back.

@@ -71,7 +71,7 @@ void Leader::release_gone(const std::vector<Held::Item>& items) {
 }
 
 int64_t Leader::mark(bool /*exact*/) {
-  Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0)};
+  Mark mark{confirmed_, held_.ids(), options_.retention > milliseconds(0), reader_.highest()};
   uint64_t held = held_.version();
   db_.mark(claim_, mark);
   reader_.gone(mark.confirmed);

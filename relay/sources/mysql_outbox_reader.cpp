@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <unordered_map>
+#include <utility>
 
 #include "common/log.hpp"
 #include "relay/sources/mysql_outbox_rows.hpp"
@@ -57,6 +58,7 @@ void Reader::poll(SteadyTime now) {
   at_ = 0;
   // Known rows lie between joined gaps, not in gaps.
   if (full || !gaps_.exact() || !list_with_sizes(now)) list(full, now);
+  if (std::exchange(went_back_, false)) db_.require_ids_beyond(gaps_.highest());
 }
 
 // False when all it met was known and there is more: gaps that were joined for good may hold such rows.
@@ -91,6 +93,7 @@ void Reader::list(bool full, SteadyTime now) {
     }
     fresh.push_back(id);
   }
+  if (full && !fresh.empty() && fresh.front() < highest) went_back_ = true;
   if (!fresh.empty()) list_sizes(fresh, now);
   // What lies beyond the highest id is asked for in any case.
   if (full && (!more_ || gaps_.highest() > highest)) next_full_look_ = now + std::max(full_look_interval, took * 50);
@@ -110,7 +113,7 @@ void Reader::take(const mysql::Result& rows, SteadyTime now) {
   for (int row = 0; row < rows.rows(); row++) {
     const int64_t id = rows.int64(row, 0);
     if (!known_.insert(id).second) continue;
-    gaps_.seen(id, now);
+    if (!gaps_.seen(id, now)) went_back_ = true;
     listed_.push_back({id, rows.int64(row, 1)});
   }
 }

@@ -44,6 +44,7 @@ class Reader {
   bool in_read() const { return at_ < listed_.size() || more_; }
   size_t listed() const { return listed_.size() - at_; }
   size_t gaps() const { return gaps_.count(); }
+  int64_t highest() const { return gaps_.highest(); }  // id that was listed
   // Their rows are deleted.
   void gone(const std::vector<int64_t>& ids);
   // Forgets gaps in which nothing can come any more.
@@ -74,6 +75,7 @@ class Reader {
   std::vector<Row> listed_;
   size_t at_ = 0;
   bool more_ = false;
+  bool went_back_ = false;  // so it seems: a low id was met where none was awaited
   SteadyTime next_full_look_{};
   int64_t next_gap_ = 0;  // where tend() goes on
 };

@@ -47,11 +47,12 @@ CREATE TABLE IF NOT EXISTS muskrat.relay (
     held     LONGTEXT NOT NULL,              -- ids, comma-separated, in the order in which they are to be tried
     server   VARCHAR(255) NULL,
     note     VARCHAR(1000) NOT NULL,         -- of the last accept
-    beat_at  DATETIME(6) NULL                -- UTC
+    beat_at  DATETIME(6) NULL,               -- UTC
+    highest_id BIGINT NOT NULL DEFAULT 0     -- that was published: ids that follow on a lower one went back
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Tables of before version 3 have no beat_at. MySQL knows no ADD COLUMN IF NOT EXISTS.
-SET @muskrat_change = (SELECT IF(COUNT(*) > 0, 'DO 0', 'ALTER TABLE muskrat.relay ADD COLUMN beat_at DATETIME(6) NULL')
+-- Tables of before version 3 lack the last two. MySQL knows no ADD COLUMN IF NOT EXISTS.
+SET @muskrat_change = (SELECT IF(COUNT(*) > 0, 'DO 0', 'ALTER TABLE muskrat.relay ADD COLUMN beat_at DATETIME(6) NULL, ADD COLUMN highest_id BIGINT NOT NULL DEFAULT 0')
     FROM information_schema.columns WHERE table_schema = 'muskrat' AND table_name = 'relay' AND column_name = 'beat_at');
 PREPARE muskrat_change FROM @muskrat_change;
 EXECUTE muskrat_change;

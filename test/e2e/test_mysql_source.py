@@ -227,6 +227,24 @@ def test_mysql_endpoint_whose_server_logs_statements_waits_and_says_what_to_set(
         server.stop()
 
 
+def test_mysql_outbox_that_was_truncated_needs_accept(world, front):
+    observer = stand(world, front)
+    front.say(1, 2, 3)
+    observer.wait(3)
+    wait_until(front.empty, 60, "the outbox to be empty")
+    assert world.relay.stop() == 0
+    front.server.sql("TRUNCATE muskrat.outbox")
+    front.say(4)
+    relay = world.program.relay(wait=False)
+    world.wait_log(relay, "source stopped.*ids of muskrat.outbox went back.*muskrat accept")
+    assert "went back" in world.program.run("status").stdout
+    assert ids(observer) == [1, 2, 3]
+    world.program.ok("accept", "frontend", "--yes")
+    observer.wait(4)
+    assert observer.deliveries[3].epoch > observer.deliveries[2].epoch
+    assert "went back" not in world.program.run("status").stdout
+
+
 def test_mysql_accept_takes_the_lease_from_a_running_relay_which_goes_on_in_the_new_epoch(world, front):
     observer = stand(world, front)
     front.say(1)
@@ -309,7 +327,7 @@ def test_mysql_status_says_that_the_relay_was_killed_and_that_events_wait(world,
 
 
 def test_mysql_tables_of_before_are_relayed_from_and_brought_up_to_date(world, front):
-    front.server.sql("ALTER TABLE muskrat.relay DROP COLUMN beat_at")
+    front.server.sql("ALTER TABLE muskrat.relay DROP COLUMN beat_at, DROP COLUMN highest_id")
     observer = stand(world, front)
     front.say(1)
     observer.wait(1)
@@ -322,7 +340,9 @@ def test_mysql_tables_of_before_are_relayed_from_and_brought_up_to_date(world, f
     observer.wait(2)
     assert world.relay.stop() == 0
     world.relay = world.program.relay()
-    wait_until(lambda: front.value("SELECT beat_at IS NOT NULL FROM muskrat.relay") == 1, 60, "the leader to say when it lived")
+    front.say(3)
+    observer.wait(3)
+    wait_until(lambda: front.value("SELECT beat_at IS NOT NULL AND highest_id = 3 FROM muskrat.relay") == 1, 60, "the leader to write both")
 
 
 @pytest.mark.parametrize("case", ["no schema", "no privilege", "read only", "bad dsn"])

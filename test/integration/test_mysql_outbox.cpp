@@ -10,6 +10,7 @@
 using namespace muskrat;
 using namespace muskrat::mysql_outbox;
 using muskrat::integration::setting;
+using muskrat::unit::assert_holds;
 
 namespace {
 
@@ -137,6 +138,34 @@ void test_reader_with_many_gaps_reads_all_and_late_ones_first(void** state) {
   assert_int_equal(ids.front(), 300);
 }
 
+std::string trouble_of(Reader& reader, SteadyTime now) {
+  try {
+    read(reader, now);
+  } catch (const Misconfigured& trouble) {
+    return trouble.what();
+  }
+  return "";
+}
+
+// Late ids, even such as were given up, are no trouble; a table that begins anew is.
+void test_reader_of_ids_that_went_back_says_so_before_it_hands_them_out(void** state) {
+  Outbox& outbox = outbox_of(state);
+  outbox.db.hello();
+  outbox.write(100, 10);
+  outbox.run("DELETE FROM muskrat.outbox WHERE id < 50");
+  Reader reader(outbox.db, {"shop", 1, 1000}, outbox.length);
+  assert_int_equal(read(reader, outbox.now).size(), 51);
+  const SteadyTime later = outbox.now + std::chrono::minutes(1), latest = later + std::chrono::minutes(1);
+  reader.tend(later);
+  assert_int_equal(reader.gaps(), 0);
+  outbox.run("INSERT INTO muskrat.outbox (id, op, routing_key, ordering_key, body) VALUES (7, 'i', 'A.B.C', '', '1')");
+  assert_int_equal(read(reader, later).size(), 1);
+  outbox.run("TRUNCATE muskrat.outbox");
+  outbox.write(1, 10);
+  assert_holds(trouble_of(reader, latest),
+               "the ids of muskrat.outbox went back (the next is 2, and 100 was read before)");
+}
+
 // With a table as small as an outbox is, and more ranges than the planner likes.
 void test_nothing_in_many_ranges_meets_only_the_locks_in_them(void** state) {
   Outbox& outbox = outbox_of(state);
@@ -162,6 +191,7 @@ int main() {
       checked_with(test_reader_whose_list_failed_begins_with_half, setup, teardown),
       checked_with(test_reader_asks_no_sizes_of_what_it_knows, setup, teardown),
       checked_with(test_reader_with_many_gaps_reads_all_and_late_ones_first, setup, teardown),
+      checked_with(test_reader_of_ids_that_went_back_says_so_before_it_hands_them_out, setup, teardown),
       checked_with(test_nothing_in_many_ranges_meets_only_the_locks_in_them, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

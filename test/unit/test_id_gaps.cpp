@@ -19,7 +19,7 @@ void assert_ranges(const std::vector<Range>& got, const std::vector<Range>& want
 
 void test_gaps_of_rising_ids_are_what_was_passed_over(void**) {
   IdGaps gaps;
-  for (int64_t id : {5, 6, 9}) gaps.seen(id, at(0));
+  for (int64_t id : {5, 6, 9}) assert_true(gaps.seen(id, at(0)));
   assert_true(gaps.highest() == 9);
   assert_ranges(gaps.ranges(), {{1, 4}, {7, 8}});
   assert_true(gaps.exact());
@@ -153,6 +153,8 @@ void test_gaps_old_ones_are_forgotten_whole_or_not_at_all(void**) {
   gaps.forget({1, 1});  // not as it is now
   assert_int_equal(gaps.count(), 2);
   gaps.forget({1, 2});
+  assert_false(gaps.seen(1, at(200)));
+  assert_true(gaps.highest() == 6);
   assert_ranges(gaps.ranges(), {{4, 5}});
 }
 
