@@ -65,15 +65,19 @@ std::vector<int64_t> Held::ids() const {
   return ids;
 }
 
-std::vector<Held::Item> Held::take_due(SteadyTime now, size_t most, int64_t up_to) {
+std::vector<Held::Item> Held::take_due(SteadyTime now, const Portion& portion) {
   std::vector<Item> due;
+  int64_t bytes = 0;
   std::unordered_set<std::string> seen;
   for (Item& item : items_) {
     bool head = item.key.empty() || seen.insert(item.key).second;
-    if (!head || item.trying || item.next_try > now || item.id > up_to) continue;
+    if (!head || item.trying || item.next_try > now || item.id > portion.up_to) continue;
+    const int64_t cost = item.bytes > portion.largest ? 0 : item.bytes;
+    if (bytes > 0 && bytes + cost > portion.bytes) break;
+    bytes += cost;
     item.trying = true;
     due.push_back(item);
-    if (due.size() >= most) break;
+    if (due.size() >= portion.events) break;
   }
   return due;
 }

@@ -7,7 +7,8 @@
 //
 // Used by Window (which adds and asks) and by the source (which saves the ids with
 // its cursor and fetches the rows that are due). Pure: time comes in as an argument.
-// Thread rule: one owner. It does not keep bodies: a place says where the row lies.
+// Thread rule: one owner. It does not keep bodies: a place says where the row lies, and `bytes` what it costs to read
+// it.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,16 @@ class Held {
     int64_t id = 0;
     std::string key, routing_key, why;
     uint64_t place = 0;  // the source's own notation
+    int64_t bytes = 0;   // of its body
     SteadyTime next_try{};
     bool trying = false;
+  };
+
+  // What is taken for a try at a time: so many events of so many bytes together (one is taken however large it is),
+  // with ids up to `up_to`. Bodies larger than `largest` are not to be read and count for nothing.
+  struct Portion {
+    size_t events;
+    int64_t bytes = INT64_MAX, largest = INT64_MAX, up_to = INT64_MAX;
   };
 
   Held(size_t most, milliseconds retry) : most_(most), retry_(retry) {}
@@ -48,9 +57,8 @@ class Held {
 
   // Ids in the order in which they are to be tried: what the cursor row keeps.
   std::vector<int64_t> ids() const;
-  // The first of each key (each one without a key) whose time has come, marked as being tried; `most` at a time, of
-  // those with ids up to `up_to`.
-  std::vector<Item> take_due(SteadyTime now, size_t most, int64_t up_to = INT64_MAX);
+  // The first of each key (each one without a key) whose time has come, marked as being tried.
+  std::vector<Item> take_due(SteadyTime now, const Portion& portion);
   bool due(SteadyTime now, int64_t up_to = INT64_MAX) const;
   // Rises with every change of ids().
   uint64_t version() const { return version_; }

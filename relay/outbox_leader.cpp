@@ -16,6 +16,9 @@ constexpr int64_t usual_pages = 16;  // of old marks
 constexpr milliseconds tend_interval{1000};
 constexpr milliseconds report_interval{1000};
 constexpr milliseconds blocked_drain{3000};  // a stop under the broker's alarm takes 5 s at most
+// Held events fetched at a time, and their bodies, which are in memory twice for a moment.
+constexpr size_t held_fetch_events = 100;
+constexpr int64_t held_fetch_bytes = 2 << 20;
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -107,19 +110,34 @@ bool OutboxLeader::read_due(SteadyTime at) const {
   return !awaiting() && !pace_.waits_in_server() && pace_.due(at);
 }
 
+// Retries go out one at a time: more are fetched when those that are here are over. One is taken however full the
+// window is: where it is full of events that wait for a held one, nothing else frees it.
 void OutboxLeader::retry_held(SteadyTime at) {
   if (held_.size() == 0 || !publisher_.connected() || publisher_.blocked() || draining_) return;
   // What came before a held event may have been confirmed without the cursor's having moved: it is read and published
   // again, and must not come after it.
   int64_t up_to = held_.full() ? INT64_MAX : read_up_to_;
-  if (!held_.due(at, up_to)) return;
-  std::vector<Held::Item> due = held_.take_due(at, 100, up_to);
-  std::vector<Outgoing> events = fetch_held(due);
-  for (const Held::Item& item : due) {
+  while (!window_.has_retries() && held_.due(at, up_to)) {
+    const int64_t bytes = std::min(window_.room_bytes(), held_fetch_bytes);
+    try_held(held_.take_due(at, {held_fetch_events, bytes, options_.max_body, up_to}), at);
+  }
+}
+
+// Of those that are too large it is only seen whether somebody has deleted them.
+void OutboxLeader::try_held(std::vector<Held::Item>&& items, SteadyTime at) {
+  const auto large = std::stable_partition(items.begin(), items.end(),
+                                           [this](const Held::Item& item) { return item.bytes <= options_.max_body; });
+  const std::vector<Held::Item> too_large(std::make_move_iterator(large), std::make_move_iterator(items.end()));
+  items.erase(large, items.end());
+  std::vector<Outgoing> events;
+  if (!items.empty()) events = fetch_held(items, true);
+  for (const Held::Item& item : items) {
     auto found = std::find_if(events.begin(), events.end(), [&](const Outgoing& o) { return o.event.seq == item.id; });
     if (found == events.end()) held_.try_failed(item.id, "its row cannot be read", at);
   }
   for (Outgoing& out : events) window_.add_retry(std::move(out));
+  if (!too_large.empty()) fetch_held(too_large, false);
+  for (const Held::Item& item : too_large) held_.try_failed(item.id, larger_than_max_body(item.bytes), at);
 }
 
 // ---- what the broker said ----

@@ -47,8 +47,9 @@ class OutboxLeader {
   virtual bool in_read() const = 0;
   // Reads a page into the window, and tells pace_ and read_up_to_ what came of it.
   virtual void read_page(SteadyTime now) = 0;
-  // Rows of held events, for a try; those that are gone are left out.
-  virtual std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) = 0;
+  // Rows of held events, for a try; those that are gone are left out. Without `bodies`: only to see that they are
+  // there.
+  virtual std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items, bool bodies) = 0;
   // Something was settled that the database has not been told.
   virtual bool unmarked() const = 0;
   // Tells it, and renews the lease in the same transaction. `exact`: to the event, for a stop. Returns how many pages
@@ -94,6 +95,7 @@ class OutboxLeader {
   void step();
   void fill(SteadyTime now);
   void retry_held(SteadyTime now);
+  void try_held(std::vector<Held::Item>&& items, SteadyTime now);
   void settle_accounts();
   void save_when_due(SteadyTime now);
   void tend_when_due(SteadyTime now);

@@ -31,6 +31,10 @@ bool nobodys_event(const amqp::ChannelError& error) {
 
 }  // namespace
 
+std::string larger_than_max_body(int64_t bytes) {
+  return "its body of " + std::to_string(bytes) + " bytes is larger than max_body";
+}
+
 Publisher::Publisher(const Config& config, Settings settings, Window& window, Meters& meters)
     : config_(config),
       settings_(std::move(settings)),
@@ -108,7 +112,7 @@ std::string Publisher::queue_for(const Outgoing& out) const {
 bool Publisher::send_next(const Outgoing& out) {
   auto body_bytes = static_cast<int64_t>(out.event.body.size());
   if (body_bytes > settings_.max_body) {
-    window_.refuse("its body of " + std::to_string(body_bytes) + " bytes is larger than max_body", now());
+    window_.refuse(larger_than_max_body(body_bytes), now());
     return true;
   }
   const std::string queue = queue_for(out);

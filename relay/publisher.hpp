@@ -30,6 +30,9 @@
 
 namespace muskrat {
 
+// Why a body of so many bytes is held without being sent.
+std::string larger_than_max_body(int64_t bytes);
+
 class Publisher : private amqp::Handler {
  public:
   struct Settings {

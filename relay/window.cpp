@@ -268,7 +268,8 @@ void Window::hold_followers(const std::string& key, SteadyTime now) {
 void Window::put_into_held(Item& it, const std::string& why, SteadyTime now) {
   const Event& event = it.out.event;
   fates_.push_back({Fate::Kind::held, it.id, event.captured_us, event.routing_key, why});
-  held_.add({it.id, event.key, event.routing_key, why, it.out.place, {}, false}, now);
+  const auto bytes = static_cast<int64_t>(event.body.size());
+  held_.add({it.id, event.key, event.routing_key, why, it.out.place, bytes, {}, false}, now);
   settle(it);
 }
 

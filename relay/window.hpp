@@ -78,6 +78,8 @@ class Window {
   // A held event, for one try; it is no part of any position. It is sent with nothing else in flight: it may be one
   // over which the broker closes the channel.
   void add_retry(Outgoing&& out);
+  // Some are here.
+  bool has_retries() const { return !retries_.empty(); }
 
   // ---- sending ----
   // The oldest event that may be sent now, or null. It stays the next one until sent() or refuse().

@@ -51,8 +51,9 @@ void Leader::read_page(SteadyTime at) {
   pace_.found(at, page.events.size());
 }
 
-std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items) {
-  std::vector<Outgoing> events = reader_.fetch(items);
+std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items, bool bodies) {
+  std::vector<Outgoing> events;
+  if (bodies) events = reader_.fetch(items);
   if (events.size() < items.size()) release_gone(items);
   return events;
 }

@@ -28,7 +28,7 @@ class Leader : public OutboxLeader {
  private:
   bool in_read() const override { return reader_.in_read(); }
   void read_page(SteadyTime at) override;
-  std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override;
+  std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items, bool bodies) override;
   bool unmarked() const override { return !confirmed_.empty() || held_.version() != saved_held_; }
   int64_t mark(bool exact) override;
   void renew() override { db_.lease_beat(claim_); }

@@ -154,7 +154,8 @@ std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
   std::vector<Held::Item> items;
   if (ids.empty()) return items;
   mysql::Result rows =
-      db_.ask("SELECT id, ordering_key, routing_key FROM muskrat.outbox WHERE id IN (" + id_list(ids) + ")");
+      db_.ask("SELECT id, ordering_key, routing_key, OCTET_LENGTH(body) FROM muskrat.outbox WHERE id IN (" +
+              id_list(ids) + ")");
   std::unordered_map<int64_t, int> row_of;
   for (int row = 0; row < rows.rows(); row++) row_of[rows.int64(row, 0)] = row;
   for (int64_t id : ids) {
@@ -168,6 +169,7 @@ std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
                      std::string(rows.text(found->second, 2)),
                      "held before a restart",
                      0,
+                     rows.int64(found->second, 3),
                      {},
                      false});
   }

@@ -53,7 +53,7 @@ class Reader {
   std::vector<Outgoing> fetch(const std::vector<Held::Item>& items);
   // Those whose rows somebody has deleted.
   std::vector<int64_t> missing(const std::vector<int64_t>& ids);
-  // Key and routing key of ids that were held before, in the order given.
+  // Key, routing key and size of ids that were held before, in the order given.
   std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
 
  private:

@@ -48,8 +48,8 @@ void Leader::read_page(SteadyTime at) {
 
 // VACUUM FULL and CLUSTER put rows elsewhere: those that are not where they were are looked for. One that is gone holds
 // up its key no longer.
-std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items) {
-  std::vector<Outgoing> events = reader_.fetch(items);
+std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items, bool bodies) {
+  std::vector<Outgoing> events = reader_.fetch(items, bodies);
   if (events.size() == items.size()) return events;
   std::set<int64_t> missing;
   for (const Held::Item& item : items) missing.insert(item.id);
@@ -60,7 +60,7 @@ std::vector<Outgoing> Leader::fetch_held(const std::vector<Held::Item>& items) {
     missing.erase(item.id);
   }
   for (const int64_t id : missing) held_.release(id, std::chrono::steady_clock::now());
-  for (Outgoing& out : reader_.fetch(found)) events.push_back(std::move(out));
+  for (Outgoing& out : reader_.fetch(found, bodies)) events.push_back(std::move(out));
   return events;
 }
 

@@ -29,7 +29,7 @@ class Leader : public OutboxLeader {
  private:
   bool in_read() const override { return reader_.in_read(); }
   void read_page(SteadyTime at) override;
-  std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items) override;
+  std::vector<Outgoing> fetch_held(const std::vector<Held::Item>& items, bool bodies) override;
   bool unmarked() const override;
   int64_t mark(bool exact) override;
   void renew() override { (aside_ ? *aside_ : db_).lease_beat(term_); }

@@ -301,7 +301,7 @@ void Reader::fetch_bodies(size_t events, int64_t bytes) {
   const bool asked = !ahead_.empty();
   const std::vector<Place> places = asked ? std::exchange(ahead_, {}) : places_from(at_, events, bytes);
   std::optional<pg::Result> rows = asked ? db_.take_ahead() : std::nullopt;
-  if (!rows) rows = ask(places);
+  if (!rows) rows = ask(sql::by_place(), places);
   decode_all(*rows, places, fetched_);
   if (fetched_.size() != places.size()) {
     throw Failure(Remedy::reconnect,
@@ -334,10 +334,10 @@ std::vector<Reader::Place> Reader::places_from(size_t from, size_t events, int64
 
 // ---- by place ----
 
-pg::Result Reader::ask(const std::vector<Place>& places) {
+pg::Result Reader::ask(const std::string& by_place, const std::vector<Place>& places) {
   Ctids ctids;
   for (const Place& place : places) ctids.add(place.place);
-  return db_.ask(sql::by_place(), ctids.params(), pg::Format::binary);
+  return db_.ask(by_place, ctids.params(), pg::Format::binary);
 }
 
 // Into `out`, in the order of `places`; those that are not there are left out.
@@ -359,12 +359,13 @@ void Reader::decode_all(const pg::Result& rows, const std::vector<Place>& places
   std::erase_if(out, [](const Outgoing& o) { return o.event.message_id.empty(); });
 }
 
-std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
+std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items, bool bodies) {
   std::vector<Place> places;
   places.reserve(items.size());
   for (const Held::Item& item : items) places.push_back({item.id, item.place, 0});
   std::vector<Outgoing> out;
-  if (!places.empty()) decode_all(ask(places), places, out);
+  if (places.empty()) return out;
+  decode_all(ask(bodies ? sql::by_place() : sql::by_place_without_bodies(), places), places, out);
   return out;
 }
 
@@ -388,6 +389,7 @@ std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
                      std::string(rows.text(row, 4)),
                      "held before a restart",
                      place_of(rows.int64(row, 0), rows.text(row, 1)),
+                     rows.int64(row, 5),
                      {},
                      false});
   }

@@ -69,9 +69,9 @@ class Reader {
   // read is saved whole or not at all, because segments are only freed between reads.
   Cursor cursor_at(const Window::Position& position, bool exact);
 
-  // Held events, with their bodies, by place; those that are not there are left out.
-  std::vector<Outgoing> fetch(const std::vector<Held::Item>& items);
-  // Key, routing key and place of ids, in the order given; for a start with held events. Scans the segments.
+  // Held events, with their bodies or without, by place; those that are not there are left out.
+  std::vector<Outgoing> fetch(const std::vector<Held::Item>& items, bool bodies);
+  // Key, routing key, place and size of ids, in the order given; for a start with held events. Scans the segments.
   std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
 
  private:
@@ -111,7 +111,7 @@ class Reader {
   void fetch_bodies(size_t events, int64_t bytes);
   void ask_ahead();
   std::vector<Place> places_from(size_t from, size_t events, int64_t bytes) const;
-  pg::Result ask(const std::vector<Place>& places);
+  pg::Result ask(const std::string& by_place, const std::vector<Place>& places);
   void decode_all(const pg::Result& rows, const std::vector<Place>& places, std::vector<Outgoing>& out) const;
   void note_read();
   void decode(const pg::Result& rows, int row, int column, uint64_t place, Outgoing& out) const;

@@ -66,10 +66,17 @@ const std::string& by_place() {
   return query;
 }
 
+const std::string& by_place_without_bodies() {
+  static const std::string query = for_each_segment(
+      "SELECT id, captured_at, message_id, op, routing_key, ordering_key, '', headers "
+      "FROM muskrat.outbox_# WHERE ctid = ANY ($#::tid[])");
+  return query;
+}
+
 const std::string& locate() {
   static const std::string query =
-      for_each_segment(std::string("SELECT #, ctid, id, ordering_key, routing_key FROM muskrat.outbox_# "
-                                   "WHERE id = ANY ($1::bigint[])") +
+      for_each_segment(std::string("SELECT #, ctid, id, ordering_key, routing_key, octet_length(body) "
+                                   "FROM muskrat.outbox_# WHERE id = ANY ($1::bigint[])") +
                        on_primary);
   return query;
 }

@@ -31,7 +31,9 @@ std::string list(const std::string& transactions, const std::string& snapshot, i
 const std::string& range();
 // $1, $2, $3 ctids in segment 1, 2, 3: the event's columns, in no order.
 const std::string& by_place();
-// $1 ids: segment, ctid, id, ordering key, routing key.
+// The same with empty bodies, which are not read.
+const std::string& by_place_without_bodies();
+// $1 ids: segment, ctid, id, ordering key, routing key, bytes of the body.
 const std::string& locate();
 
 // ---- what was published already, for replay ----

@@ -189,6 +189,23 @@ def test_mysql_backlog_with_large_bodies_is_read_in_bounded_memory(world, front)
     assert relay.rss_kib("VmHWM") < 80 * 1024
 
 
+def test_mysql_large_held_events_are_tried_again_in_bounded_memory(world, front):
+    stand(world, front, relay=False)
+    world.broker.delete_queue("observer")
+    world.broker.delete_queue("muskrat.unrouted")
+    for n in range(40):
+        front.say(n, body='{"id":%d,"blob":"%s"}' % (n, "x" * 2_000_000))
+    relay = world.program.relay()
+    wait_until(lambda: relay.metric("muskrat_relay_held") == 40, 60, "all to be held")
+    assert relay.stop() == 0
+    relay = world.program.relay()  # all are due
+    wait_until(lambda: relay.metric("muskrat_relay_events_returned_total") >= 20, 60, "some to be tried again")
+    world.broker.queue("bills")
+    world.broker.wait_depth("bills", 40)
+    wait_until(front.empty, 60, "the outbox to be empty")
+    assert relay.rss_kib("VmHWM") < 80 * 1024
+
+
 def test_mysql_history_of_another_server_needs_accept(world, front):
     observer = stand(world, front)
     front.say(1)

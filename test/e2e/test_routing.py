@@ -115,3 +115,35 @@ def test_routing_held_events_are_found_where_their_rows_went_and_given_up_when_t
         wait_until(lambda: world.relay.metric("muskrat_relay_held") == 0, 60, "the other to be published")
         world.sql("UPDATE customers SET email = 'again' WHERE id = 2")
         world.wait_equal()
+
+
+def test_routing_large_held_events_are_tried_again_in_bounded_memory(world):
+    """100 MB of them that nothing takes: all are due at once after a restart, and again with each held_retry."""
+    world.configure({}, source={"held_retry": "1s"})
+    world.program.setup()
+    world.broker.delete_queue("muskrat.unrouted")
+    world.sql("SELECT muskrat.emit('Frontend.Bill.Paid', json_build_object('n', n, 'text', repeat('x', 2000000))) "
+              "FROM generate_series(1, 50) AS n")
+    for returns in (51, 25):  # of the events themselves, and of tries
+        relay = world.program.relay()
+        wait_until(lambda n=returns, r=relay: r.metric("muskrat_relay_events_returned_total") >= n, 60, "some to be tried again")
+        wait_until(lambda r=relay: r.metric("muskrat_relay_held") == 50, 60, "all to be held")
+        assert relay.rss_kib("VmHWM") < 80 * 1024
+        if returns == 51:
+            assert relay.stop() == 0
+    world.broker.queue("bills")
+    world.broker.wait_depth("bills", 50)
+    wait_until(lambda: relay.metric("muskrat_relay_held") == 0, 60, "none to be held")
+    assert relay.rss_kib("VmHWM") < 80 * 1024
+
+
+def test_routing_held_event_that_is_too_large_is_given_up_when_its_row_is_gone(world):
+    world.configure({}, source={"held_retry": "1s", "max_body": "1KiB"})
+    world.program.setup()
+    observer = world.observe()
+    world.relay = world.program.relay()
+    world.sql("SELECT muskrat.emit('Frontend.Bill.Paid', json_build_object('text', repeat('x', 2000)), 'bill')")
+    world.sql("SELECT muskrat.emit('Frontend.Bill.Paid', '{}', 'bill')")
+    wait_until(lambda: world.relay.metric("muskrat_relay_held") == 2, 60, "both to be held")
+    world.sql("DELETE FROM muskrat.outbox_1 WHERE octet_length(body) > 1024")
+    assert observer.wait(1)[0].body == "{}"

@@ -361,9 +361,13 @@ void test_reader_hands_out_each_body_whatever_else_its_connection_is_asked(void*
           db.ask("DEALLOCATE ALL", {});
           break;
         case 2: {
-          const auto again = reader.fetch({{id, "", "", "", page.events.front().place, {}, false}});
+          const std::vector<Held::Item> held = {{id, "", "", "", page.events.front().place, 0, {}, false}};
+          const auto again = reader.fetch(held, true);
           assert_int_equal(again.size(), 1);
           assert_text(again[0].event.body, page.events.front().event.body);
+          const auto seen = reader.fetch(held, false);
+          assert_int_equal(seen.size(), 1);
+          assert_true(seen[0].event.seq == id && seen[0].event.body.empty());
           break;
         }
         default:

@@ -65,6 +65,12 @@ void expect_position(const Window& window, uint64_t read, int64_t id, bool close
   assert_int_equal(p.closed, closed);
 }
 
+void expect_taken(const std::vector<Held::Item>& taken, const std::vector<int64_t>& expected) {
+  std::vector<int64_t> ids;
+  for (const Held::Item& item : taken) ids.push_back(item.id);
+  expect_ids(ids, expected);
+}
+
 void test_window_busy_key_lets_other_keys_overtake(void**) {
   Bench b;
   b.add(1, "a");
@@ -227,7 +233,7 @@ void test_window_full_held_list_keeps_the_position(void**) {
 
 void test_window_held_event_read_again_is_passed_over(void**) {
   Bench b;
-  b.held.add({5, "a", "", "", 0, {}, false}, start);
+  b.held.add({5, "a", "", "", 0, 0, {}, false}, start);
   b.add(4, "x");
   b.add(5, "a");
   b.add(6, "a");
@@ -237,7 +243,7 @@ void test_window_held_event_read_again_is_passed_over(void**) {
 
 void test_window_retry_confirmed_leaves_the_list_and_frees_the_key(void**) {
   Bench b;
-  b.held.add({5, "a", "", "", 0, {}, false}, start);
+  b.held.add({5, "a", "", "", 0, 0, {}, false}, start);
   b.window.add_retry(Bench::outgoing(5, "a"));
   expect_ids(b.send_all(), {5});
   b.add(6, "a");  // behind the one being tried
@@ -255,7 +261,7 @@ void test_window_retry_confirmed_leaves_the_list_and_frees_the_key(void**) {
 
 void test_window_retry_goes_alone_and_is_found_guilty(void**) {
   Bench b;
-  b.held.add({5, "a", "", "406 too large", 0, {}, false}, start);
+  b.held.add({5, "a", "", "406 too large", 0, 0, {}, false}, start);
   b.add(6, "b");
   expect_ids(b.send_all(), {6});
   b.add(7, "c");
@@ -328,7 +334,7 @@ void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void*
         next_id++;
       }
       if (dice(5) == 0) {
-        for (const Held::Item& item : b.held.take_due(after(clock + 30'000), 3))
+        for (const Held::Item& item : b.held.take_due(after(clock + 30'000), {3}))
           b.window.add_retry(Bench::outgoing(item.id, item.key));
       }
       if (const Outgoing* out = b.window.next(after(clock))) {
@@ -357,7 +363,7 @@ void test_window_random_schedules_keep_every_key_in_order_and_lose_nothing(void*
 
 void test_window_followers_parked_late_keep_their_place(void**) {
   Bench b({}, 1);
-  b.held.add({100, "j", "", "", 0, {}, false}, start);  // the list is full
+  b.held.add({100, "j", "", "", 0, 0, {}, false}, start);  // the list is full
   b.add(1, "k");
   expect_ids(b.send_all(), {1});
   b.add(2, "k");
@@ -431,7 +437,7 @@ void test_window_astray_event_asks_for_its_queue_again_after_a_lost_connection(v
 
 void test_window_returned_without_room_to_hold_is_taken_when_routed_later(void**) {
   Bench b({}, 1);
-  b.held.add({100, "j", "", "", 0, {}, false}, start);
+  b.held.add({100, "j", "", "", 0, 0, {}, false}, start);
   b.add(1, "k");
   b.send();
   b.window.returned("m1", "no route");
@@ -445,22 +451,55 @@ void test_window_returned_without_room_to_hold_is_taken_when_routed_later(void**
 // Confirmed, but the cursor had not moved before a restart: 1 is read again while 2, which came after it, is held.
 void test_window_event_read_again_goes_before_a_held_one_of_its_key(void**) {
   Bench b;
-  b.held.add({2, "k", "", "", 0, {}, false}, start);
+  b.held.add({2, "k", "", "", 0, 0, {}, false}, start);
   assert_false(b.held.due(after(30'000), 1));  // 2 waits until what comes before it was read
-  assert_int_equal(b.held.take_due(after(30'000), 10, 1).size(), 0);
+  assert_int_equal(b.held.take_due(after(30'000), {.events = 10, .up_to = 1}).size(), 0);
   b.add(1, "k");
   expect_ids(b.held.ids(), {1, 2});
-  auto due = b.held.take_due(after(30'000), 10, 2);
+  auto due = b.held.take_due(after(30'000), {.events = 10, .up_to = 2});
   assert_int_equal(due.size(), 1);
   assert_int_equal(due.front().id, 1);
 }
 
 void test_window_nothing_goes_before_a_held_event_that_is_being_tried(void**) {
   Bench b;
-  b.held.add({2, "k", "", "", 0, {}, false}, start);
-  assert_int_equal(b.held.take_due(after(30'000), 10).size(), 1);
+  b.held.add({2, "k", "", "", 0, 0, {}, false}, start);
+  assert_int_equal(b.held.take_due(after(30'000), {10}).size(), 1);
   b.add(1, "k");
   expect_ids(b.held.ids(), {2, 1});
+}
+
+// A body of 600 bytes each; the first of a portion is taken however large it is.
+void test_held_portion_is_bounded_in_bytes_and_takes_one_at_least(void**) {
+  Bench b;
+  for (int64_t id = 1; id <= 5; id++) b.held.add({id, "", "", "", 0, 600, {}, false}, start);
+  expect_taken(b.held.take_due(after(30'000), {.events = 10, .bytes = 1200}), {1, 2});
+  expect_taken(b.held.take_due(after(30'000), {.events = 10, .bytes = -5}), {3});
+  expect_taken(b.held.take_due(after(30'000), {.events = 10}), {4, 5});
+}
+
+void test_held_portion_counts_no_bodies_that_are_not_to_be_read(void**) {
+  Bench b;
+  b.held.add({1, "", "", "", 0, 1'000'000, {}, false}, start);
+  for (int64_t id = 2; id <= 4; id++) b.held.add({id, "", "", "", 0, 600, {}, false}, start);
+  expect_taken(b.held.take_due(after(30'000), {.events = 10, .bytes = 1300, .largest = 1000}), {1, 2, 3});
+}
+
+void test_window_tells_held_events_how_large_they_are_and_whether_one_is_tried(void**) {
+  Bench b;
+  Outgoing large = Bench::outgoing(1, "a");
+  large.event.body = std::string(700, 'x');
+  b.window.add(1, std::move(large), start);
+  b.send();
+  b.window.returned("m1", "no route");
+  b.ack(1);
+  assert_int_equal(b.held.items().front().bytes, 700);
+  assert_false(b.window.has_retries());
+  b.window.add_retry(Bench::outgoing(1, "a"));
+  assert_true(b.window.has_retries());
+  b.send();
+  b.ack(2);
+  assert_false(b.window.has_retries());
 }
 
 }  // namespace
@@ -491,6 +530,9 @@ int main() {
       checked(test_window_returned_without_room_to_hold_is_taken_when_routed_later),
       checked(test_window_event_read_again_goes_before_a_held_one_of_its_key),
       checked(test_window_nothing_goes_before_a_held_event_that_is_being_tried),
+      checked(test_held_portion_is_bounded_in_bytes_and_takes_one_at_least),
+      checked(test_held_portion_counts_no_bodies_that_are_not_to_be_read),
+      checked(test_window_tells_held_events_how_large_they_are_and_whether_one_is_tried),
       checked(test_window_random_schedules_keep_every_key_in_order_and_lose_nothing),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
