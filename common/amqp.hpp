@@ -196,6 +196,8 @@ class Connection {
   // others, with the next pump() or request at the latest.
   Sent publish(const Message& message, Deadline deadline);
   uint64_t last_tag() const;
+  // What was published and is not on the broker's machine yet, about.
+  int64_t unsent_bytes() const;
   // How large a frame may be, as agreed with the broker; a message's properties and headers stand in one
   // (properties_frame_bytes), its body in as many as it takes.
   size_t frame_most() const;

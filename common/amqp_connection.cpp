@@ -150,7 +150,7 @@ void Connection::Impl::connection_closed(const amqp_method_t& method) {
   amqp_connection_close_ok_t ok{};
   Watchdog::Guard guard(*watchdog, Deadline::in(milliseconds(500)));
   // Half a message may be on its way; behind it no goodbye would be understood.
-  if (outgoing.empty()) amqp_send_method(raw(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
+  if (!unsent()) amqp_send_method(raw(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
   lost("it was closed by the broker: " + text);
 }
 
@@ -158,10 +158,15 @@ void Connection::Impl::channel_closed(const char* doing, const amqp_method_t& me
   auto& close = *static_cast<amqp_channel_close_t*>(method.decoded);
   int code = close.reply_code;
   auto text = text_of(close.reply_text);
-  guarded("closing a channel", Deadline::in(std::chrono::seconds(2)), [&] {
-    amqp_channel_close_ok_t ok{};
-    return amqp_send_method(raw(), channel_number, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
-  });
+  send_some();
+  if (unsent()) {
+    spoiled = true;  // behind half a message, which may be a large one, no answer would be understood
+  } else {
+    guarded("closing a channel", Deadline::in(std::chrono::seconds(2)), [&] {
+      amqp_channel_close_ok_t ok{};
+      return amqp_send_method(raw(), channel_number, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
+    });
+  }
   forget_channel();
   throw ChannelError(
       code, "the broker closed the channel while " + std::string(doing) + ": " + std::to_string(code) + " " + text);

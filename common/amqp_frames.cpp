@@ -73,12 +73,12 @@ bool Connection::pump(Handler& handler, Deadline deadline, const Stop* stop, int
   for (;;) {
     if (sends) impl.send_heartbeat_when_due();
     bool here = impl.buffered();
-    const bool waits_for_room = (impl.full && !impl.blocked) || !impl.outgoing.empty();
+    const bool waits_for_room = (impl.full && !impl.blocked) || impl.unsent();
     short wanted = waits_for_room && sends ? POLLIN | POLLOUT : POLLIN;
     pollfd entries[3] = {{impl.fd(), wanted, 0}, {stop == nullptr ? -1 : stop->fd(), POLLIN, 0}, {other_fd, POLLIN, 0}};
     ::poll(entries, 3, here ? 0 : deadline.sooner(impl.next_heartbeat()).poll_timeout());
     if ((entries[0].revents & POLLOUT) != 0) sends = impl.send_some();
-    const bool room = (entries[0].revents & POLLOUT) != 0 && impl.full && impl.outgoing.empty();
+    const bool room = (entries[0].revents & POLLOUT) != 0 && impl.full && !impl.unsent();
     bool readable = (entries[0].revents & ~POLLOUT) != 0;
     if (readable) impl.last_received = std::chrono::steady_clock::now();
     if (room) impl.full = false;
@@ -228,7 +228,7 @@ void Connection::Impl::send_heartbeat_when_due() {
   auto now = std::chrono::steady_clock::now();
   if (heartbeat.count() == 0 || now - last_sent < heartbeat / 2) return;
   // Not to be written: the broker reads nothing (an alarm), then it expects nothing either.
-  if (!outgoing.empty() || !writable()) {
+  if (unsent() || !writable()) {
     last_sent = now;
     return;
   }

@@ -106,6 +106,8 @@ struct Connection::Impl {
   uint64_t last_tag = 0;
   SendBuffer outgoing{frame_max_bytes};  // published and not yet in the socket; stays empty with TLS
   size_t unpolled_bytes = 0;             // with TLS: published since the socket was last seen writable
+  std::string tls_body;                  // of a message of which only the beginning is sent
+  size_t tls_body_sent = 0;
   bool full = false;  // a publish was refused because the socket took nothing more: pump() returns when it does again
   std::vector<amqp_table_entry_t> header_entries;
 
@@ -142,8 +144,11 @@ struct Connection::Impl {
 
   // ---- publishing (amqp_publish.cpp) ----
   Sent publish_with_tls(const Message& message, amqp_basic_properties_t& properties, Deadline deadline);
+  int begin_with_tls(const Message& message, amqp_basic_properties_t& properties);
   // What the socket takes now of what is to be sent. False: it has failed; who reads learns more.
   bool send_some();
+  bool send_some_of_body();
+  bool unsent() const { return !outgoing.empty() || !tls_body.empty(); }
   // Until all is sent, or the connection is lost.
   void send_all(const char* doing, Deadline deadline);
 

@@ -1,8 +1,10 @@
 // Publishing: one message in, three or more frames out, its tag counted.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include "common/amqp_impl.hpp"
 
@@ -14,6 +16,11 @@ namespace {
 // buffer takes, so that a broker that has stopped reading (an alarm that has not been announced yet) is met before a
 // message is half written.
 constexpr size_t together_bytes = 65536;
+
+// With TLS: a frame of a body, as large as a record of TLS, for which a socket that is writable has room. So no frame
+// waits for the broker, and between two of them it is heard, and our caller does what else is due.
+constexpr size_t piece_bytes = 16384 - 8;
+constexpr milliseconds piece_limit{10'000};
 
 void set(amqp_basic_properties_t& properties, amqp_flags_t flag, amqp_bytes_t amqp_basic_properties_t::*field,
          std::string_view value) {
@@ -100,24 +107,69 @@ Sent Connection::publish(const Message& message, Deadline deadline) {
   return Sent::sent;
 }
 
-// Only rabbitmq-c can write to its TLS.
+// Only rabbitmq-c can write to its TLS, and it waits where the socket has no room. A large body would make it wait for
+// as long as the body takes: it goes out in pieces, with pump().
 Sent Connection::Impl::publish_with_tls(const Message& message, amqp_basic_properties_t& properties,
                                         Deadline deadline) {
-  if (unpolled_bytes >= together_bytes) {
-    full = !writable();
+  if (unpolled_bytes >= together_bytes || !tls_body.empty()) {
+    full = !send_some() || !tls_body.empty() || !writable();
     if (full) return Sent::would_block;
     unpolled_bytes = 0;
   }
+  const bool whole = message.body.size() <= piece_bytes;
   guarded("publishing", deadline, [&] {
-    return amqp_basic_publish(raw(), channel_number, bytes_of(message.exchange), bytes_of(message.routing_key),
-                              message.mandatory, 0, &properties, bytes_of(message.body));
+    return whole ? amqp_basic_publish(raw(), channel_number, bytes_of(message.exchange), bytes_of(message.routing_key),
+                                      message.mandatory, 0, &properties, bytes_of(message.body))
+                 : begin_with_tls(message, properties);
   });
-  unpolled_bytes += message.body.size() + 512;
+  unpolled_bytes += std::min(message.body.size(), piece_bytes) + 512;
+  if (!whole) tls_body = message.body;
   if (confirming) ++last_tag;
+  send_some();
   return Sent::sent;
 }
 
+// All but the body. rabbitmq-c's status.
+int Connection::Impl::begin_with_tls(const Message& message, amqp_basic_properties_t& properties) {
+  amqp_basic_publish_t publish{};
+  publish.exchange = bytes_of(message.exchange);
+  publish.routing_key = bytes_of(message.routing_key);
+  publish.mandatory = message.mandatory ? 1 : 0;
+  const int status = amqp_send_method(raw(), channel_number, AMQP_BASIC_PUBLISH_METHOD, &publish);
+  if (status < 0) return status;
+  amqp_frame_t header{};
+  header.frame_type = AMQP_FRAME_HEADER;
+  header.channel = channel_number;
+  header.payload.properties.class_id = AMQP_BASIC_CLASS;
+  header.payload.properties.body_size = message.body.size();
+  header.payload.properties.decoded = &properties;
+  return amqp_send_frame(raw(), &header);
+}
+
+bool Connection::Impl::send_some_of_body() {
+  const size_t most = std::min(piece_bytes, outgoing.frame_max() - 8);
+  while (tls_body_sent < tls_body.size() && writable()) {
+    const std::string_view piece = std::string_view(tls_body).substr(tls_body_sent, most);
+    amqp_frame_t frame{};
+    frame.frame_type = AMQP_FRAME_BODY;
+    frame.channel = channel_number;
+    frame.payload.body_fragment = bytes_of(piece);
+    Watchdog::Guard guard(*watchdog, Deadline::in(piece_limit));
+    const int status = amqp_send_frame(raw(), &frame);
+    if (guard.fired()) lost("publishing", AMQP_STATUS_TIMEOUT);
+    if (status < 0) return false;
+    tls_body_sent += piece.size();
+    last_sent = std::chrono::steady_clock::now();
+  }
+  if (tls_body_sent == tls_body.size()) {
+    std::string().swap(tls_body);
+    tls_body_sent = 0;
+  }
+  return true;
+}
+
 bool Connection::Impl::send_some() {
+  if (!tls_body.empty()) return send_some_of_body();
   if (outgoing.empty()) return true;
   const size_t before = outgoing.size();
   const SendBuffer::Left left = outgoing.write_to(fd());
@@ -128,11 +180,17 @@ bool Connection::Impl::send_some() {
 void Connection::Impl::send_all(const char* doing, Deadline deadline) {
   while (true) {
     if (!send_some()) lost(strerror(errno) + std::string(" (while ") + doing + ")");
-    if (outgoing.empty()) return;
+    if (!unsent()) return;
     if (deadline.passed()) lost(doing, AMQP_STATUS_TIMEOUT);
     pollfd entry{fd(), POLLOUT, 0};
     ::poll(&entry, 1, deadline.poll_timeout());
   }
+}
+
+int64_t Connection::unsent_bytes() const {
+  int in_socket = 0;
+  if (::ioctl(impl_->fd(), TIOCOUTQ, &in_socket) != 0) in_socket = 0;
+  return static_cast<int64_t>(impl_->outgoing.size() + impl_->tls_body.size() - impl_->tls_body_sent) + in_socket;
 }
 
 uint64_t Connection::last_tag() const { return impl_->last_tag; }

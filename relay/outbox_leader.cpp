@@ -15,6 +15,8 @@ constexpr int saves_apart = 60;      // in times of what one takes: nothing is s
 constexpr int64_t usual_pages = 16;  // of old marks
 constexpr milliseconds tend_interval{1000};
 constexpr milliseconds report_interval{1000};
+// For the broker, however short the lease is: who loses it meanwhile sends nothing that the next leader does not.
+constexpr milliseconds least_connect_limit{10'000}, least_send_limit{10'000};
 constexpr milliseconds blocked_drain{3000};  // a stop under the broker's alarm takes 5 s at most
 // Held events fetched at a time, and their bodies, which are in memory twice for a moment.
 constexpr size_t held_fetch_events = 100;
@@ -55,8 +57,10 @@ OutboxLeader::OutboxLeader(const SourceContext& context, const Options& options,
       options_(options),
       stop_(stop),
       lease_(options.lease_time),
-      publisher_(context.config, {name_, options.max_body, options.lease_time / 4, options.lease_time / 4}, window_,
-                 meters) {
+      publisher_(context.config,
+                 {name_, options.max_body, std::max(options.lease_time / 4, least_connect_limit),
+                  std::max(options.lease_time / 4, least_send_limit)},
+                 window_, meters) {
   lease_.renewed(lease_asked);
 }
 

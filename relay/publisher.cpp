@@ -52,7 +52,7 @@ void Publisher::connect(const Stop& stop) {
     amqp::Address address = config_.broker_now();
     Deadline deadline = Deadline::in(settings_.connect_limit);
     connection_ = amqp::Connection::open(address, "muskrat relay " + settings_.source, deadline, &stop);
-    require_exchange();
+    require_exchange(deadline);
     connection_->confirm_select(deadline);
     log::info("relay", "broker connected",
               {{"source", settings_.source}, {"broker", address.place()}, {"server", connection_->server()}});
@@ -65,8 +65,8 @@ void Publisher::connect(const Stop& stop) {
 }
 
 // A publish to an exchange that is not there closes the channel: better seen before than over somebody's event.
-void Publisher::require_exchange() {
-  if (!connection_->exchange_exists(exchange_, Deadline::in(settings_.connect_limit))) {
+void Publisher::require_exchange(Deadline deadline) {
+  if (!connection_->exchange_exists(exchange_, deadline)) {
     exchange_was_missing_ = true;
     throw Failure(Remedy::reconnect,
                   "the exchange " + exchange_ + " does not exist on the broker; run `muskrat setup` to declare it");
@@ -133,12 +133,13 @@ bool Publisher::send_next(const Outgoing& out) {
 #ifdef MUSKRAT_BUG_no_mandatory
   message.mandatory = false;
 #endif
-  Deadline deadline = Deadline::in(settings_.publish_limit);
+  Deadline deadline = Deadline::in(settings_.send_limit);
   full_ = connection_->publish(message, deadline) == amqp::Sent::would_block;
   if (full_) return false;
   window_.sent(connection_->last_tag());
   meters_.published->add();
   unpumped_bytes_ += body_bytes + 512;
+  published_bytes_ += body_bytes + 512;
   return true;
 }
 
@@ -161,12 +162,22 @@ void Publisher::give_up_on_silence() {
   if (oldest != awaited_ || !oldest) {
     awaited_ = oldest;
     awaited_since_ = now();
+    awaited_bytes_ = published_bytes_;
+  } else if (goes_out()) {
+    awaited_since_ = now();
   } else if (now() - awaited_since_ > confirm_patience_) {
     lost("the broker has not confirmed an event for " + std::to_string(confirm_patience_.count() / 1000) +
          " s; what is unconfirmed is sent again over a new connection");
     // A broker that is only slow would otherwise never have the time that it needs.
     confirm_patience_ = std::min(confirm_patience_ * 2, std::max(settings_.confirm_limit, longest_confirm_patience));
   }
+}
+
+// Whether more of what was published up to the awaited event has gone out since the last look.
+bool Publisher::goes_out() {
+  if (gone_bytes_ >= awaited_bytes_) return false;
+  const int64_t gone = published_bytes_ - connection_->unsent_bytes();
+  return gone > std::exchange(gone_bytes_, std::max(gone, gone_bytes_));
 }
 
 void Publisher::close(Deadline deadline) {
@@ -201,6 +212,7 @@ void Publisher::on_unblocked() {
 void Publisher::lost(const std::string& why) {
   connection_.reset();
   awaited_.reset();  // tags begin anew
+  published_bytes_ = awaited_bytes_ = gone_bytes_ = 0;
   full_ = false;
   window_.connection_lost(now());
   meters_.blocked->set(0);

@@ -4,7 +4,8 @@
 // Every publish is persistent, mandatory and confirmed. A lost connection is made
 // again for ever with jittered backoff; what was in flight goes back to the window.
 // So is one over which an event has waited for its confirm for half a minute (or for
-// less, where somebody waits; twice as long each time, until one comes): a quorum queue
+// less, where somebody waits; twice as long each time, until one comes), counted from
+// when it had gone out, which over a slow link may take a large one longer: a quorum queue
 // that has no leader yet, as after a broker's restart, may forget a message without a
 // word, and a confirm that never comes would hold up its key, and in the end all.
 // *Blocked* (the broker's memory or disk alarm) is a state, logged once and shown.
@@ -37,9 +38,9 @@ class Publisher : private amqp::Handler {
  public:
   struct Settings {
     std::string source;
-    int64_t max_body;            // larger bodies are held without being sent
-    milliseconds connect_limit;  // well below the lease time
-    milliseconds publish_limit;
+    int64_t max_body;                    // larger bodies are held without being sent
+    milliseconds connect_limit;          // until it is logged in and has seen the exchange
+    milliseconds send_limit;             // for a write; a large body takes many
     milliseconds confirm_limit{30'000};  // longer without one, and the connection is made anew
   };
   Publisher(const Config& config, Settings settings, Window& window, Meters& meters);
@@ -69,12 +70,13 @@ class Publisher : private amqp::Handler {
   void on_blocked(const std::string& reason) override;
   void on_unblocked() override;
 
-  void require_exchange();
+  void require_exchange(Deadline deadline);
   std::string queue_for(const Outgoing& out) const;
   bool send_next(const Outgoing& out);
   void pump_now();
   void lost(const std::string& why);
   void give_up_on_silence();
+  bool goes_out();
   void channel_failed(const amqp::ChannelError& error);
   template <typename Act>
   void guarded(Act act);
@@ -92,8 +94,10 @@ class Publisher : private amqp::Handler {
   std::string trouble_;
   int64_t unpumped_bytes_ = 0;
   bool full_ = false;
-  std::optional<uint64_t> awaited_;  // the oldest tag in flight, and since when it is that
+  std::optional<uint64_t> awaited_;  // the oldest tag in flight, and since when it is that, or still went out
   SteadyTime awaited_since_{};
+  // Of all bytes over this connection, about: published, and of them up to when the awaited one was; seen to go out.
+  int64_t published_bytes_ = 0, awaited_bytes_ = 0, gone_bytes_ = 0;
   milliseconds confirm_patience_;
 };
 

@@ -21,7 +21,8 @@ constexpr Option options[] = {
     {"retention", OptionType::duration, "3d", "0s..365d", "How long delivered events stay in the outbox, for replay."},
     {"segment_bytes", OptionType::bytes, "64MiB", "64KiB..1TiB", "Size from which writers move to the next segment."},
     {"lease_time", OptionType::duration, "10s", "1s..5m",
-     "How long a stand-by waits for a silent leader before it takes over."},
+     "How long a stand-by waits for a silent leader before it takes over. Neither logging in at the broker nor sending "
+     "a large event is bounded by it."},
     {"drain_timeout", OptionType::duration, "30s", "1s..10m", "How long a stop waits for outstanding confirms."},
     {"held_max", OptionType::integer, "1000", "1..1000", "Most events held back before the source stops reading."},
     {"held_retry", OptionType::duration, "30s", "1s..1d", "How often held events are tried again."},

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from doubles.braintree_webhooks import SPOILS, Webhooks, digest, encoded, notification, signature
-from harness.amqp_proxy import ForgetfulBroker
+from harness.amqp_proxy import ForgetfulBroker, SlowBroker
 from harness.processes import free_port, wait_until
 
 KEYS = {"public": "private", "public-2": "private-2"}
@@ -274,6 +274,17 @@ def test_webhook_larger_than_the_librarys_forms_is_taken(world, hooks):
     assert len(payload) > 8192 and signature(KEYS, payload)
     assert hooks.send("subscription_canceled", "subscription", subject).statuses == [200]
     assert len(world.seen.wait(1)[0].json["record"]["note"]) == 200_000
+
+
+def test_webhook_that_takes_longer_to_go_out_than_a_confirm_may_is_not_sent_anew_in_the_middle(world):
+    with SlowBroker(world.rabbitmq.port, 100_000) as proxy:
+        url = world.broker.url.replace(f":{world.rabbitmq.port}/", f":{proxy.port}/")
+        hooks = listen(world, url, patience="2s")  # of which a confirm may take a third
+        connections = proxy.connections
+        assert hooks.send("subscription_canceled", "subscription", {"id": "s1", "note": "x" * 400_000}).statuses == [503]
+        assert len(world.seen.wait(1)[0].json["record"]["note"]) == 400_000
+        assert proxy.connections == connections
+        world.program.stop()
 
 
 @pytest.mark.parametrize("wrong", [{"keys": [], "body_bytes": "1", "patience": "40s"},

@@ -6,7 +6,8 @@ import socket
 import time
 
 from harness import clients
-from harness.amqp_proxy import ForgetfulBroker
+from harness.amqp_proxy import ForgetfulBroker, SlowBroker
+from harness.certificates import Certificates
 from harness.golden import golden
 from harness.processes import wait_until
 
@@ -223,6 +224,35 @@ def test_daemons_confirm_that_never_comes_is_not_waited_for_for_ever(world):
         assert proxy.connections == 2
     told = [(d.json["id"], d.op) for d in observer.wait(5)]
     assert [t for t in told if t[0] == 2] == [(2, "insert"), (2, "insert"), (2, "update")] and (3, "insert") in told
+
+
+def relay_by_slow_tls(world, **how):
+    """Configures a relay with a lease of a second; gives its way to the broker."""
+    certificates = Certificates(world.folder + "/certificates")
+    proxy = SlowBroker(world.rabbitmq.port, 1_500_000, certificates, **how)
+    world.configure({}, source={"lease_time": "1s"})
+    world.program.setup()
+    world.program.config["broker"] = {"tls": {"ca": certificates.ca},
+                                      "url": world.broker.url.replace("amqp://", "amqps://").replace(
+                                          f"127.0.0.1:{world.rabbitmq.port}", f"localhost:{proxy.port}")}
+    world.program.save()
+    return proxy
+
+
+def test_daemons_large_event_goes_out_over_tls_that_takes_longer_for_it_than_the_lease(world):
+    with relay_by_slow_tls(world) as proxy:
+        observer = world.observe()
+        world.relay = world.program.relay()
+        world.sql("SELECT muskrat.emit('Frontend.Bill.Paid', json_build_object('text', repeat('x', 6000000)))")
+        assert len(observer.wait(1)[0].body) > 6_000_000
+        wait_until(lambda: world.relay.metric("muskrat_relay_events_confirmed_total") == 1, 60, "the confirm")
+        assert proxy.connections == 1
+
+
+def test_daemons_broker_that_greets_late_is_waited_for_under_a_short_lease(world):
+    with relay_by_slow_tls(world, greets_after=0.8) as proxy:
+        world.relay = world.program.relay()
+        assert proxy.connections == 1
 
 
 def test_daemons_reconnect_when_backends_are_terminated(world):
