@@ -104,7 +104,7 @@ void DeadLetterOffice::work() {
                                          Deadline::in(milliseconds(15'000)), &quit_);
     connection_->confirm_select(Deadline::in(milliseconds(15'000)));
   }
-  while (!to_send_.empty()) {
+  while (!to_send_.empty() && refusal_.empty()) {
     send(to_send_.front());
     sent_.emplace(connection_->last_tag(), std::move(to_send_.front()));
     to_send_.pop_front();
@@ -122,8 +122,12 @@ void DeadLetterOffice::send(const DeadLetter& letter) {
   message.headers.push_back({dead::header_endpoint, std::string_view(endpoint_)});
   message.headers.push_back({dead::header_attempts, int64_t{letter.attempts}});
   message.headers.push_back({dead::header_at, wall_clock_us() / 1000});
-  if (connection_->publish(message, Deadline::in(confirm_span)) == amqp::Sent::would_block)
-    throw Failure(Remedy::reconnect, "the broker takes no messages: " + connection_->blocked_reason());
+  const Deadline deadline = Deadline::in(confirm_span);
+  while (connection_->publish(message, deadline) == amqp::Sent::would_block) {
+    if (connection_->blocked() || deadline.passed() || quit_.requested())
+      throw Failure(Remedy::reconnect, "the broker takes no messages: " + connection_->blocked_reason());
+    connection_->pump(*this, deadline, &quit_);  // those before it are still on their way
+  }
 }
 
 void DeadLetterOffice::await_confirms() {

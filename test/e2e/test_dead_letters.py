@@ -3,6 +3,7 @@ import json
 
 import pika
 
+from harness.amqp_proxy import SlowBroker
 from harness.processes import wait_until
 
 HISTORY = "CREATE TABLE history (n bigserial, id bigint, email text)"
@@ -24,6 +25,21 @@ def test_dead_letters_bad_event_leaves_with_its_reason_and_neighbours_are_done(w
     assert "23514" in reason and "plan_check" in reason
     assert "bad" not in reason.split(), "no payload in the reason"
     wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 1, 60, "the count")
+
+
+def test_dead_letters_that_are_large_go_over_a_slow_link_one_after_the_other(world):
+    world.stand(consume=False)
+    world.tsql(STRICT)
+    for n in range(1, 6):
+        world.customers(n, volume="bad", company="x" * 3_000_000)
+    world.broker.wait_depth("muskrat.analytics", 5)
+    with SlowBroker(world.rabbitmq.port, 5_000_000) as proxy:
+        world.program.config["broker"]["url"] = world.broker.url.replace(f":{world.rabbitmq.port}/", f":{proxy.port}/")
+        world.program.save()
+        world.start(relay=False)
+        wait_until(lambda: world.consumer.metric("muskrat_endpoint_dead_total", endpoint="analytics") == 5, 60, "the last of them")
+        assert world.broker.depth("muskrat.analytics.dead") == 5, "none went twice"
+        assert world.consumer.stop() == 0
 
 
 def test_dead_letters_later_events_of_the_key_go_on(world):
