@@ -84,7 +84,8 @@ class OutboxReplay {
     filter.addressees = known;
     filter.routing_keys.emplace();
     for (const HistoryCount& count : counts) {
-      filter.routing_keys->push_back(count.routing_key);
+      // By its key, those for all with the same one would come too.
+      if (count.addressee.empty() || !filter.addressed) filter.routing_keys->push_back(count.routing_key);
       total_.oldest_us = total_.events == 0 ? count.oldest_us : std::min(total_.oldest_us, count.oldest_us);
       total_.newest_us = std::max(total_.newest_us, count.newest_us);
       total_.events += count.events;

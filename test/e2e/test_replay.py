@@ -164,6 +164,18 @@ def test_replay_to_all_reaches_every_queue_and_what_was_for_one_only_that_one(wo
     assert "1 event sent" in replay(world, "--routing-key", "#", "--to-all", "--yes")
 
 
+def test_replay_to_one_endpoint_of_what_was_for_it_alone_brings_nothing_of_the_same_key_that_was_for_all(world):
+    world.stand(endpoints={"analytics": world.mirror(), "invoices": world.mirror(subscribe=["Frontend.Invoice.*"])}, consume=False)
+    world.customers(1, 2)
+    world.program.ok("backfill", "customers", "--to", "invoices")
+    world.program.ok("backfill", "customers", "--yes")
+    world.broker.wait_depth("muskrat.analytics", 4)
+    world.published()
+    alone = [d.message_id for d in take(world, "muskrat.invoices")]
+    assert "2 events sent" in replay(world, "--all", "--to", "invoices", "--yes")
+    assert [d.message_id for d in take(world, "muskrat.invoices")] == alone and len(alone) == 2
+
+
 def test_replay_is_throttled_and_goes_on_where_it_was_stopped(world):
     world.stand(consume=False)
     world.sql("INSERT INTO customers (id, email) SELECT n, 'e' FROM generate_series(1, 1500) AS n")
