@@ -21,4 +21,8 @@ ScheduledMeters::ScheduledMeters(const std::string& source)
       late(gauge(source, "lag_seconds", "How long the run that is due has been due, and has not ended well.")),
       held(gauge(source, "held", "Records kept, since no event can be made of them.")) {}
 
+void ScheduledMeters::rest() {
+  for (metrics::Gauge* each : {next_run, late, held}) each->set(0);
+}
+
 }  // namespace muskrat

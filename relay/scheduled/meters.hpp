@@ -13,6 +13,8 @@ struct ScheduledMeters {
   explicit ScheduledMeters(const std::string& source);
   metrics::Counter *runs, *failures;
   metrics::Gauge *last_success, *next_run, *late, *held;
+  // The source is run no longer: what could alarm is 0.
+  void rest();
 };
 
 }  // namespace muskrat

@@ -44,6 +44,7 @@ ScheduledSource::ScheduledSource(const SourceContext& context, std::unique_ptr<R
 void ScheduledSource::run(const Stop& stop) {
   context_.board.set(board_name_, false, "starting", "");
   while (!stop.requested()) attempt(stop);
+  meters_.rest();
 }
 
 void ScheduledSource::attempt(const Stop& stop) {

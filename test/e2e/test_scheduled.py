@@ -2,6 +2,7 @@
 import contextlib
 import datetime
 import json
+import signal
 import sqlite3
 import subprocess
 import zoneinfo
@@ -185,6 +186,19 @@ def test_scheduled_run_that_fails_is_tried_again_and_the_cursor_stays(world):
     assert "the query lacks a column" in line and "nothing, id" in line
     status = world.program.run("status")
     assert status.returncode == 3 and "lacks a column" in status.stdout, status.stdout
+
+
+def test_scheduled_source_that_a_reload_removed_alarms_no_longer(world):
+    stand(world)
+    wait_until(lambda: runs(world), 60, "a run")
+    world.sql("ALTER TABLE usage RENAME TO usage_away")
+    wait_until(lambda: world.relay.metric("muskrat_scheduled_lag_seconds", source="billing"), 60, "the next run to be late")
+    world.program.config["sources"]["costs"] = world.program.config["sources"].pop("billing")
+    world.program.save()
+    world.relay.send(signal.SIGHUP)
+    wait_until(lambda: world.relay.metric("muskrat_scheduled_failures_total", source="costs"), 60, "the source under its new name")
+    for gauge in ("lag_seconds", "held", "next_run_seconds"):
+        assert world.relay.metric(f"muskrat_scheduled_{gauge}", source="billing") == 0, gauge
 
 
 def test_scheduled_run_goes_on_when_what_failed_is_mended(world):
