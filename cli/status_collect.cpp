@@ -7,11 +7,28 @@
 #include "cli/status_mysql.hpp"
 #include "common/utc_text.hpp"
 #include "relay/scheduled/run_times.hpp"
+#include "relay/scheduled/source.hpp"
 #include "relay/scheduled/state.hpp"
 #include "relay/sources.hpp"
 
 namespace muskrat::cli {
 namespace {
+
+// A run begins within a second of when it is due. One is missed when it is as late as the next, but neither after a
+// moment, in which a relay may have been started anew, nor after days.
+constexpr int64_t second_us = 1'000'000, least_late_us = 5 * second_us, most_late_us = 300 * second_us;
+
+// Why a run that is due does not begin, where nothing else says so.
+std::string why_late(const Component& source, const Config& config, const ScheduledState& state, const RunTimes& times,
+                     int64_t due, int64_t now) {
+  const RunHistory& history = state.history();
+  const int64_t period = times.next(due, state.born_us(), due) - due;
+  // The run before may have taken longer than to the next one.
+  const int64_t idle = now - std::max(due, history.success_us.value_or(0));
+  if (!history.trouble.empty() || idle < std::clamp(period, least_late_us, most_late_us)) return "";
+  if (run_under_way(config, source.name)) return "";
+  return "no run is under way on this machine: no relay runs it here (with this relay.state)";
+}
 
 // What the state file of this machine says: relays keep no other.
 void ask_scheduled(const Component& source, const Config& config, SourceStatus& status) {
@@ -24,14 +41,18 @@ void ask_scheduled(const Component& source, const Config& config, SourceStatus& 
   }
   const RunHistory& history = state->history();
   const int64_t now = wall_clock_us();
-  const int64_t next = RunTimes(source.settings, source.name).next(history.begun_us, state->born_us(), now);
+  const RunTimes times(source.settings, source.name);
+  const int64_t next = times.next(history.begun_us, state->born_us(), now);
   status.items.push_back(
       {"last success", history.success_us ? utc_text(*history.success_us) : "never", history.trouble});
   status.items.push_back({"next run", utc_text(next), ""});
   if (const int64_t held = state->held().count(); held > 0)
     status.items.push_back(
         {"held", std::to_string(held), "no event can be made of them: see muskrat held list " + source.name});
-  if (next < now) status.items.push_back({"late", span_text(milliseconds((now - next) / 1000)), ""});
+  if (next < now) {
+    status.items.push_back(
+        {"late", span_text(milliseconds((now - next) / 1000)), why_late(source, config, *state, times, next, now)});
+  }
 }
 
 SourceStatus ask_source(const Component& source, const Config& config, const Stop& stop) {

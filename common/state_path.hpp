@@ -25,6 +25,8 @@ class FileLock {
   // Makes the file; nothing is held when another holds the lock. `setting` is what names the file, for the
   // Failure{stop} when it cannot be made.
   static FileLock try_take(const std::string& path, const std::string& setting);
+  // Whether somebody holds it, for those who only look; true too where that cannot be known.
+  static bool held(const std::string& path);
   explicit operator bool() const { return fd_ >= 0; }
 
  private:

@@ -18,6 +18,10 @@ constexpr Option bad_record_options[] = {
      "Most records held; one more fails the run, since then the mapping may well be wrong for all."},
 };
 
+std::string run_lock_path(const Config& config, const std::string& source) {
+  return scheduled_state_path(config.relay) + "." + source + ".lock";
+}
+
 }  // namespace
 
 OptionTable scheduled_options() {
@@ -31,7 +35,11 @@ void check_scheduled(const Settings& settings, std::vector<Problem>& problems) {
 }
 
 FileLock try_run_lock(const Config& config, const std::string& source) {
-  return FileLock::try_take(scheduled_state_path(config.relay) + "." + source + ".lock", "relay.state");
+  return FileLock::try_take(run_lock_path(config, source), "relay.state");
+}
+
+bool run_under_way(const Config& config, const std::string& source) {
+  return FileLock::held(run_lock_path(config, source));
 }
 
 ScheduledSource::ScheduledSource(const SourceContext& context, std::unique_ptr<RecordReader> reader)

@@ -27,6 +27,8 @@ void check_scheduled(const Settings& settings, std::vector<Problem>& problems);
 
 // Who may run a source now. Nothing is held while another process runs it.
 FileLock try_run_lock(const Config& config, const std::string& source);
+// Whether one is under way on this machine, as far as can be known.
+bool run_under_way(const Config& config, const std::string& source);
 
 class ScheduledSource : public Source {
  public:

@@ -1,6 +1,7 @@
 """Scheduled sources: what is true of every kind, and the kind sql-query against PostgreSQL."""
 import contextlib
 import datetime
+import fcntl
 import json
 import signal
 import sqlite3
@@ -199,6 +200,19 @@ def test_scheduled_source_that_a_reload_removed_alarms_no_longer(world):
     wait_until(lambda: world.relay.metric("muskrat_scheduled_failures_total", source="costs"), 60, "the source under its new name")
     for gauge in ("lag_seconds", "held", "next_run_seconds"):
         assert world.relay.metric(f"muskrat_scheduled_{gauge}", source="billing") == 0, gauge
+
+
+def test_scheduled_run_that_nobody_makes_is_a_problem_of_status(world):
+    stand(world)
+    wait_until(lambda: runs(world), 60, "a run")
+    world.program.ok("status")
+    world.relay.kill9()
+    world.program.daemons.remove(world.relay)
+    wait_until(lambda: "no relay runs it here" in world.program.run("status").stdout, 60, "status to miss the next one")
+    assert world.program.run("status").returncode == 3
+    with open(world.folder + "/relay.sqlite.billing.lock", "rb") as lock:  # as who makes a run has it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "late" in world.program.ok("status")
 
 
 def test_scheduled_run_goes_on_when_what_failed_is_mended(world):
