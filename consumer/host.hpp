@@ -6,6 +6,7 @@
 //   circuit    tells the endpoint's failures from an event's                 retry     when a failed event goes again
 //   dead_letters, dead_retry, held_keys                                          figures   metrics
 //   superseded_log lists what was passed over for newer state
+//   subscription  tells what the queue is still bound to and the configuration has no more
 //   jobs       long work at the endpoint's server
 //   call_gate  keeps the endpoint's rates and quota     pause_watch  says whether an operator has paused it
 //
@@ -19,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,7 @@
 #include "consumer/retry.hpp"
 #include "consumer/schedule.hpp"
 #include "consumer/session.hpp"
+#include "consumer/subscription.hpp"
 #include "consumer/superseded_log.hpp"
 
 namespace muskrat {
@@ -107,6 +110,8 @@ class Host {
   void on_outcomes(LaneSlot& slot, const Report& report);
   void on_trouble(LaneSlot& slot, const Report& report);
   void on_buried(const Report& report);
+  bool is_unwanted(const Item& item);
+  void skip(Item& item);
   void settle(Item& item, const Outcome& outcome);
   void finish(Item& item);
   void try_again(Item& item, const std::string& why);
@@ -117,7 +122,8 @@ class Host {
   const Component& component_;
   const Config& config_;
   const HostOptions options_;
-  const std::string row_;  // its name on the status board
+  const std::string row_;       // its name on the status board
+  const std::string exchange_;  // by which subscriptions are served
   const PauseWatch& pauses_;
   SupersededLog& superseded_;
   ParkNotes& notes_;
@@ -130,6 +136,8 @@ class Host {
   Circuit circuit_;
   AttemptMemory attempts_;
   HeldKeys held_keys_;
+  Subscription subscription_;
+  std::set<std::string> warned_of_;  // routing keys that nothing in the configuration subscribes to
   Figures figures_;
   Backoff broker_backoff_, lane_backoff_;
   std::minstd_rand chance_{std::random_device{}()};

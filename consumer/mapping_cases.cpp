@@ -5,6 +5,7 @@
 
 #include "common/event_json.hpp"
 #include "common/json_compare.hpp"
+#include "consumer/subscription.hpp"
 
 namespace muskrat {
 namespace {
@@ -76,14 +77,7 @@ std::vector<MappingCase> read_mapping_cases(const std::vector<Settings>& records
 }
 
 Judged explain_event(const Component& component, const Event& event) {
-  const auto& patterns = component.settings.texts("subscribe");
-  const auto keys = routing_keys_of(event);
-  const bool subscribed = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-    const auto binding = binding_of_pattern(pattern);
-    return binding && std::any_of(keys.begin(), keys.end(),
-                                  [&](const std::string& key) { return binding_matches(*binding, key); });
-  });
-  if (!subscribed) return {false, {}};
+  if (!Subscription(component.settings.texts("subscribe")).takes(event)) return {false, {}};
   if (event.op == Op::truncate && component.settings.text("on_truncate") == "dead")
     return {true, {Fate::dead, "TRUNCATE at the source (on_truncate: dead)"}};
   const auto kinds = endpoint_kinds();

@@ -35,7 +35,8 @@ constexpr std::array endpoint_table{
     Option{
         "subscribe", OptionType::text_list, "", "",
         "The patterns of routing keys that this endpoint takes, such as Frontend.Customer.* or Frontend.*; a final * "
-        "means \"the rest\".",
+        "means \"the rest\". What its queue is still bound to and no pattern takes is skipped (muskrat setup "
+        "--unbind).",
         true},
     Option{
         "lanes", OptionType::integer, "", "1..64",
