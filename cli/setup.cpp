@@ -1,6 +1,8 @@
-// muskrat setup: what the relay publishes to and the host reads from comes to stand on the broker.
+// muskrat setup: what the relay publishes to and the host reads from comes to stand on the broker; with --unbind and
+// --remove, what has left the configuration goes.
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/setup_undo.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/event.hpp"
@@ -12,10 +14,24 @@ class Setup : public Command {
  public:
   explicit Setup(Arguments& arguments) {
     arguments.flag("--dry-run", dry_run_, "Say what is there and what is missing; change nothing.");
+    arguments.texts("--unbind", "PATTERN", unbind_,
+                    "Declare nothing, but take this pattern off the queue of the endpoint given by --endpoint, which "
+                    "subscribes to it no more.");
+    arguments.text("--endpoint", "NAME", endpoint_, "Whose pattern --unbind takes off.");
+    arguments.text("--remove", "NAME", remove_,
+                   "Declare nothing, but delete the queues of this endpoint, which is not in the configuration any "
+                   "more, with the messages in them.");
+    arguments.flag("-y,--yes", yes_, "With --remove, do not ask.");
   }
 
   int run(const Globals& globals) override {
+    if (unbind_.empty() != endpoint_.empty()) throw UsageError("--unbind and --endpoint go together");
+    if (!unbind_.empty() && !remove_.empty())
+      throw UsageError("--remove takes the bindings with the queues: leave out --unbind");
+    if (yes_ && remove_.empty()) throw UsageError("--yes goes with --remove");
     const Config config = load(globals);
+    if (!unbind_.empty()) return unbind_patterns(config, endpoint_, unbind_, dry_run_);
+    if (!remove_.empty()) return remove_queues(config, remove_, dry_run_, yes_);
     amqp::Connection broker = open_broker(config, "setup");
     print(broker.server() + " at " + config.broker.place() + "\n");
     const int code = dry_run_ ? look(config, broker) : declare(config, broker);
@@ -64,7 +80,9 @@ class Setup : public Command {
     return exit_ok;
   }
 
-  bool dry_run_ = false;
+  bool dry_run_ = false, yes_ = false;
+  std::vector<std::string> unbind_;
+  std::string endpoint_, remove_;
 };
 
 }  // namespace

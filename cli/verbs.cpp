@@ -22,10 +22,14 @@ constexpr auto list = std::to_array<Verb>({
      make_check},
     {"Set up", "setup", "Declare exchanges, queues and bindings on the broker.",
      "Can be run again at any time; what is there stays. Queues or exchanges that exist with other properties are\n"
-     "reported (exit code 3) and left alone. Run it again after adding an endpoint or a subscription, and before\n"
-     "starting the daemons.",
+     "reported (exit code 3) and left alone. Run it before starting the daemons, and again after adding an endpoint "
+     "or\n"
+     "a subscription; of an endpoint that runs, reload its hosts first: a host skips what its configuration does not\n"
+     "subscribe to. What was taken out of the configuration stays on the broker until --unbind or --remove.",
      "  muskrat setup --dry-run\n"
-     "  muskrat setup",
+     "  muskrat setup\n"
+     "  muskrat setup --endpoint hook --unbind 'Frontend.*'\n"
+     "  muskrat setup --remove hook",
      make_setup},
     {"Set up", "install", "Put Muskrat's tables on a MySQL or MariaDB server.",
      "Makes the database muskrat with the outbox, and the locked account muskrat_capture that owns the triggers. Can "

@@ -183,6 +183,8 @@ class Connection {
   QueueState declare_queue(const std::string& name, const Table& arguments, Deadline deadline);
   std::optional<QueueState> queue_state(const std::string& name,
                                         Deadline deadline);  // passive; nullopt = no such queue
+  // With all that is in it, which is how many messages it returns; 0 when it is not there.
+  uint32_t delete_queue(const std::string& name, Deadline deadline);
   // A temporary queue of this connection (exclusive, auto-delete); returns its name.
   std::string declare_temporary_queue(Deadline deadline);
   void bind_queue(const std::string& queue, const std::string& exchange, const std::string& pattern, Deadline deadline);

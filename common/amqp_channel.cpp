@@ -135,6 +135,15 @@ std::optional<Connection::QueueState> Connection::queue_state(const std::string&
   return std::nullopt;
 }
 
+uint32_t Connection::delete_queue(const std::string& name, Deadline deadline) {
+  impl_->expect_channel();
+  amqp_queue_delete_t remove{};
+  remove.queue = bytes_of(name);
+  return static_cast<amqp_queue_delete_ok_t*>(
+             impl_->ask("deleting a queue", AMQP_QUEUE_DELETE_METHOD, &remove, AMQP_QUEUE_DELETE_OK_METHOD, deadline))
+      ->message_count;
+}
+
 std::string Connection::declare_temporary_queue(Deadline deadline) {
   impl_->expect_channel();
   amqp_queue_declare_t declare{};

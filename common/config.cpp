@@ -48,6 +48,10 @@ bool good_name(std::string_view name) {
   return !name.empty() && name.size() <= max_name_bytes && std::all_of(name.begin(), name.end(), good);
 }
 
+std::string objection_to_name(std::string_view name) {
+  return good_name(name) ? "" : "a name may hold A-Z a-z 0-9 _ - only, 64 at most";
+}
+
 // Reads a file and what it includes into one Config.
 class Loader {
  public:
@@ -144,12 +148,10 @@ class Loader {
 
   bool acceptable_name(const Component& component, const std::string& path, const std::vector<Component>& others) {
     const std::string place = path + "." + component.name + ": ";
-    if (!good_name(component.name)) {
-      reader_.wrong(component.where.line, place + "a name may hold A-Z a-z 0-9 _ - only, 64 at most");
-      return false;
-    }
-    if (path == "endpoints" && (component.name == "unrouted" || component.name == "dead")) {
-      reader_.wrong(component.where.line, place + "this name is taken by a queue or exchange of Muskrat's own");
+    const std::string objection =
+        path == "endpoints" ? objection_to_endpoint_name(component.name) : objection_to_name(component.name);
+    if (!objection.empty()) {
+      reader_.wrong(component.where.line, place + objection);
       return false;
     }
     for (const Component& other : others) {
@@ -307,6 +309,11 @@ class Loader {
 };
 
 }  // namespace
+
+std::string objection_to_endpoint_name(std::string_view name) {
+  if (name == "unrouted" || name == "dead") return "this name is taken by a queue or exchange of Muskrat's own";
+  return objection_to_name(name);
+}
 
 bool Loaded::ok() const {
   return std::none_of(problems.begin(), problems.end(), [](const Problem& problem) { return problem.error; });

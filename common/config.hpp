@@ -15,6 +15,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/amqp.hpp"
@@ -78,6 +79,9 @@ struct Loaded {
   std::vector<Problem> problems;  // errors and warnings, in file order
   bool ok() const;
 };
+
+// Why no endpoint can have that name; empty when one can.
+std::string objection_to_endpoint_name(std::string_view name);
 
 // Never throws for what is in the file; Failure{stop} when the file cannot be read.
 Loaded load_config(const std::string& path, const Schema& schema);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "common/event.hpp"
 
@@ -43,6 +44,11 @@ std::string advice(int code, const std::string& what) {
   }
 }
 
+QueueShape quorum(std::string name, amqp::Table arguments) {
+  arguments["x-queue-type"] = std::string("quorum");
+  return {std::move(name), std::move(arguments)};
+}
+
 // Declares one thing after another; what the broker refuses becomes a line, and the channel is opened again.
 class Declarer {
  public:
@@ -53,9 +59,9 @@ class Declarer {
             [&] { connection_.declare_exchange(name, type, arguments, deadline_); });
   }
 
-  void queue(const std::string& name, amqp::Table arguments) {
-    arguments["x-queue-type"] = std::string("quorum");
-    attempt("queue " + name, "declared (quorum)", [&] { connection_.declare_queue(name, arguments, deadline_); });
+  void queue(const QueueShape& queue) {
+    attempt("queue " + queue.name, "declared (quorum)",
+            [&] { connection_.declare_queue(queue.name, queue.arguments, deadline_); });
   }
 
   void bind(const std::string& queue, const std::string& exchange, const std::string& key) {
@@ -72,7 +78,7 @@ class Declarer {
       declare();
       lines_.push_back({true, what + ": " + done});
     } catch (const amqp::ChannelError& error) {
-      lines_.push_back({false, what + ": " + difference(error.what()) + advice(error.code(), what)});
+      lines_.push_back({false, refusal_text(error, what)});
       connection_.open_channel(deadline_);
     }
   }
@@ -86,19 +92,14 @@ void declare_common(Declarer& declarer, const Topology& topology, const Unrouted
   declarer.exchange(topology.unrouted(), "fanout");
   declarer.exchange(topology.exchange(), "topic", {{"alternate-exchange", topology.unrouted()}});
   declarer.exchange(topology.dead_exchange(), "direct");
-  declarer.queue(topology.unrouted(), {{"x-max-length-bytes", bound.bytes},
-                                       {"x-message-ttl", bound.age.count()},
-                                       {"x-overflow", std::string("drop-head")}});
+  declarer.queue(unrouted_queue(topology, bound));
   declarer.bind(topology.unrouted(), topology.unrouted(), "");
 }
 
 void declare_queues(Declarer& declarer, const Topology& topology, const std::string& endpoint) {
-  declarer.queue(topology.dead_queue(endpoint), {{"x-delivery-limit", no_delivery_limit}});
+  declarer.queue(dead_letter_queue(topology, endpoint));
   declarer.bind(topology.dead_queue(endpoint), topology.dead_exchange(), endpoint);
-  declarer.queue(topology.queue(endpoint), {{"x-delivery-limit", no_delivery_limit},
-                                            {"x-dead-letter-exchange", topology.dead_exchange()},
-                                            {"x-dead-letter-routing-key", endpoint},
-                                            {"x-single-active-consumer", true}});
+  declarer.queue(endpoint_queue(topology, endpoint));
 }
 
 void bind_patterns(Declarer& declarer, const Topology& topology, const EndpointBinding& endpoint) {
@@ -112,6 +113,27 @@ void bind_patterns(Declarer& declarer, const Topology& topology, const EndpointB
 }
 
 }  // namespace
+
+QueueShape unrouted_queue(const Topology& topology, const UnroutedBound& bound) {
+  return quorum(topology.unrouted(), {{"x-max-length-bytes", bound.bytes},
+                                      {"x-message-ttl", bound.age.count()},
+                                      {"x-overflow", std::string("drop-head")}});
+}
+
+QueueShape endpoint_queue(const Topology& topology, const std::string& endpoint) {
+  return quorum(topology.queue(endpoint), {{"x-delivery-limit", no_delivery_limit},
+                                           {"x-dead-letter-exchange", topology.dead_exchange()},
+                                           {"x-dead-letter-routing-key", endpoint},
+                                           {"x-single-active-consumer", true}});
+}
+
+QueueShape dead_letter_queue(const Topology& topology, const std::string& endpoint) {
+  return quorum(topology.dead_queue(endpoint), {{"x-delivery-limit", no_delivery_limit}});
+}
+
+std::string refusal_text(const amqp::ChannelError& error, const std::string& what) {
+  return what + ": " + difference(error.what()) + advice(error.code(), what);
+}
 
 std::vector<SetupLine> declare_topology(amqp::Connection& connection, const Topology& topology,
                                         const std::vector<EndpointBinding>& endpoints, const UnroutedBound& unrouted,

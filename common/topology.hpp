@@ -31,6 +31,18 @@ struct UnroutedBound {
   milliseconds age = std::chrono::hours(24 * 7);
 };
 
+// A queue as setup declares it.
+struct QueueShape {
+  std::string name;
+  amqp::Table arguments;
+};
+QueueShape unrouted_queue(const Topology& topology, const UnroutedBound& bound);
+QueueShape endpoint_queue(const Topology& topology, const std::string& endpoint);
+QueueShape dead_letter_queue(const Topology& topology, const std::string& endpoint);
+
+// Why the broker refused `what` ("queue muskrat.analytics"), and what to do; after 406 with what differs there.
+std::string refusal_text(const amqp::ChannelError& error, const std::string& what);
+
 // One line of what setup did or found: "queue muskrat.analytics: declared", "… exists with other arguments: …".
 struct SetupLine {
   bool ok;

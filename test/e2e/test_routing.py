@@ -1,5 +1,8 @@
 """Who gets what: subscriptions at several depths, the unrouted, endpoints that do not disturb each other."""
 import contextlib
+import json
+
+import pika
 
 from harness.processes import wait_until
 
@@ -67,6 +70,90 @@ def test_routing_setup_is_idempotent_and_reports_drift(world):
     assert done.returncode != 0
     assert "muskrat.late" in done.stdout + done.stderr
     assert world.broker.depth("muskrat.late.dead") == 0, "the rest goes on"
+
+
+def publish(world, routing_key, n, op="emit", **way):
+    """As the relay would."""
+    headers = {"x-muskrat-key": f"{routing_key.rsplit('.', 1)[0]}:[{n}]", "x-muskrat-epoch": 1, "x-muskrat-seq": n,
+               "x-muskrat-source": "frontend", "x-muskrat-op": op, **way.pop("headers", {})}
+    world.broker.publish(way.pop("to", routing_key), f'{{"n": {n}}}', headers=headers, message_id=f"{routing_key}-{n}", **way)
+
+
+def test_routing_pattern_taken_out_is_skipped_and_then_unbound(world):
+    subscribed = {name: files(world, hook=[pattern]) for name, pattern in
+                  {"wide": "Frontend.*", "narrow": "Frontend.Customer.*"}.items()}
+    world.configure(subscribed["wide"])
+    world.program.setup()
+    world.start(relay=False)
+    publish(world, "Frontend.Payment.Made", 1)
+    wait_until(lambda: len(lines(world, "hook")) == 1, 60, "the payment")
+    world.consumer.stop()
+
+    # The binding is still there: what it brings does not reach the endpoint, and holds nothing up.
+    world.configure(subscribed["narrow"])
+    world.program.setup()
+    world.start(relay=False)
+    for n in (2, 3):
+        publish(world, "Frontend.Payment.Made", n)
+        publish(world, "Frontend.Payment.Emptied", n, op="truncate")  # by default a dead letter
+        publish(world, "Frontend.Customer.Signup", n)
+    # What was sent to the endpoint alone was meant for it.
+    publish(world, "Frontend.Payment.Made", 4, exchange="", to="muskrat.hook", headers={"x-muskrat-routing-key": "Frontend.Payment.Made"})
+    world.delivered()
+    keys = [json.loads(text)["routing_key"] for text in lines(world, "hook")]
+    assert keys == ["Frontend.Payment.Made", "Frontend.Customer.Signup", "Frontend.Customer.Signup", "Frontend.Payment.Made"]
+    assert world.consumer.metric("muskrat_endpoint_delivered_total", endpoint="hook", outcome="skipped") == 4
+    assert world.broker.depth("muskrat.hook.dead") == 0
+    with open(world.consumer.log_path, encoding="utf-8") as f:
+        warnings = [text for text in f if "does not subscribe to it" in text]
+    assert len(warnings) == 2 and "Frontend.Payment.Made" in warnings[0] and "Frontend.Payment.Emptied" in warnings[1]
+    assert "muskrat setup --endpoint hook --unbind PATTERN" in warnings[0]
+
+    unbind = ["setup", "--endpoint", "hook", "--unbind"]
+    done = world.program.run(*unbind, "Frontend.Customer.*")
+    assert done.returncode == 2 and "still subscribes to Frontend.Customer.*" in done.stderr
+    assert "Nothing was changed" in world.program.ok(*unbind, "Frontend.*", "--dry-run")
+    assert "muskrat -> muskrat.hook: Frontend.# is not there any more" in world.program.ok(*unbind, "Frontend.*")
+    publish(world, "Frontend.Payment.Made", 5)
+    world.broker.wait_depth("muskrat.unrouted", 1)
+    publish(world, "Frontend.Customer.Signup", 6)
+    wait_until(lambda: len(lines(world, "hook")) == 5, 60, "what is still subscribed to")
+
+
+def test_routing_endpoint_taken_out_is_removed_from_the_broker(world):
+    def remove(*more, code=0):
+        done = world.program.run("setup", "--remove", "hook", *more)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    both = files(world, hook=["Frontend.*"], other=["Frontend.*"])
+    world.configure(both)
+    world.program.setup()
+    assert "still in the configuration" in remove("--yes", code=2)
+    world.start(relay=False)
+    world.configure({"other": both["other"]})
+    assert "Somebody consumes; nothing was deleted" in remove("--yes", code=3)
+    world.consumer.stop()
+    publish(world, "Frontend.Payment.Made", 1)
+    world.broker.wait_depth("muskrat.hook", 1)
+    world.broker.fill("muskrat.hook.dead", [("{}", pika.BasicProperties(message_id=n, delivery_mode=2)) for n in "ab"])
+
+    text = remove(code=2)  # nobody is there to answer
+    assert "queue muskrat.hook: 1 message, 0 consumers" in text and "queue muskrat.hook.dead: 2 messages" in text and "--yes" in text
+    remove("--dry-run")
+    assert world.broker.depth("muskrat.hook") == 1
+    text = remove("--yes")
+    assert "queue muskrat.hook deleted, with 1 message" in text and "queue muskrat.hook.dead deleted, with 2 messages" in text
+    assert world.broker.depth("muskrat.hook") is None and world.broker.depth("muskrat.hook.dead") is None
+    assert "Nothing of an endpoint hook is there" in remove(code=3)
+
+    world.configure(both)
+    world.program.setup()
+    world.configure({"other": both["other"]})
+    assert "queue muskrat.hook deleted, with 0 messages" in remove()  # nothing to ask about
+    for name in ("dead", "unrouted", "other.dead"):  # queues that stay
+        assert world.program.run("setup", "--remove", name, "--yes").returncode == 2
+    assert world.broker.depth("muskrat.unrouted") is not None and world.broker.depth("muskrat.other.dead") is not None
 
 
 @contextlib.contextmanager

@@ -286,6 +286,15 @@ void test_binding_routes_and_unbinding_stops(void**) {
   assert_int_equal(broker.queue_state(queue, soon())->messages, 1);
 }
 
+void test_deleting_a_queue_says_what_was_in_it(void**) {
+  auto broker = connect();
+  auto queue = quorum_queue(broker, "delete");
+  fill(broker, queue, 1, 3);
+  assert_int_equal(broker.delete_queue(queue, soon()), 3);
+  assert_false(broker.queue_state(queue, soon()).has_value());
+  assert_int_equal(broker.delete_queue(queue, soon()), 0);
+}
+
 // ---- opening ----
 
 void test_open_tells_the_server_and_a_clean_close_ends(void**) {
@@ -341,6 +350,7 @@ int main() {
       checked(test_looking_for_what_is_missing_leaves_an_open_channel),
       checked(test_declaring_with_other_arguments_is_a_406_that_says_which),
       checked(test_binding_routes_and_unbinding_stops),
+      checked(test_deleting_a_queue_says_what_was_in_it),
       checked(test_open_tells_the_server_and_a_clean_close_ends),
       checked(test_open_with_a_wrong_password_names_user_and_vhost_only),
       checked(test_open_with_a_missing_vhost_says_so),
