@@ -56,10 +56,10 @@ class Online {
     exchange(broker, names.exchange(), "topic", {{"alternate-exchange", names.unrouted()}});
     exchange(broker, names.unrouted(), "fanout", {});
     exchange(broker, names.dead_exchange(), "direct", {});
-    queue(broker, names.unrouted());
+    queue(broker, unrouted_queue(names, config_.unrouted));
     for (const Component& endpoint : config_.endpoints) {
-      if (queue(broker, names.queue(endpoint.name)) > 0) consumed_.insert(endpoint.name);
-      queue(broker, names.dead_queue(endpoint.name));
+      if (queue(broker, endpoint_queue(names, endpoint.name)) > 0) consumed_.insert(endpoint.name);
+      queue(broker, dead_letter_queue(names, endpoint.name));
     }
     broker.close(Deadline::in(std::chrono::seconds(2)));
   }
@@ -81,13 +81,25 @@ class Online {
   }
 
   // The number of its consumers.
-  uint32_t queue(amqp::Connection& broker, const std::string& name) {
-    const auto state = broker.queue_state(name, Deadline::in(answer_time));
+  uint32_t queue(amqp::Connection& broker, const QueueShape& shape) {
+    const Deadline deadline = Deadline::in(answer_time);
+    const std::string what = "queue " + shape.name;
+    const auto state = broker.queue_state(shape.name, deadline);
     if (!state) {
-      bad("queue " + name + ": missing; run muskrat setup");
+      bad(what + ": missing; run muskrat setup");
       return 0;
     }
-    good("queue " + name + ": " + counted(state->messages, "message") + ", " + counted(state->consumers, "consumer"));
+    try {
+      // As with exchanges: it exists, so this changes nothing.
+      broker.declare_queue(shape.name, shape.arguments, deadline);
+    } catch (const amqp::ChannelError& error) {
+      broker.open_channel(deadline);
+      if (error.code() != 403) {
+        bad(refusal_text(error, what));
+        return state->consumers;
+      }
+    }
+    good(what + ": " + counted(state->messages, "message") + ", " + counted(state->consumers, "consumer"));
     return state->consumers;
   }
 

@@ -75,6 +75,9 @@ def test_cli_version():
     (["tail", "--count", "x"], "see muskrat tail --help"),
     (["attach", "frontend"], "TABLE is required"),
     (["--nonsense"], "see muskrat --help"),
+    (["setup", "--unbind", "Frontend.*"], "--unbind and --endpoint go together"),
+    (["setup", "--remove", "a", "--endpoint", "a", "--unbind", "#"], "leave out --unbind"),
+    (["setup", "--yes"], "--yes goes with --remove"),
     (["tail", "Frontend"], "can match no event: it has 1 word and a routing key has three; did you mean Frontend.*?"),
 ])
 def test_cli_wrong_usage_exits_2_and_says_what_to_do(args, says, tmp_path):
@@ -244,6 +247,7 @@ def test_cli_check_online_says_what_is_missing_and_then_that_all_is_there(world)
     world.configure({"analytics": world.mirror(routes=[{"table": "customers", "key": ["id"], "columns": ["id", "email"]}])})
     done = world.program.run("check", "--online")
     assert done.returncode == 3
+    assert world.broker.depth("muskrat.analytics") is None, "it declares nothing"
     assert "PROBLEM  exchange muskrat: missing; run muskrat setup" in done.stdout
     assert "PROBLEM  queue muskrat.analytics.dead: missing" in done.stdout
     assert "PROBLEM  source frontend: no table is attached" in done.stdout
@@ -269,6 +273,28 @@ def test_cli_check_online_finds_an_exchange_of_another_type(world):
     world.configure({"a": {"kind": "null", "subscribe": "#"}})
     done = world.program.run("check", "--online")
     assert done.returncode == 3 and "exchange muskrat: is not the topic exchange it should be" in done.stdout
+
+
+def test_cli_check_online_finds_queues_that_setup_would_declare_otherwise(world):
+    def by_hand(channel):
+        channel.queue_declare("muskrat.a", durable=True)  # classic
+        channel.queue_declare("muskrat.b", durable=True, arguments={
+            "x-queue-type": "quorum", "x-delivery-limit": 2**31 - 1, "x-dead-letter-exchange": "muskrat.dead",
+            "x-dead-letter-routing-key": "b"})  # many active consumers
+    world.broker.call(by_hand)
+    world.configure({name: {"kind": "null", "subscribe": "#"} for name in "abc"})
+    world.program.run("setup")
+    done = world.program.run("check", "--online")
+    assert done.returncode == 3
+    # Of all that differs the broker names what it compares first.
+    assert re.search(r"PROBLEM  queue muskrat\.a: x-\S+ is .+ on the broker, .+ in this configuration; nothing was changed", done.stdout)
+    assert "PROBLEM  queue muskrat.b: x-single-active-consumer is none on the broker" in done.stdout
+    assert "queue muskrat.c: 0 messages, 0 consumers" in done.stdout and "queue muskrat.a.dead: 0 messages" in done.stdout
+
+    # One that may not declare is told that they are there.
+    with world.user_with_rights("the host"):
+        out = world.program.run("check", "--online").stdout
+    assert "queue muskrat.a: 0 messages, 0 consumers" in out and "PROBLEM  queue" not in out
 
 
 def test_cli_setup_dry_run_changes_nothing(world):

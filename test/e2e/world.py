@@ -1,4 +1,5 @@
 """A World: one test's databases, vhost, configuration and daemons, and the words that the tests speak with."""
+import contextlib
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from harness.processes import wait_until
 from harness.program import Program
 
 BUILD = where.default_build()
+OPERATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operations.md")
 
 CUSTOMERS = """
 CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL, phone text, subdomain text, company text, username text,
@@ -92,6 +94,25 @@ class World:
         observer = clients.Observer(self.broker, queue, patterns or ("#",))
         self.observers.append(observer)
         return observer
+
+    @contextlib.contextmanager
+    def user_with_rights(self, who):
+        """The configuration has a broker user with the rights that docs/operations.md names for `who`, and no others."""
+        with open(OPERATIONS, encoding="utf-8") as f:
+            rows = [re.split(r"(?<!\\)\|", text) for text in f if text.startswith("|")]
+        (rights,) = [row[2:5] for row in rows if row[1].strip().strip("`") == who]
+        user, url = f"rights{self.vhost}", self.program.config["broker"]["url"]
+        self.rabbitmq.ctl("add_user", user, "rights")
+        try:
+            self.rabbitmq.ctl("set_permissions", "-p", self.vhost, user,
+                              *(cell.strip().strip("`").replace("\\|", "|") for cell in rights))
+            self.program.config["broker"]["url"] = self.broker.url.replace("guest:guest", f"{user}:rights")
+            self.program.save()
+            yield
+        finally:
+            self.program.config["broker"]["url"] = url
+            self.program.save()
+            self.rabbitmq.ctl("delete_user", user)
 
     # ---- waiting ----
 
