@@ -146,10 +146,21 @@ class UnroutedReplay {
       const std::string queue = names.queue(subscriber.endpoint);
       if (!broker.queue_state(queue, deadline))
         throw Failure(Remedy::stop, "the queue " + queue + " is not there; run muskrat setup");
-      for (const std::string& binding : subscriber.bindings)
-        broker.bind_queue(queue, names.exchange(), binding, deadline);
+      for (const std::string& binding : subscriber.bindings) bind(broker, queue, names.exchange(), binding);
     }
     broker.close(Deadline::in(std::chrono::seconds(2)));
+  }
+
+  static void bind(amqp::Connection& broker, const std::string& queue, const std::string& exchange,
+                   const std::string& binding) {
+    try {
+      broker.bind_queue(queue, exchange, binding, Deadline::in(answer_time));
+    } catch (const amqp::ChannelError& error) {
+      if (error.code() != 403) throw;
+      throw Failure(Remedy::stop, "the broker's user may not bind the queue " + queue + " (" + error.what() +
+                                      "); give it write on " + queue + " and read on " + exchange +
+                                      ", as docs/operations.md says of replay --unrouted; nothing was sent");
+    }
   }
 
   int send() {

@@ -305,6 +305,20 @@ def test_replay_unrouted_brings_what_was_for_one_endpoint_to_it(world):
     assert world.broker.depth("muskrat.unrouted") == 0 and not observer.deliveries
 
 
+def test_replay_unrouted_by_a_user_with_the_documented_rights_works_and_with_fewer_says_which(world):
+    world.configure({"analytics": world.mirror()})
+    world.program.setup()
+    world.broker.fill("muskrat.unrouted", [("{}", pika.BasicProperties(message_id="1", delivery_mode=2, headers={
+        "x-muskrat-routing-key": "Frontend.Customer.Signup", "x-muskrat-source": "frontend", "x-muskrat-key": "Frontend.Customer:[1]"}))])
+    with world.user_with_rights("muskrat replay"):
+        text = replay(world, "--unrouted", "--yes", code=1)
+    assert "give it write on muskrat.analytics and read on muskrat, as docs/operations.md says" in text
+    assert world.broker.depth("muskrat.unrouted") == 1
+    with world.user_with_rights("muskrat replay --unrouted"):
+        assert "1 message sent" in replay(world, "--unrouted", "--yes")
+    assert world.broker.depth("muskrat.analytics") == 1
+
+
 def test_replay_unrouted_finds_what_lies_behind_many_megabytes(world):
     """The walk keeps 16 MiB of bodies at most: 30 MiB for nobody stand before, and 20 MiB that are meant come at once."""
     world.sql(CUSTOMERS)
