@@ -10,6 +10,7 @@
 
 #include "common/config_reader.hpp"
 #include "common/config_tables.hpp"
+#include "common/database_dsn.hpp"
 #include "common/event.hpp"
 #include "common/secrets.hpp"
 #include "common/suggest.hpp"
@@ -50,6 +51,10 @@ bool good_name(std::string_view name) {
 
 std::string objection_to_name(std::string_view name) {
   return good_name(name) ? "" : "a name may hold A-Z a-z 0-9 _ - only, 64 at most";
+}
+
+void check_state_dsn(const Settings& section, std::vector<Problem>& problems) {
+  check_postgres_dsn(section, "state_dsn", problems);
 }
 
 // Reads a file and what it includes into one Config.
@@ -114,6 +119,7 @@ class Loader {
     into = reader_.read(table, node, key);
     if (key == "broker") broker(node);
     if (key == "relay" || key == "consumer") check_listen(key, into, loaded_.problems);
+    if (into.knows("state_dsn")) validate(check_state_dsn, into, key);
   }
 
   void broker(const Node& node) {

@@ -59,7 +59,7 @@ struct Address {
   std::string application_name = "muskrat";
 };
 
-// A parsed DSN. Failure{stop} when it is none; the message does not show it, for it may hold a password.
+// A parsed DSN. Failure{reconnect} when it is none; the message does not show it, for it may hold a password.
 struct Location {
   enum class Tls { disabled, required, verify };
   std::string user, password, host = "localhost", database, socket;

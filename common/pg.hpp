@@ -45,6 +45,9 @@ struct Address {
   std::string application_name = "muskrat";
 };
 
+// Failure{reconnect} when it cannot be parsed; the message does not show it, for it may hold a password.
+void check_dsn(const std::string& dsn);
+
 // A text parameter; nullopt is NULL. The viewed text must outlive the call.
 using Param = std::optional<std::string_view>;
 
@@ -81,8 +84,8 @@ class Connection {
  public:
   // Connects within the deadline, obeying `stop`. sslmode defaults to the DSN's, else "prefer" on loopback and
   // Unix sockets, "verify-full" elsewhere. client_encoding is UTF8.
-  // Failure{reconnect}: host down, DNS, wrong password (secrets rotate), too many connections.
-  // Failure{stop}: the DSN itself cannot be parsed.
+  // Failure{reconnect}: host down, DNS, wrong password or a DSN that cannot be parsed (secrets rotate), too many
+  // connections.
   static Connection open(const Address& address, Deadline deadline, const Stop* stop = nullptr);
 
   Connection(Connection&&) noexcept;

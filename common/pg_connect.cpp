@@ -21,7 +21,8 @@ Options parse_dsn(const std::string& dsn) {
   std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(PQconninfoParse(dsn.c_str(), nullptr),
                                                                       PQconninfoFree);
   if (!parsed) {
-    throw Failure(Remedy::stop,
+    // One that was right at load was rotated by hand; the next look may find it mended.
+    throw Failure(Remedy::reconnect,
                   "the PostgreSQL DSN cannot be parsed (it is not shown here, for it may hold a password); write "
                   "postgresql://user@host:port/database or host=… dbname=… user=…, quote values with spaces, and check "
                   "the option names");
@@ -170,6 +171,8 @@ void Connection::Impl::on_notice(void* self, const PGresult* notice) {
   log::debug("postgres", "notice",
              {{"severity", severity == nullptr ? "" : severity}, {"text", text == nullptr ? "" : text}});
 }
+
+void check_dsn(const std::string& dsn) { parse_dsn(dsn); }
 
 Connection Connection::open(const Address& address, Deadline deadline, const Stop* stop) {
   auto options = complete(address);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/database_dsn.hpp"
 #include "relay/outbox_source.hpp"
 #include "relay/sources/mysql_outbox_leader.hpp"
 
@@ -36,13 +37,7 @@ void validate(const Settings& settings, std::vector<Problem>& problems) {
     problems.push_back(
         {settings.where("window_bytes"), "window_bytes above 256MiB: the relay may need twice as much memory", false});
   }
-  // A DSN with secrets in it may be incomplete here; it is read again at every connect.
-  if (!settings.given("dsn")) return;
-  try {
-    mysql::parse_dsn(settings.text("dsn"));
-  } catch (const Failure& failure) {
-    problems.push_back({settings.where("dsn"), std::string("dsn: ") + failure.what(), true});
-  }
+  check_mysql_dsn(settings, "dsn", problems);
 }
 
 class MysqlOutbox : public OutboxSource {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/database_dsn.hpp"
 #include "relay/outbox_source.hpp"
 #include "relay/sources/postgres_outbox_leader.hpp"
 
@@ -30,6 +31,7 @@ constexpr Option options[] = {
 };
 
 void validate(const Settings& settings, std::vector<Problem>& problems) {
+  check_postgres_dsn(settings, "dsn", problems);
   if (settings.has("max_body") && settings.has("window_bytes") &&
       settings.bytes("window_bytes") > (int64_t{256} << 20)) {
     problems.push_back(

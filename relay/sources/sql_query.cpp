@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "common/database_dsn.hpp"
 #include "relay/scheduled/deletion.hpp"
 #include "relay/scheduled/source.hpp"
 #include "relay/sources/sql_query_db.hpp"
@@ -58,6 +59,8 @@ constexpr OfMode of_modes[] = {{"cursor", "incremental"},
 
 void validate(const Settings& settings, std::vector<Problem>& problems) {
   check_scheduled(settings, problems);
+  const auto check_dsn = names_mysql(settings.text("dsn")) ? check_mysql_dsn : check_postgres_dsn;
+  check_dsn(settings, "dsn", problems);
   const auto wrong = [&](const char* option, const std::string& text) {
     problems.push_back({settings.where(option), std::string(option) + ": " + text});
   };

@@ -1,5 +1,7 @@
 #include "relay/sources/sql_query_db.hpp"
 
+#include "common/database_dsn.hpp"
+
 namespace muskrat::sql_query {
 
 Shape shape_of(const Settings& settings) {
@@ -16,9 +18,7 @@ std::string shape_text(const Shape& shape) {
 }
 
 std::unique_ptr<Db> open_db(const Component& source, const Stop& stop) {
-  const std::string dsn = source.settings.fresh_secret("dsn");
-  const bool mysql = dsn.starts_with("mysql:") || dsn.starts_with("mariadb:");
-  return mysql ? open_mysql(source, stop) : open_postgres(source, stop);
+  return names_mysql(source.settings.fresh_secret("dsn")) ? open_mysql(source, stop) : open_postgres(source, stop);
 }
 
 void refuse_null_key(const std::string& column) {

@@ -170,6 +170,26 @@ def test_cli_check_warns_of_secrets_in_clear_text(program):
     assert "others may read it: chmod 600" in done.stdout
 
 
+def test_cli_check_tells_of_a_dsn_that_is_none_with_file_and_line_and_shows_nothing_of_it(program):
+    program.write("""broker: {url: "amqp://u@h/"}
+sources:
+  frontend: {kind: postgres, dsn: "host=h password=${PW} dbnmae=x"}
+  shop: {kind: mysql, dsn: "mysql://u:${PW}%@h/x"}
+  billing: {kind: sql-query, every: 1h, dsn: "host=h dbnmae=${PW}", query: SELECT 1, cursor: a, key: b, routing_key: A.B.C}
+  volumes: {kind: sql-query, every: 1h, dsn: "mysql://u:${PW}@h:x/d", query: SELECT 1, cursor: a, key: b, routing_key: A.B.C}
+endpoints:
+  analytics: {kind: postgres, subscribe: "#", dsn: "host=h password=two ${PW}", routes: [{table: t, key: [id], columns: [id]}]}
+consumer:
+  state_dsn: dbnmae=${PW}
+""")
+    done = program.run("check", env={"PW": "hunter2"})
+    found = {int(n): text for n, text in re.findall(r"^\S+/muskrat\.yaml:(\d+): error: (.*)", done.stdout, re.M)}
+    assert done.returncode == 2 and sorted(found) == [3, 4, 5, 6, 8, 10], done.stdout
+    assert found[3].startswith("sources.frontend: dsn: the PostgreSQL DSN cannot be parsed"), found[3]
+    assert found[10].startswith("consumer: state_dsn: the PostgreSQL DSN cannot be parsed"), found[10]
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_cli_example_configuration_is_right():
     example = os.path.join(where.TOP, "examples", "muskrat.yaml")
     done = muskrat("check", "--config", example, env={"MUSKRAT_BROKER_PASSWORD": "x", "ANALYTICS_PASSWORD": "y"})
@@ -485,6 +505,43 @@ def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world)
     world.customers(4)
     wait_until(lambda: count("moved") == 2, 60, "the configuration before it to go on")
     assert consumer.stop() == 0
+
+
+def test_cli_hangup_with_a_dsn_that_is_none_is_refused(world):
+    world.stand({"one": {"kind": "file", "path": f"{world.folder}/one.jsonl", "subscribe": "Frontend.*"}})
+    world.program.config["sources"]["frontend"]["dsn"] = "dbnmae=x"
+    world.program.config["consumer"]["state_dsn"] = "dbnmae=x"
+    world.program.save()
+    for daemon in (world.relay, world.consumer):
+        daemon.send(signal.SIGHUP)
+        world.wait_log(daemon, "reload refused")
+    world.customers(1)
+    wait_until(lambda: os.path.exists(f"{world.folder}/one.jsonl"), 60, "the old configuration to go on")
+
+
+@pytest.mark.parametrize("side", ["source", "endpoint"])
+def test_cli_password_that_breaks_its_dsn_stops_nothing_for_good(world, side):
+    """A password with a blank is no part of a connection string; the file is mended a moment later."""
+    secret = os.path.join(world.folder, "password")
+
+    def change(password):
+        with open(secret, "w", encoding="utf-8") as f:
+            f.write(password + "\n")
+        world.pg.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                      f" WHERE datname IN ('{world.front_db}', '{world.target_db}') AND pid <> pg_backend_pid()")
+
+    change("first")
+    reference = f" password=${{file:{secret}}}"
+    dsn = (world.front if side == "source" else world.target) + reference
+    world.stand({"analytics": world.mirror(**({"dsn": dsn} if side == "endpoint" else {}))}, {"dsn": dsn} if side == "source" else {})
+    world.customers(1)
+    world.wait_equal()
+    change("hunter2 isn't")
+    world.customers(2)
+    daemon = world.relay if side == "source" else world.consumer
+    assert "hunter2" not in world.wait_log(daemon, "DSN cannot be parsed")
+    change("second")
+    world.wait_equal()
 
 
 def test_cli_rotated_broker_password_is_taken_up_without_restart(world):

@@ -523,12 +523,17 @@ void test_open_refused_tells_where_and_never_the_password(void**) {
   assert_holds(unknown.text, "\"nowhere\" does not exist");
 }
 
-void test_open_with_a_broken_dsn_stops_and_quotes_nothing(void**) {
+void test_open_with_a_broken_dsn_may_be_tried_again_and_quotes_nothing(void**) {
   for (const char* dsn : {"host=x password=hunter2 oops", "postgresql://u:hunter2@[::1", "passwrd=hunter2"}) {
-    auto error = refusal([&] { pg::Connection::open({dsn, "", "t"}, soon()); });
-    assert_true(error.remedy == Remedy::stop);
-    assert_lacks(error.text, "hunter2");
-    assert_holds(error.text, "cannot be parsed");
+    for (const auto& action : {std::function<void()>([&] {
+                                 pg::Connection::open({dsn, "", "t"}, soon());
+                               }),
+                               std::function<void()>([&] { pg::check_dsn(dsn); })}) {
+      auto error = refusal(action);
+      assert_true(error.remedy == Remedy::reconnect);
+      assert_lacks(error.text, "hunter2");
+      assert_holds(error.text, "cannot be parsed");
+    }
   }
 }
 
@@ -588,7 +593,7 @@ int main() {
       checked(test_open_on_a_silent_port_gives_up_at_the_deadline),
       checked(test_open_obeys_stop),
       checked(test_open_refused_tells_where_and_never_the_password),
-      checked(test_open_with_a_broken_dsn_stops_and_quotes_nothing),
+      checked(test_open_with_a_broken_dsn_may_be_tried_again_and_quotes_nothing),
       checked(test_open_beyond_this_machine_insists_on_tls),
       checked(test_quoting_resists_injection),
   };

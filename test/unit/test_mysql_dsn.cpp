@@ -13,7 +13,7 @@ std::string refusal(const std::string& dsn) {
   try {
     mysql::parse_dsn(dsn);
   } catch (const Failure& e) {
-    assert_true(e.remedy() == Remedy::stop);
+    assert_true(e.remedy() == Remedy::reconnect);
     return e.what();
   }
   fail_msg("nothing was refused");

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/database_dsn.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/mysql/applier.hpp"
 #include "consumer/endpoints/mysql/mirror.hpp"
@@ -99,12 +100,7 @@ std::span<const Option> endpoint_options() {
 
 void validate(const Settings& settings, std::vector<Problem>& problems) {
   sql::read_routes(settings, problems);
-  if (!settings.given("dsn")) return;
-  try {
-    mysql::parse_dsn(settings.text("dsn"));
-  } catch (const Failure& failure) {
-    problems.push_back({settings.where("dsn"), std::string("dsn: ") + failure.what(), true});
-  }
+  check_mysql_dsn(settings, "dsn", problems);
 }
 
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<MysqlEndpoint>(component); }

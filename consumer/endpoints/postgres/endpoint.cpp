@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/database_dsn.hpp"
 #include "consumer/endpoints.hpp"
 #include "consumer/endpoints/postgres/applier.hpp"
 #include "consumer/endpoints/postgres/mirror.hpp"
@@ -101,7 +102,10 @@ std::span<const Option> endpoint_options() {
   return options;
 }
 
-void validate(const Settings& settings, std::vector<Problem>& problems) { sql::read_routes(settings, problems); }
+void validate(const Settings& settings, std::vector<Problem>& problems) {
+  sql::read_routes(settings, problems);
+  check_postgres_dsn(settings, "dsn", problems);
+}
 
 std::unique_ptr<Endpoint> make(const Component& component) { return std::make_unique<PostgresEndpoint>(component); }
 
