@@ -58,7 +58,13 @@ class Accept : public Command {
   }
 
   void begun(std::string_view epoch) const {
-    print("Epoch " + std::string(epoch) + " has begun. A running relay goes on by itself; else start one.\n");
+    const std::string text =
+        "Epoch " + std::string(epoch) + " has begun. A running relay goes on by itself; else start one.";
+    try {
+      print(text + "\n");
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{text};
+    }
   }
 
   void explain(pg::Connection& db) const {

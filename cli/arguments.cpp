@@ -20,7 +20,8 @@ constexpr std::string_view overview =
 constexpr std::string_view footer =
     "\nThe configuration is --config FILE, else $MUSKRAT_CONFIG, else ./muskrat.yaml, else /etc/muskrat/muskrat.yaml.\n"
     "\n"
-    "Exit codes: 0 all is well, 1 it failed while running, 2 wrong usage or configuration, 3 problems were found.\n"
+    "Exit codes: 0 all is well, 1 it failed while running, 2 wrong usage or configuration, 3 problems were found,\n"
+    "141 standard output was closed before the end.\n"
     "`muskrat VERB --help` says more about each.\n";
 
 // "  left            help", the help wrapped under itself.
@@ -234,7 +235,7 @@ int dispatch(std::span<const Verb> verbs, int argc, char** argv) {
 
   const std::vector<std::string> typed = typed_verb(argc, argv);
   if ((typed.empty() || typed[0] == "help") && (argc == 1 || asks_for_help(argc, argv))) {
-    print(overview_text(verbs));
+    print_while_read(overview_text(verbs));
     return argc == 1 ? exit_usage : exit_ok;
   }
   if (!typed.empty()) {
@@ -247,7 +248,7 @@ int dispatch(std::span<const Verb> verbs, int argc, char** argv) {
   }
   // Before parsing, so that help needs no complete command line.
   if (chosen && asks_for_help(argc, argv)) {
-    print(verb_text(*chosen->verb, chosen->arguments->lines()));
+    print_while_read(verb_text(*chosen->verb, chosen->arguments->lines()));
     return exit_ok;
   }
   try {
@@ -257,7 +258,7 @@ int dispatch(std::span<const Verb> verbs, int argc, char** argv) {
     throw UsageError(parse_problem(error, chosen ? *chosen->app : root) + "; see muskrat" + verb + " --help");
   }
   if (version) {
-    print("muskrat " MUSKRAT_VERSION "\n");
+    print_while_read("muskrat " MUSKRAT_VERSION "\n");
     return exit_ok;
   }
   if (!chosen) throw UsageError("no verb; see muskrat --help");

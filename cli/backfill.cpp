@@ -76,13 +76,22 @@ class Backfill : public Command {
     Stop stop;
     SignalThread signals(stop);
     const auto db = open_backfill_source(source, dsn_);
-    if (list_) return list(*db);
-    if (cancel_ > 0) return cancel(*db);
-    if (resume_ && tables_.empty()) return resume(*db, stop);
-    return fill(config, source, *db, stop);
+    try {
+      return act(config, source, *db, stop);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{so_far_};
+    }
   }
 
  private:
+  int act(const Config& config, const Component& source, BackfillSource& db, const Stop& stop) {
+    if (list_) return list(db);
+    so_far_ = "Nothing was done.";
+    if (cancel_ > 0) return cancel(db);
+    if (resume_ && tables_.empty()) return resume(db, stop);
+    return fill(config, source, db, stop);
+  }
+
   void check_usage() {
     const int ways = (list_ ? 1 : 0) + (cancel_ > 0 ? 1 : 0) + (resume_ ? 1 : 0);
     if (ways > 1) throw UsageError("--list, --resume and --cancel exclude one another");
@@ -162,12 +171,14 @@ class Backfill : public Command {
   }
 
   int go_on(BackfillSource& db, const BackfillEntry& entry, bool again, const Stop& stop) {
+    so_far_ = "To go on: the same command, or muskrat backfill --resume.";
     if (!options_.json && again) {
       print(fmt::format("Backfill {}, begun {}, goes on: {} rows are behind it.\n", entry.id, entry.started_at,
                         entry.at.passed));
     }
     BackfillRun run(db, options_, stop);
     const bool done = run.run(entry);
+    if (done) so_far_ = "The backfill itself is done.";
     report(run, entry, done);
     return done ? exit_ok : exit_problems;
   }
@@ -200,8 +211,9 @@ class Backfill : public Command {
     return code;
   }
 
-  int cancel(BackfillSource& db) const {
+  int cancel(BackfillSource& db) {
     db.cancel(cancel_);
+    so_far_ = "The backfill is cancelled.";
     print("Backfill " + std::to_string(cancel_) + " is cancelled; what it told stays told.\n");
     return exit_ok;
   }
@@ -233,6 +245,7 @@ class Backfill : public Command {
   BackfillRun::Options options_;
   std::vector<std::string> tables_;
   std::string source_, rate_, dsn_;
+  std::string so_far_;  // for when nobody reads the output any more
   int64_t cancel_ = 0;
   bool dry_run_ = false, resume_ = false, list_ = false, yes_ = false;
 };

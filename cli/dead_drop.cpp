@@ -24,6 +24,16 @@ class DeadDrop : public Command {
   }
 
   int run(const Globals& globals) override {
+    try {
+      return drop(globals);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{dropped_ == 0 ? "Nothing was dropped."
+                                     : counted(dropped_, "dead letter") + " dropped, for good."};
+    }
+  }
+
+ private:
+  int drop(const Globals& globals) {
     const Config config = load(globals);
     find_component(config.endpoints, endpoint_, "endpoint");
     filter_.prepare();
@@ -40,12 +50,12 @@ class DeadDrop : public Command {
       return exit_usage;
     }
     const size_t left = drop(config, meant);
-    print(counted(meant.size(), "dead letter") + " of the endpoint " + endpoint_ + " dropped; " + std::to_string(left) +
+    dropped_ = meant.size();
+    print(counted(dropped_, "dead letter") + " of the endpoint " + endpoint_ + " dropped; " + std::to_string(left) +
           " left.\n");
     return exit_ok;
   }
 
- private:
   // What would go, by reason; everything goes back.
   std::set<std::string> look(const Config& config) const {
     ReasonCounts reasons;
@@ -83,6 +93,7 @@ class DeadDrop : public Command {
   static constexpr size_t most_reasons_ = 50;
   std::string endpoint_;
   LetterFilter filter_;
+  size_t dropped_ = 0;
   bool all_ = false, yes_ = false;
 };
 

@@ -40,7 +40,11 @@ class DeadRetry : public Command {
       publisher.close();
     }
     walk.close();
-    return report(walk);
+    try {
+      return report(walk);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{counted(walk.taken_out(), "dead letter") + " sent again."};
+    }
   }
 
  private:

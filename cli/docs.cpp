@@ -10,7 +10,7 @@ namespace {
 class DocsOptions : public Command {
  public:
   int run(const Globals&) override {
-    print(describe_options(schema()));
+    print_while_read(describe_options(schema()));
     return exit_ok;
   }
 };

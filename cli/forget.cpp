@@ -50,6 +50,22 @@ class Forget : public Command {
   }
 
   int run(const Globals& globals) override {
+    try {
+      return forget(globals);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{erased_ == 0 ? "Nothing was erased."
+                                    : counted(static_cast<size_t>(erased_), "event") +
+                                          " erased, for good. Run it again: for the rest, and to see what is left."};
+    }
+  }
+
+ private:
+  struct Underway {
+    std::string endpoint;
+    int64_t messages;
+  };
+
+  int forget(const Globals& globals) {
     read_keys();
     const Config config = load(globals);
     if (!source_.empty()) find_component(config.sources, source_, "source");
@@ -70,12 +86,6 @@ class Forget : public Command {
     }
     return erase(places);
   }
-
- private:
-  struct Underway {
-    std::string endpoint;
-    int64_t messages;
-  };
 
   void read_keys() {
     if (!key_file_.empty()) {
@@ -178,12 +188,11 @@ class Forget : public Command {
   }
 
   // And then a second look, for what came meanwhile.
-  int erase(const std::vector<std::unique_ptr<Place>>& places) const {
+  int erase(const std::vector<std::unique_ptr<Place>>& places) {
     std::vector<json::Object> rows;
-    int64_t erased = 0;
     for (const auto& place : places) {
-      const int64_t gone = erase(*place, erased);
-      erased += gone;
+      const int64_t gone = erase(*place, erased_);
+      erased_ += gone;
       json::Object row;
       rows.push_back(std::move(row.add("place", place->kind).add("name", place->name).add("erased", gone)));
       if (!json_ && gone > 0)
@@ -194,10 +203,10 @@ class Forget : public Command {
     const int64_t unseen = total(left, &Found::unseen);
     if (json_) {
       json::Object object;
-      object.add("state", "done").add("erased", erased).add("left", still).add("unseen", unseen);
+      object.add("state", "done").add("erased", erased_).add("left", still).add("unseen", unseen);
       print(object.add("places", rows).text() + "\n");
     } else {
-      print(counted(static_cast<size_t>(erased), "event") + " erased; " + std::to_string(still) + " left" +
+      print(counted(static_cast<size_t>(erased_), "event") + " erased; " + std::to_string(still) + " left" +
             (unseen > 0 ? ", " + std::to_string(unseen) + " messages not looked at" : "") + ".\n");
     }
     return still > 0 || unseen > 0 ? exit_problems : exit_ok;
@@ -205,6 +214,7 @@ class Forget : public Command {
 
   std::vector<std::string> keys_;
   std::string key_file_, source_, dsn_;
+  int64_t erased_ = 0;
   bool dry_run_ = false, yes_ = false, json_ = false;
 };
 

@@ -25,6 +25,15 @@ class HeldDrop : public Command {
   }
 
   int run(const Globals& globals) override {
+    try {
+      return drop(globals);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{dropped_ == 0 ? "Nothing was dropped." : counted(dropped_, "record") + " dropped, for good."};
+    }
+  }
+
+ private:
+  int drop(const Globals& globals) {
     if (numbers_.empty() != all_)
       throw UsageError(all_ ? "--all and numbers contradict each other: give one of them"
                             : "which records? Give their numbers, as muskrat held list shows them, or --all");
@@ -47,15 +56,19 @@ class HeldDrop : public Command {
       print("Nothing was dropped.\n");
       return exit_usage;
     }
-    int64_t gone = 0;
-    for (const int64_t seq : meant) gone += state->held().remove(seq);
-    print(counted(static_cast<size_t>(gone), "record") + " dropped; " + std::to_string(state->held().count()) +
-          " left.\n");
-    state->leave_no_trace();
+    for (const int64_t seq : meant) dropped_ += static_cast<size_t>(state->held().remove(seq));
+    const std::string text =
+        counted(dropped_, "record") + " dropped; " + std::to_string(state->held().count()) + " left.\n";
+    try {
+      state->leave_no_trace();  // before it is said, for nobody may be there to read it
+    } catch (const Failure&) {
+      print(text);
+      throw;
+    }
+    print(text);
     return all_ || meant.size() == wanted.size() ? exit_ok : exit_problems;
   }
 
- private:
   std::set<int64_t> whole_numbers() const {
     std::set<int64_t> wanted;
     for (const std::string& text : numbers_) {
@@ -70,6 +83,7 @@ class HeldDrop : public Command {
 
   std::string source_;
   std::vector<std::string> numbers_;
+  size_t dropped_ = 0;
   bool all_ = false, yes_ = false;
 };
 

@@ -20,8 +20,9 @@ int main(int argc, char** argv) {
   };
   try {
     return cli::dispatch(cli::verbs(), argc, argv);
-  } catch (const cli::BrokenPipe&) {
-    return cli::exit_ok;
+  } catch (const cli::BrokenPipe& cut) {
+    if (cut.so_far.empty()) return cli::exit_cut_short;
+    return failed(("cut short, for standard output was closed. " + cut.so_far).c_str(), cli::exit_cut_short);
   } catch (const cli::BadConfiguration&) {
     return cli::exit_usage;
   } catch (const cli::UsageError& error) {

@@ -66,7 +66,13 @@ class Produce : public Command {
       lose_patience(trouble);
       progress.show([&] { return line(counts, trouble); }, [&] { return counts_json(counts, "running"); });
     };
-    const Produced produced = produce({config, source, stop, watch}, {dry_run_, since()});
+    const Produced produced = [&] {
+      try {
+        return produce({config, source, stop, watch}, {dry_run_, since()});
+      } catch (const BrokenPipe&) {
+        throw BrokenPipe{"The run was given up; the next one goes on from the cursor, with the same ids."};
+      }
+    }();
     progress.end();
     print(json_ ? end_json(produced) : end_text(produced));
     if (!produced.failure.empty()) return exit_failure;

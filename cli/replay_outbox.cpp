@@ -36,6 +36,16 @@ class OutboxReplay {
         progress_(order.json) {}
 
   int run() {
+    try {
+      return replay();
+    } catch (const BrokenPipe&) {
+      progress_.end();
+      throw BrokenPipe{so_far_ + (so_far_.empty() ? how_to_go_on() : "")};
+    }
+  }
+
+ private:
+  int replay() {
     HistoryFilter filter = asked();
     const std::vector<HistoryCount> counts = meant(filter);
     show_plan(filter, counts);
@@ -48,10 +58,10 @@ class OutboxReplay {
       return exit_usage;
     }
     history_.choose(std::move(filter));
+    so_far_.clear();
     return publish(ConfirmedPublisher(std::move(broker), order_.to_all ? "the broker" : "the queue " + queue_));
   }
 
- private:
   HistoryFilter asked() {
     HistoryFilter filter;
     if (!order_.since.empty()) filter.since = source_->instant("--since", order_.since);
@@ -179,8 +189,9 @@ class OutboxReplay {
       publisher.close();
     } catch (const Failure& failure) {
       progress_.end();
-      throw Failure(Remedy::stop, failure.what() + how_to_go_on());
+      throw Failure(Remedy::stop, failure.what() + ("\n" + how_to_go_on()));
     }
+    if (!stop_.requested()) so_far_ = "All that was meant was sent.";
     if (order_.json) {
       print(figures(publisher, stop_.requested() ? "stopped" : "done").text() + "\n");
     } else {
@@ -209,8 +220,8 @@ class OutboxReplay {
   }
 
   std::string how_to_go_on() const {
-    return last_ > 0 ? fmt::format("\nTo go on: the same command with --after {}.", last_)
-                     : "\nThe same command may be given again: endpoints recognise what they have.";
+    return last_ > 0 ? fmt::format("To go on: the same command with --after {}.", last_)
+                     : "The same command may be given again: endpoints recognise what they have.";
   }
 
   std::string line(const ConfirmedPublisher& publisher) const {
@@ -232,7 +243,7 @@ class OutboxReplay {
     if (history_.gone() > 0)
       text += "\n" + counted(static_cast<size_t>(history_.gone()), "event") +
               " went with the retention before they could be read.";
-    if (stopped) text += how_to_go_on();
+    if (stopped) text += "\n" + how_to_go_on();
     print(text + "\n");
   }
 
@@ -243,8 +254,9 @@ class OutboxReplay {
   OutboxHistory& history_;
   const std::string queue_, exchange_;
   HistoryCount total_;
-  int64_t strangers_ = 0;  // for endpoints of another configuration
-  int64_t last_ = 0;       // confirmed up to here
+  int64_t strangers_ = 0;                     // for endpoints of another configuration
+  int64_t last_ = 0;                          // confirmed up to here
+  std::string so_far_ = "Nothing was sent.";  // for when nobody reads the output any more; "": how_to_go_on()
   Pace pace_;
   Progress progress_;
 };

@@ -43,6 +43,15 @@ class UnroutedReplay {
   }
 
   int run() {
+    try {
+      return replay();
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{counted(sent_, "message") + " sent. The same command goes on with what is left."};
+    }
+  }
+
+ private:
+  int replay() {
     LetterWalk walk = open();
     walk.look({}, [&](const amqp::Delivery& message, uint32_t) {
       note(message);
@@ -60,7 +69,6 @@ class UnroutedReplay {
     return send();
   }
 
- private:
   LetterWalk open() const {
     const std::string verb = "replay unrouted";  // a literal would be taken for the flag of the other constructor
     return LetterWalk(config_, config_.topology.unrouted(), "what was unrouted", verb);
@@ -179,7 +187,8 @@ class UnroutedReplay {
     });
     publisher.close();
     walk.close();
-    const auto sent = static_cast<int64_t>(walk.taken_out());
+    sent_ = walk.taken_out();
+    const auto sent = static_cast<int64_t>(sent_);
     if (order_.json) {
       json::Object object;
       object.add("state", stop_.requested() ? "stopped" : "done").add("sent", sent);
@@ -209,6 +218,7 @@ class UnroutedReplay {
   std::vector<Subscriber> subscribers_;
   std::map<Kind, Count> counts_;
   int64_t meant_ = 0;
+  size_t sent_ = 0;
 };
 
 }  // namespace

@@ -59,12 +59,10 @@ class Tail : public Command {
     amqp::Connection broker = open_broker(config, "tail", &stop);
     listen(broker, config.topology, bindings);
     Printer printer(json_, count_);
-    uint64_t acked = 0;
-    while (!stop.requested() && !printer.done()) {
-      broker.pump(printer, Deadline::in(std::chrono::minutes(1)), &stop);
-      if (printer.last_tag() == acked) continue;
-      acked = printer.last_tag();
-      broker.ack(acked, true, Deadline::in(answer_time));
+    try {
+      follow(broker, printer, stop);
+    } catch (const BrokenPipe&) {
+      return exit_ok;  // as Ctrl-C: it has no end of its own
     }
     broker.close(Deadline::in(std::chrono::seconds(2)));
     return exit_ok;
@@ -81,6 +79,16 @@ class Tail : public Command {
       bindings.push_back(*binding);
     }
     return bindings;
+  }
+
+  static void follow(amqp::Connection& broker, Printer& printer, const Stop& stop) {
+    uint64_t acked = 0;
+    while (!stop.requested() && !printer.done()) {
+      broker.pump(printer, Deadline::in(std::chrono::minutes(1)), &stop);
+      if (printer.last_tag() == acked) continue;
+      acked = printer.last_tag();
+      broker.ack(acked, true, Deadline::in(answer_time));
+    }
   }
 
   void listen(amqp::Connection& broker, const Topology& topology, const std::vector<std::string>& bindings) const {

@@ -59,6 +59,13 @@ void print(std::string_view text) {
   throw Failure(Remedy::stop, std::string("cannot write to standard output: ") + std::strerror(errno));
 }
 
+void print_while_read(std::string_view text) {
+  try {
+    print(text);
+  } catch (const BrokenPipe&) {  // NOLINT(bugprone-empty-catch)
+  }
+}
+
 // Nobody is left to tell when even this fails.
 void complain(std::string_view text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
 

@@ -13,6 +13,8 @@ namespace muskrat::cli {
 
 // Standard output, flushed. Throws BrokenPipe when the reader is gone, Failure{stop} when it cannot be written.
 void print(std::string_view text);
+// The same for what nobody need read to its end, such as help: a reader that is gone is the end, and no error.
+void print_while_read(std::string_view text);
 // Standard error; never throws.
 void complain(std::string_view text);
 

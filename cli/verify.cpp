@@ -65,6 +65,18 @@ class Verify : public Command {
   }
 
   int run(const Globals& globals) override {
+    try {
+      return verify(globals);
+    } catch (const BrokenPipe&) {
+      throw BrokenPipe{"The comparison has no result; run it again."};
+    } catch (const std::exception& error) {  // of whatever kind: exit_failure would say that they differ
+      complain(std::string("muskrat: ") + error.what() + "\n");
+      return exit_trouble;
+    }
+  }
+
+ private:
+  int verify(const Globals& globals) {
     if (!rate_.empty()) options_.rate = rate_of(rate_, "rows");
     const Config config = load(globals);
     const Component& source = source_of_table(config, walked_kinds, source_, table_);
@@ -72,15 +84,9 @@ class Verify : public Command {
     const std::unique_ptr<Mirror> mirror = mirror_of(endpoint);
     Stop stop;
     SignalThread signals(stop);
-    try {
-      return verify(config, source, *mirror, stop);
-    } catch (const Failure& failure) {
-      complain(std::string("muskrat: ") + failure.what() + "\n");
-      return exit_trouble;
-    }
+    return verify(config, source, *mirror, stop);
   }
 
- private:
   int verify(const Config& config, const Component& source, Mirror& mirror, const Stop& stop) {
     const std::unique_ptr<VerifySource> opened = open_verify_source(source, dsn_, table_, attachment_);
     VerifySource& db = *opened;

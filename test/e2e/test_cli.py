@@ -14,8 +14,10 @@ import subprocess
 import time
 
 import pytest
+from test_dead_verbs import bury
 
 from harness import build as where
+from harness.clients import connect
 from harness.golden import golden
 from harness.processes import Child, free_port, wait_until
 from harness.program import Program
@@ -206,10 +208,90 @@ def test_cli_only_with_an_unknown_name_suggests(program):
     assert done.returncode == 2 and "has no source" in done.stderr
 
 
-def test_cli_broken_pipe_is_no_error():
-    done = subprocess.run(f"{MUSKRAT} docs options | head -1; echo ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash",
-                          capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout == "# Configuration\n0\n" and done.stderr == ""
+CUT_SHORT = "muskrat: cut short, for standard output was closed. "
+
+
+def unread(program, *args):
+    """The exit code and standard error of a verb whose standard output nobody reads, from its first word on."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(program.argv(*args), stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                              stdin=subprocess.DEVNULL)
+    finally:
+        os.close(write)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("args", [["docs", "options"], ["--help"], ["verify", "--help"], ["--version"]])
+def test_cli_broken_pipe_is_no_error(program, args):
+    assert subprocess.run(f"{MUSKRAT} docs options | head -1; echo ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash",
+                          capture_output=True, text=True, timeout=30, check=True).stdout == "# Configuration\n0\n"
+    program.argv = lambda *words: [MUSKRAT, *words]
+    assert unread(program, *args) == (0, "")
+
+
+def test_cli_broken_pipe_of_a_check_is_not_taken_for_all_is_well(program):
+    program.write(TEN_MISTAKES)
+    assert unread(program, "check") == (141, "")
+
+
+def test_cli_broken_pipe_before_anything_is_done_says_so(world):
+    world.stand({"analytics": world.mirror(), "archive": {"kind": "null", "subscribe": "Frontend.*"}})
+    world.customers(1, 2, 3)
+    world.settled()
+    world.program.stop()
+    bury(world, [{}])
+    for says, *args in [("The comparison has no result; run it again.", "verify", "customers", "analytics"),
+                        ("Nothing was erased.", "forget", "--key", "Frontend.Customer:[1]", "--yes"),
+                        ("Nothing was done.", "backfill", "customers", "--yes"),
+                        ("Nothing was sent.", "replay", "frontend", "--all", "--to", "archive", "--yes"),
+                        ("Nothing was dropped.", "dead", "drop", "analytics", "--all", "--yes")]:
+        code, said = unread(world.program, *args)
+        assert code == 141 and said.endswith(CUT_SHORT + says + "\n"), (args, code, said)
+    assert world.sql("SELECT count(*) FROM muskrat.outbox WHERE ordering_key = 'Frontend.Customer:[1]'") == [(1,)]
+    assert world.sql("SELECT count(*) FROM muskrat.outbox") == [(3,)] and world.broker.depth("muskrat.analytics.dead") == 1
+    assert unread(world.program, "attached") == (141, "")
+
+
+def until_the_plan(program, *args):
+    """A verb of whose output its plan is read, and then nothing any more."""
+    child = subprocess.Popen(program.argv(*args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    plan = json.loads(child.stdout.readline())["plan"]
+    child.stdout.close()
+    return child, plan
+
+
+def ended(child):
+    said = child.stderr.read()
+    child.stderr.close()
+    return child.wait(60), said
+
+
+def test_cli_broken_pipe_in_the_middle_of_a_replay_says_how_to_go_on(world):
+    world.stand({"archive": {"kind": "null", "subscribe": "Frontend.*"}})
+    world.customers(*range(20))
+    world.settled()
+    # Slow, so that it is not done before the next word of its progress.
+    child, plan = until_the_plan(world.program, "replay", "frontend", "--all", "--to", "archive", "--yes", "--json", "--rate", "1/s")
+    assert plan["events"] == 20
+    code, said = ended(child)
+    assert code == 141 and CUT_SHORT + "The same command may be given again" in said, said
+
+
+def test_cli_broken_pipe_in_the_middle_of_a_forget_says_what_is_gone(world):
+    world.stand({"archive": {"kind": "null", "subscribe": "Frontend.*"}})
+    world.customers(1, 2)
+    world.settled()
+    world.program.stop()
+    with connect(world.front, autocommit=False) as holder:
+        for segment in (1, 2, 3):
+            holder.cursor().execute(f"SELECT FROM muskrat.outbox_{segment} FOR UPDATE")  # it waits for these, and only to erase them
+        child, _ = until_the_plan(world.program, "forget", "--key", "Frontend.Customer:[1]", "--yes", "--json")
+    holder.close()
+    code, said = ended(child)
+    assert code == 141 and CUT_SHORT + "1 event erased, for good. Run it again" in said, said
+    assert world.sql("SELECT ordering_key FROM muskrat.outbox") == [("Frontend.Customer:[2]",)]
 
 
 def test_cli_full_disk_is_an_error():

@@ -1,6 +1,7 @@
 """Is the endpoint equal to the source? `muskrat verify`: planted differences, none, under load, and mended."""
 import json
 import random
+import subprocess
 import threading
 
 import pytest
@@ -39,6 +40,14 @@ def test_verify_of_equal_tables_finds_nothing(world):
     done = world.program.run("verify", "customers", "analytics", "--chunk", "100", "--rate", "max")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("2345 rows of public.customers compared with analytics") and ": equal." in done.stdout
+
+
+def test_verify_that_fails_in_whatever_way_is_not_taken_for_a_difference(world):
+    """The system refuses it a thread, of which no Failure tells."""
+    mirrored(world, 10)
+    done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3", "-e", "inject=clone3:error=EAGAIN:when=2+",
+                           *world.program.argv("verify", "customers", "analytics")], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and "Resource temporarily unavailable" in done.stderr, (done.returncode, done.stderr)
 
 
 def test_verify_finds_what_is_missing_different_and_extra(world):
