@@ -1,5 +1,6 @@
 #include "common/secrets.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -54,6 +55,23 @@ std::string read_secret_file(const std::string& path, std::string& error) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
+}
+
+std::string_view without_blanks_before(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(" \t\r\n\f\v"), text.size()));
+}
+
+// Of a connection string, or a URI's options. libpq takes blanks on either side of the =, and those behind it for no
+// value's end.
+bool shows_keyword_password(std::string_view raw) {
+  constexpr std::string_view keyword = "password";
+  for (size_t at = raw.find(keyword); at != std::string_view::npos; at = raw.find(keyword, at + 1)) {
+    std::string_view rest = without_blanks_before(raw.substr(at + keyword.size()));
+    if (!rest.starts_with('=')) continue;
+    rest = without_blanks_before(rest.substr(1));
+    if (!rest.empty() && !rest.starts_with("${") && !rest.starts_with("'${")) return true;
+  }
+  return false;
 }
 
 class Resolver {
@@ -128,11 +146,7 @@ Resolved resolve_references(std::string_view raw, const std::string& folder) {
 }
 
 bool shows_password(std::string_view raw) {
-  const size_t keyword = raw.find("password=");
-  if (keyword != std::string_view::npos) {
-    const std::string_view rest = raw.substr(keyword + 9);
-    return !rest.empty() && !rest.starts_with("${") && !rest.starts_with(' ') && !rest.starts_with("'${");
-  }
+  if (shows_keyword_password(raw)) return true;
   const size_t scheme = raw.find("://");
   if (scheme == std::string_view::npos) return false;
   const std::string_view authority = raw.substr(scheme + 3);

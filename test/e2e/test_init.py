@@ -124,8 +124,9 @@ def test_init_overwrites_nothing_and_takes_no_password(world):
     done = init(world, "--table", "customers", "--output", path)
     assert done.returncode == 2 and "--force" in done.stderr
     assert open(path, encoding="utf-8").read() == "mine"
-    done = world.program.run("init", "--dsn", world.front + " password=hunter2", "--table", "customers", "--output", "-")
-    assert done.returncode == 2 and "PGPASSWORD" in done.stderr and "hunter2" not in done.stderr + done.stdout
+    for password in ("password=hunter2", "password = hunter2"):
+        done = world.program.run("init", "--dsn", f"{world.front} {password}", "--table", "customers", "--output", "-")
+        assert done.returncode == 2 and "PGPASSWORD" in done.stderr and "hunter2" not in done.stderr + done.stdout
 
 
 def ddl(world, *args, **kw):

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/config.hpp"
+#include "common/secrets.hpp"
 #include "test/unit/unit.hpp"
 
 using namespace muskrat;
@@ -309,6 +310,17 @@ sources:
   assert_int_equal(loaded.config.warnings.size(), 4);
 }
 
+void test_password_of_a_connection_string_is_seen_in_whatever_form(void**) {
+  for (const char* shown : {"host=h password=hunter2", "host=h password = hunter2", "password=\thunter2 host=h",
+                            "password ='hunter2'", "postgresql://u@h/d?sslmode=require&password=hunter2",
+                            "password=${PW} sslpassword = hunter2", "postgresql://u:hunter2@h/d?password=${PW}"})
+    if (!shows_password(shown)) fail_msg("not seen: %s", shown);
+  for (const char* hidden : {"host=h password=${PW}", "host=h password = '${file:/pw}'",
+                             "host=h password =", "password= ", "host=h user=password dbname=x",
+                             "postgresql://u@h/d?password=${PW}", "passfile=/x host=h"})
+    if (shows_password(hidden)) fail_msg("seen: %s", hidden);
+}
+
 void test_bad_broker_url_does_not_show_its_password(void** state) {
   for (const char* url : {"http://u:hunter2@h/", "amqp://u:hunter2@h:port/", "amqp://u:hunter2@h/%zz", "hunter2"}) {
     const Loaded loaded = folder(state)->load("broker: {url: \"" + std::string(url) + "\"}\n");
@@ -446,6 +458,7 @@ int main() {
       checked_with(test_references_that_do_not_resolve_name_what_is_missing, make_folder, drop_folder),
       checked_with(test_rotated_broker_password_is_read_anew, make_folder, drop_folder),
       checked_with(test_secrets_in_clear_text_are_warned_of_and_never_shown, make_folder, drop_folder),
+      checked_with(test_password_of_a_connection_string_is_seen_in_whatever_form, make_folder, drop_folder),
       checked_with(test_bad_broker_url_does_not_show_its_password, make_folder, drop_folder),
       checked_with(test_broker_tls_rules, make_folder, drop_folder),
       checked_with(test_listening_beyond_loopback_needs_a_token, make_folder, drop_folder),
