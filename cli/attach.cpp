@@ -240,19 +240,20 @@ class Attached : public Command {
   int run(const Globals& globals) override {
     const Config config = load(globals);
     for (const std::string& name : sources_) find_component(config.sources, name, "source");
-    for (const Component& source : config.sources) {
-      const bool wanted = sources_.empty() ? source.kind == "postgres" || source.kind == "mysql"
-                                           : std::find(sources_.begin(), sources_.end(), source.name) != sources_.end();
-      if (wanted && source.kind == "mysql") {
-        show_mysql(source);
-      } else if (wanted) {
-        show(source);
-      }
-    }
+    std::vector<const Component*> wanted;
+    for (const Component& source : config.sources)
+      if (wants(source)) wanted.push_back(&source);
+    require_one_source(dsn_, wanted.size(), "Name that one: muskrat attached SOURCE --dsn …");
+    for (const Component* source : wanted) source->kind == "mysql" ? show_mysql(*source) : show(*source);
     return problems_ ? exit_problems : exit_ok;
   }
 
  private:
+  bool wants(const Component& source) const {
+    if (sources_.empty()) return source.kind == "postgres" || source.kind == "mysql";
+    return std::find(sources_.begin(), sources_.end(), source.name) != sources_.end();
+  }
+
   // The row as muskrat.attached has it: what was asked for, and what is wrong now.
   static std::string row_json(const Attachment& a) {
     std::string json =

@@ -64,6 +64,10 @@ const Component& find_component(const std::vector<Component>& components, const 
                    "; it has " + listed(names));
 }
 
+void require_one_source(const std::string& dsn, size_t sources, std::string_view remedy) {
+  if (!dsn.empty() && sources > 1) throw UsageError("of which source is --dsn? " + std::string(remedy));
+}
+
 pg::Connection open_source(const Component& source, const std::string& dsn, const Stop* stop) {
   if (source.kind != "postgres") {
     throw UsageError("the source " + source.name + " is of kind " + source.kind +

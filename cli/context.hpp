@@ -31,6 +31,10 @@ Config load(const Globals& globals);
 const Component& find_component(const std::vector<Component>& components, const std::string& name,
                                 std::string_view what);
 
+// One DSN leads to one database: UsageError when `dsn` is given and is meant for several sources; `remedy` says what to
+// do about it.
+void require_one_source(const std::string& dsn, size_t sources, std::string_view remedy);
+
 // The frontend database of a source of kind postgres. `dsn` overrides the configured one: attaching needs the table
 // owner's rights, which the relay's user should not have.
 pg::Connection open_source(const Component& source, const std::string& dsn, const Stop* stop = nullptr);

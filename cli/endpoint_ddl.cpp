@@ -200,8 +200,12 @@ class EndpointDdl : public Command {
 
   std::vector<CapturedTable> read_sources(const Config& config) {
     std::vector<CapturedTable> all;
+    const auto looked_at = [](const Component& source) { return source.kind == "postgres"; };
+    const auto count = std::count_if(config.sources.begin(), config.sources.end(), looked_at);
+    require_one_source(dsn_, static_cast<size_t>(count),
+                       "There are several; leave it out, and grant muskrat_monitor to each source's own user");
     for (const Component& source : config.sources) {
-      if (source.kind != "postgres") continue;
+      if (!looked_at(source)) continue;
       source_.emplace(open_source(source, dsn_));
       const auto tables = captured_tables(*source_);
       all.insert(all.end(), tables.begin(), tables.end());

@@ -69,8 +69,7 @@ class Forget : public Command {
     read_keys();
     const Config config = load(globals);
     if (!source_.empty()) find_component(config.sources, source_, "source");
-    if (!dsn_.empty() && source_.empty() && config.sources.size() > 1)
-      throw UsageError("of which source is --dsn? Name it with --source");
+    require_one_source(dsn_, source_.empty() ? config.sources.size() : 1, "Name it with --source");
     warn_of_relative_state(config.consumer);
     if (std::any_of(config.sources.begin(), config.sources.end(), runs_on_a_schedule))
       warn_of_relative_relay_state(config.relay);

@@ -143,6 +143,17 @@ def test_cli_check_tells_ten_mistakes_at_once_with_file_and_line(program):
     assert "lanse: unknown key (did you mean lanes?)" in done.stdout
 
 
+@pytest.mark.parametrize("args", [["attached"], ["attached", "one", "two"], ["endpoint", "ddl", "analytics"], ["forget", "--key", "k"]])
+def test_cli_dsn_for_several_sources_is_refused(program, args):
+    """One database would be shown as that of each; none of these is there to be asked."""
+    source = {"kind": "postgres", "dsn": "host=127.0.0.1 port=1"}
+    route = {"table": "t", "key": ["id"], "columns": ["id"]}
+    program.configure("amqp://u@h/", sources={"one": source, "two": source},
+                      endpoints={"analytics": {**source, "subscribe": "#", "routes": [route]}})
+    done = muskrat(*args, "--config", program.config_path, "--dsn", "host=127.0.0.1 port=1")
+    assert done.returncode == 2 and done.stderr.startswith("muskrat: of which source is --dsn? "), done.stderr
+
+
 @pytest.mark.parametrize("verb", ["relay", "consume", "setup", "status", "tail"])
 def test_cli_verbs_refuse_a_wrong_configuration_before_they_do_anything(program, verb):
     program.write(TEN_MISTAKES)
