@@ -122,6 +122,7 @@ class Attach : public Command {
     call.add_given("name", name_);
     if (always_) call.add("always", "true", "bool");
     if (replace_) call.add("replace", "true", "bool");
+    db.on_notice([](std::string_view text) { complain("note: " + harmless(text) + "\n"); });
     const pg::Result name = call.run(db);
     print("Attached " + table_ + " of " + db.place() + " as " + harmless(name.text(0, 0)) + ".\n");
     return exit_ok;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <sstream>
 
 #include "capture_mysql/condition.hpp"
@@ -165,6 +166,18 @@ Options wanted_options(const Table& table, const Attachment* old, const Options&
   return given;
 }
 
+// As muskrat.check_object() of PostgreSQL.
+void tell_of_others(const std::vector<Attachment>& all, const TableName& table, const std::string& object) {
+  std::set<std::string> others;
+  for (const Attachment& a : all)
+    if (a.object == object && (a.schema != table.schema || a.table != table.name))
+      others.insert(a.schema + "." + a.table);
+  for (const std::string& other : others)
+    complain("note: table " + harmless(other) + " is attached as " + harmless(object) +
+             " too: rows of both with equal keys are one row to endpoints; give this one an object of its own, unless "
+             "that is meant\n");
+}
+
 void attach(mysql::Connection& db, const TableName& name, const Options& given, Existing existing) {
   const Table table = require_table(db, name);
   const std::vector<Attachment> others = stored_of(db, name);
@@ -183,6 +196,7 @@ void attach(mysql::Connection& db, const TableName& name, const Options& given, 
   store(db, name, options, plan);
   locked.release();
   for (const std::string& warning : silent_writers(db, name)) complain("warning: " + warning + "\n");
+  if (existing != Existing::refresh) tell_of_others(stored(db), name, options.object);
 }
 
 std::string drift_problem(const Table& now, const Attachment& a) {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <set>
 
 #include <unistd.h>
 
@@ -121,7 +123,37 @@ class Init : public Command {
     if (wanted_.empty())
       throw UsageError("which tables are to be captured? Give --table for each; " + db.place() + " has " +
                        listed(names_of(found)));
-    for (const std::string& name : wanted_) plan_.tables.push_back(table(db, name, found));
+    std::set<std::string> chosen;
+    for (const std::string& name : wanted_) {
+      plan_.tables.push_back(table(db, name, found));
+      if (!chosen.insert(full_name(db, name)).second) throw UsageError("table " + harmless(name) + " is named twice");
+    }
+    name_objects();
+  }
+
+  static std::string full_name(pg::Connection& db, const std::string& table) {
+    const pg::Param param = table;
+    const pg::Result rows = db.exec("SELECT pg_catalog.to_regclass($1)::pg_catalog.text",
+                                    std::span<const pg::Param>(&param, 1), Deadline::in(answer_time));
+    return std::string(rows.text(0, 0));
+  }
+
+  // Tables of one object are one to endpoints, where rows of equal keys would take each other's place. Where the word
+  // of several is the same, their schemas tell them apart.
+  void name_objects() {
+    std::map<std::string, int> tables_of_word;
+    std::map<std::string, std::string> table_of_object;
+    for (const InitTable& table : plan_.tables) ++tables_of_word[object_word(table.relation)];
+    for (InitTable& table : plan_.tables) {
+      const std::string word = object_word(table.relation);
+      const std::string schema = tables_of_word[word] > 1 ? schema_word(table.relation) : "";
+      table.object = source_word(plan_.source) + "." + schema + word;
+      const auto [other, is_new] = table_of_object.emplace(table.object, table.relation);
+      if (!is_new)
+        throw UsageError("tables " + harmless(other->second) + " and " + harmless(table.relation) + " would both be " +
+                         table.object +
+                         ", and so one to endpoints; leave one out, and attach it by hand under an object of its own");
+    }
   }
 
   static std::vector<FoundTable> tables_of(pg::Connection& db) {
@@ -154,9 +186,9 @@ class Init : public Command {
     }
   }
 
+  // Its object is for name_objects().
   InitTable table(pg::Connection& db, const std::string& name, const std::vector<FoundTable>& found) const {
-    InitTable made{
-        .relation = name, .object = source_word(plan_.source) + "." + object_word(name), .columns = {}, .left_out = {}};
+    InitTable made{.relation = name, .object = "", .columns = {}, .left_out = {}};
     for (TableColumn& column : table_columns(db, name)) {
       if (!column.primary && looks_secret(column.name))
         made.left_out.push_back(std::move(column.name));

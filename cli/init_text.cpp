@@ -139,6 +139,11 @@ std::string object_word(std::string_view table) {
   return word.empty() ? "Object" : word;
 }
 
+std::string schema_word(std::string_view table) {
+  const size_t dot = table.rfind('.');
+  return dot == std::string_view::npos ? "" : camel(table.substr(0, dot));
+}
+
 std::string source_word(std::string_view source) {
   std::string word = camel(source);
   return word.empty() ? "Frontend" : word;

@@ -29,6 +29,8 @@ struct InitPlan {
 
 // A table's object: "order_items" → "OrderItem", "customers" → "Customer".
 std::string object_word(std::string_view table);
+// Of its schema, where that is named: "tenant_a.users" → "TenantA".
+std::string schema_word(std::string_view table);
 // "frontend" → "Frontend": the first word of the routing keys.
 std::string source_word(std::string_view source);
 // Whether a column's name says that what it holds is nobody's business downstream: password_hash, api_token, …

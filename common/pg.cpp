@@ -99,6 +99,7 @@ Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
 
+void Connection::on_notice(std::function<void(std::string_view)> told) { impl_->told_of_notices = std::move(told); }
 void Connection::on_wait(std::function<void()> beat) { impl_->beat = std::move(beat); }
 
 void Connection::attend(const Stop& stop, std::function<void()> beat) {

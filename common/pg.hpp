@@ -141,6 +141,8 @@ class Connection {
   void consume_input();
   std::optional<Notification> next_notification();
 
+  // From now on notices go to `told` too, one line each; it must not throw.
+  void on_notice(std::function<void(std::string_view text)> told);
   // WARNINGs that the server has raised so far (compare before and after a statement). Notices go to the debug log.
   int warnings_seen() const;
   int backend_pid() const;

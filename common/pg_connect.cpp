@@ -166,8 +166,10 @@ std::string tidy(const char* text, const std::string& secret) {
 
 void Connection::Impl::on_notice(void* self, const PGresult* notice) {
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity != nullptr && std::string_view(severity) == "WARNING") ++static_cast<Impl*>(self)->warnings;
+  auto* impl = static_cast<Impl*>(self);
+  if (severity != nullptr && std::string_view(severity) == "WARNING") ++impl->warnings;
   const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+  if (text != nullptr && impl->told_of_notices) impl->told_of_notices(text);
   log::debug("postgres", "notice",
              {{"severity", severity == nullptr ? "" : severity}, {"text", text == nullptr ? "" : text}});
 }

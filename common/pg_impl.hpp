@@ -37,6 +37,7 @@ struct Connection::Impl {
   milliseconds replan_every{0};
   SteadyTime planned_at{};
   int warnings = 0;
+  std::function<void(std::string_view)> told_of_notices;
   bool spoiled = false;
   const Stop* stop = nullptr;  // see attend()
   std::function<void()> beat;

@@ -128,6 +128,7 @@ DECLARE
 BEGIN
     PERFORM muskrat.check_table(relation);
     PERFORM muskrat.check_words(object, ARRAY[on_insert, on_update, on_delete, on_truncate]);
+    PERFORM muskrat.check_object(relation, object);
     PERFORM muskrat.check_key(relation, key);
     PERFORM muskrat.check_condition(relation, condition);
     FOREACH watched IN ARRAY coalesce(changes_of, '{}') LOOP
@@ -276,8 +277,8 @@ GRANT EXECUTE ON FUNCTION muskrat.capture(),
     muskrat.attach_checked(text, regclass, text, text, text, text, text, text, text[], text, text[], text, boolean, boolean),
     muskrat.detach(text, text), muskrat.detach_checked(regclass, text), muskrat.table_named(text), muskrat.refuse_table(text),
     muskrat.table_problem(pg_class), muskrat.check_table(regclass), muskrat.check_key(regclass, text[]),
-    muskrat.check_column(regclass, text, text), muskrat.check_words(text, text[]), muskrat.check_condition(regclass, text),
-    muskrat.is_mistake_in_sql(text),
+    muskrat.check_column(regclass, text, text), muskrat.check_words(text, text[]), muskrat.check_object(regclass, text),
+    muskrat.check_condition(regclass, text), muskrat.is_mistake_in_sql(text),
     muskrat.columns_as_json(text), muskrat.column_members(json), muskrat.column_arguments(regclass, json, text),
     muskrat.body_arguments(regclass, text), muskrat.list_arguments(text, text[]), muskrat.suggestion(text, text[]),
     muskrat.routing_key_problem(text), muskrat.refuse(text, text, text), muskrat.nearest(text, text[]),

@@ -165,6 +165,27 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Partitions, and tables that inherit from one another, may well speak under one name: their keys are of one kind.
+CREATE FUNCTION muskrat.check_object(relation regclass, object text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    other regclass;
+BEGIN
+    FOR other IN SELECT DISTINCT t.tgrelid FROM muskrat.attachment_triggers AS t
+                  WHERE t.object = check_object.object AND t.tgrelid <> relation ORDER BY 1 LOOP
+        CONTINUE WHEN other IN (
+            WITH RECURSIVE family (member) AS (
+                SELECT relation::oid
+                UNION SELECT kin.member FROM family AS f
+                  JOIN LATERAL (SELECT inhparent AS member FROM pg_inherits WHERE inhrelid = f.member
+                                UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = f.member) AS kin ON true)
+            SELECT member FROM family);
+        RAISE NOTICE 'table % is attached as % too: rows of both with equal keys are one row to endpoints; give this one an object of its own, unless that is meant',
+            other, object;
+    END LOOP;
+END $$;
+
 CREATE FUNCTION muskrat.columns_as_json(columns text) RETURNS json
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
     AS $$

@@ -444,6 +444,10 @@ def test_cli_attach_attached_detach(world):
     again = run("attach", "frontend", table, "Frontend.Odd", "--columns", "id")
     assert again.returncode == 1
     ok("attach", "frontend", table, "Frontend.Odd", "--columns", "*", "--replace")
+    world.sql("CREATE TABLE even (id int PRIMARY KEY)")
+    same = run("attach", "frontend", "even", "Frontend.Odd", "--columns", "*")
+    assert same.returncode == 0 and "is attached as Frontend.Odd too: rows of both with equal keys are one row" in same.stderr
+    ok("detach", "frontend", "even")
     assert "Frontend.Odd" in ok("detach", "frontend", table, "Frontend.Odd")
     assert ok("attached", "--json") == ""
 

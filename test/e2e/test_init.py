@@ -106,14 +106,31 @@ def test_init_asks_a_person(fresh):
     (("--table", "custommers"), "did you mean customers"),
     (("--table", "keyless"), "no primary key"),
     (("--table", "customers", "--source", "a b"), "cannot be a source's name"),
+    (("--table", "customers", "--table", "public.customers"), "table public.customers is named twice"),
+    (("--table", "customers", "--table", "customer", "--source", "shop"), "customers and customer would both be Shop.Customer"),
 ])
 def test_init_says_what_is_missing(world, args, says):
     world.sql(CUSTOMERS)
-    world.sql("CREATE TABLE keyless (a int)")
+    world.sql("CREATE TABLE keyless (a int); CREATE TABLE customer (id int PRIMARY KEY)")
     path = os.path.join(world.folder, "new.yaml")
     done = init(world, *args, "--output", path)
     assert done.returncode == 2 and says in done.stderr, done.stderr
     assert not os.path.exists(path)
+
+
+def test_init_tells_tables_of_one_name_apart_by_their_schemas(world):
+    """Under one object the rows of each would land in the copies of both."""
+    for schema in ("tenant_a", "tenant_b"):
+        world.sql(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.users (id int PRIMARY KEY)")
+    world.sql(CUSTOMERS)
+    path = os.path.join(world.folder, "new.yaml")
+    done = init(world, "--table", "tenant_a.users", "--table", "tenant_b.users", "--table", "customers", "--source", "frontend", "--output", path)
+    assert done.returncode == 0, done.stderr
+    text = open(path, encoding="utf-8").read()
+    assert "subscribe: ['Frontend.TenantAUser.*', 'Frontend.TenantBUser.*', 'Frontend.Customer.*']" in text, text
+    for table, word in (("tenant_a.users", "TenantAUser"), ("tenant_b.users", "TenantBUser"), ("customers", "Customer")):
+        assert f"muskrat attach frontend {table} Frontend.{word} " in done.stdout
+        assert re.search(rf"- 'on': \['Frontend\.{word}\.\*'\]\n +table: {re.escape(table)}\n", text), text
 
 
 def test_init_overwrites_nothing_and_takes_no_password(world):

@@ -311,6 +311,11 @@ def test_mysql_several_attachments_and_changes_of(shop):
     shop.sql("UPDATE c SET plan = 'y'")
     assert [(e[1], e[3]) for e in shop.events()] == [("Signup", '{"id":1,"email":"a"}'), ("PlanChange", '{"id":1,"plan":"y"}')]
     assert "has an attachment" in shop.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*")
+    shop.sql("CREATE TABLE d (id int PRIMARY KEY)")
+    same = shop.run("attach", "shop", "d", "Shop.Thing", "--columns", "*")
+    assert same.returncode == 0 and f"{shop.db}.c is attached as Shop.Thing too: rows of both with equal keys are one row" in same.stderr
+    assert "too" not in shop.run("attach", "shop", "d", "Shop.Other", "--columns", "*").stderr
+    shop.good("detach", "shop", "d")
     shop.good("detach", "shop", "c", "plans")
     shop.sql("UPDATE c SET plan = 'z'")
     assert shop.events() == []

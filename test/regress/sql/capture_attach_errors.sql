@@ -68,6 +68,12 @@ SELECT name, columns FROM muskrat.attached ORDER BY name;
 SELECT muskrat.detach('customer', 'Frontend.Custmer');
 SELECT muskrat.detach('keyless');
 SELECT muskrat.detach('custmer');
+-- another table's object
+CREATE TABLE client (id int PRIMARY KEY);
+SELECT muskrat.attach('client', 'Frontend.Customer', '*');
+SELECT muskrat.attach('client', 'Frontend.Customer', '*', replace => true);
+SELECT muskrat.attach('client', 'Frontend.Client', '*');
+SELECT muskrat.detach('client');
 SELECT muskrat.detach('customer');
 -- SQLSTATE MK004, also for a trigger made by hand
 DO $$ BEGIN PERFORM muskrat.attach('x', 'y'); EXCEPTION WHEN SQLSTATE 'MK004' THEN RAISE NOTICE 'MK004: %', SQLERRM; END $$;

@@ -135,3 +135,10 @@ CREATE TABLE derived (extra text) INHERITS (base);
 SELECT muskrat.attach('base', 'Frontend.Base', '*');
 INSERT INTO derived VALUES (1, 'x');
 SELECT count(*) FROM events();
+-- and may speak under one name, as partitions may that are attached each by itself
+SELECT muskrat.attach('derived', 'Frontend.Base', '["id"]', key => '{id}');
+CREATE TABLE aunt (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE aunt_1 PARTITION OF aunt FOR VALUES FROM (0) TO (10);
+CREATE TABLE aunt_2 PARTITION OF aunt FOR VALUES FROM (10) TO (20);
+SELECT muskrat.attach('aunt_1', 'Frontend.Aunt', '*');
+SELECT muskrat.attach('aunt_2', 'Frontend.Aunt', '*');
