@@ -179,7 +179,7 @@ constexpr auto list = std::to_array<Verb>({
      "Each is published with confirm, and only then taken out of the dead letters; ids and bodies stay the same, so "
      "an\n"
      "endpoint recognises what it has already, and newer state is not overwritten. It works while muskrat consume\n"
-     "runs. Exit code 3 when a filter is given and no letter was sent.",
+     "runs. Exit code 3 when no letter was sent, though a filter is given or there are letters that cannot be sent.",
      "  muskrat dead retry analytics\n"
      "  muskrat dead retry analytics --reason 'constraint plan_check'\n"
      "  muskrat dead retry analytics --key 'Frontend.Customer:[48239]'\n"

@@ -23,7 +23,14 @@ what it made of it. `examples/muskrat.yaml` is a commented start.
   configuration; `${file:${CREDENTIALS_DIRECTORY}/password}` works). `$$` is one `$`; a `$` before anything else is itself.
 - **Secrets** belong into such references: one in clear text is a warning. They are read anew at each connect, so a rotated
   password needs no restart.
-- **Names** of sources and endpoints hold `A-Z a-z 0-9 _ -`. An endpoint's queue is `<prefix>.<name>`.
+- **Names** of sources and endpoints hold `A-Z a-z 0-9 _ -`. An endpoint's queue is `<prefix>.<name>`. What is remembered is
+  remembered under these names: an endpoint with a new name has a new queue (the old one stays bound, and fills), no pause,
+  and knows nothing of the events it had nor how new each row is; so it is with the events of a source with a new name, at
+  every endpoint. A scheduled source with a new name begins anew. Rename when the queues are empty.
+- **Paths** that are relative: `${file:PATH}` and `include` count from the folder of the file in which they stand; `relay.state`,
+  `consumer.state` and `refresh_token_file` from `$STATE_DIRECTORY`, which the systemd units set, or else from the working
+  directory; all others (`broker.tls`, `ca_file`, `path` of the kind `file`, `folder`, files that a DSN names) from the working
+  directory, which under systemd is `/`.
 - **Subscriptions** are patterns of routing keys `<Source>.<Object>.<Action>`. `*` is one word; a final `*` in a pattern of
   fewer than three words means "the rest": `Frontend.*` and `Frontend.Customer.*` both take `Frontend.Customer.Signup`.
 - **SIGHUP** makes a daemon read its configuration anew: where it is right, sources and endpoints stop cleanly and start

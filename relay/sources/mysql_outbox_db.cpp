@@ -112,7 +112,7 @@ void Db::explain(const mysql::SqlError& error) const {
     case 1146:
     case 1054:
       throw Misconfigured("the schema muskrat is not on the server of " + place +
-                              ", or is of another version; run sql/mysql/outbox.sql there: " + error.what(),
+                              ", or is of another version; run muskrat install as its administrator: " + error.what(),
                           true);
     case 1044:
     case 1142:
@@ -158,7 +158,7 @@ Hello Db::hello() {
       ask("SELECT version, epoch, term, beat, holder, held, server, relay.* FROM muskrat.relay WHERE only_row = 1");
   if (row.rows() != 1) {
     throw Misconfigured("the row of muskrat.relay is gone on the server of " + connection_.place() +
-                            "; run sql/mysql/outbox.sql there, then muskrat accept",
+                            "; run muskrat install as its administrator, then muskrat accept",
                         true);
   }
   beat_ = "beat = beat + 1";
