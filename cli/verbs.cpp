@@ -24,8 +24,7 @@ constexpr auto list = std::to_array<Verb>({
      "Can be run again at any time; what is there stays. Queues or exchanges that exist with other properties are\n"
      "reported (exit code 3) and left alone. Run it before starting the daemons, and again after adding an endpoint "
      "or\n"
-     "a subscription; of an endpoint that runs, reload its hosts first: a host skips what its configuration does not\n"
-     "subscribe to. What was taken out of the configuration stays on the broker until --unbind or --remove.",
+     "a subscription. What was taken out of the configuration stays on the broker until --unbind or --remove.",
      "  muskrat setup --dry-run\n"
      "  muskrat setup\n"
      "  muskrat setup --endpoint hook --unbind 'Frontend.*'\n"

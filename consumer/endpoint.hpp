@@ -31,7 +31,7 @@ struct Outcome {
     retry,       // failed, may work later: the host tries again in order, bounded
     park,        // not before `until`: quota or outage of the endpoint, uses no attempt
     dead,        // can never work: dead letter
-    skipped,     // the endpoint's mapping, or what it subscribes to, leaves it out: passed over, counted
+    skipped,     // the endpoint's mapping does not want it: passed over, counted
     wait,        // not before `until`, and it alone: what it needs is in use; uses no attempt
   };
   // What nobody judged is not acknowledged: it goes again.

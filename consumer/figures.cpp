@@ -31,6 +31,8 @@ Figures::Figures(const std::string& endpoint)
       dead_(count("dead_total", "Events in the dead letters, confirmed by the broker.", endpoint)),
       superseded_(count("superseded_total", "Events passed over because newer state is in place.", endpoint)),
       repeated_(count("repeated_total", "Events recognised as delivered before.", endpoint)),
+      unsubscribed_(count("unsubscribed_total",
+                          "Events that came by a binding of which the configuration knows nothing.", endpoint)),
       batches_(count("batches_total", "Batches delivered, whatever became of them.", endpoint)),
       in_flight_(level("in_flight", "Events in the lanes now.", endpoint)),
       held_back_(level("held_back", "Events that wait for a retry or behind one.", endpoint)),

@@ -21,6 +21,7 @@ class Figures {
   void settled(const Outcome& outcome, const Event& event);
   void batch(milliseconds took);
   void retry() { retries_.add(), ++retried_; }
+  void unsubscribed() { unsubscribed_.add(); }
   void buried() { dead_.add(), ++died_; }
   void circuit(bool open) { circuit_open_.set(open ? 1 : 0); }
   void parked(ParkReason reason, int64_t until_us);
@@ -34,7 +35,7 @@ class Figures {
  private:
   static constexpr size_t fates = 8;
   std::array<metrics::Counter*, fates> delivered_{};
-  metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &batches_;
+  metrics::Counter &retries_, &dead_, &superseded_, &repeated_, &unsubscribed_, &batches_;
   std::array<metrics::Gauge*, park_reasons.size()> parked_{};
   metrics::Gauge &in_flight_, &held_back_, &parked_until_, &paused_, &circuit_open_, &lag_, &jobs_;
   metrics::Histogram& batch_seconds_;

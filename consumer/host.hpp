@@ -110,8 +110,7 @@ class Host {
   void on_outcomes(LaneSlot& slot, const Report& report);
   void on_trouble(LaneSlot& slot, const Report& report);
   void on_buried(const Report& report);
-  bool is_unwanted(const Item& item);
-  void skip(Item& item);
+  void watch_binding(const Item& item);
   void settle(Item& item, const Outcome& outcome);
   void finish(Item& item);
   void try_again(Item& item, const std::string& why);

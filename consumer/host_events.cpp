@@ -27,7 +27,7 @@ bool was_sent_again(const Item& item) { return !item.original.headers.text(dead:
 void Host::take_in(std::vector<amqp::Delivery> deliveries) {
   for (amqp::Delivery& delivery : deliveries) {
     auto item = item_of(delivery);
-    const bool barrier = item->doom.empty() && !item->unwanted && item->event.op == Op::truncate;
+    const bool barrier = item->doom.empty() && item->event.op == Op::truncate;
     schedule_.add(std::move(item), barrier);
   }
 }
@@ -43,9 +43,8 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
   if (!wire::event_of(static_cast<amqp::Delivery&&>(delivery), item->event, why))
     item->doom = "not an event of ours: " + why;
   item->original = std::move(delivery);  // what is left: the event took body, message_id and routing key
-  item->unwanted = is_unwanted(*item);
-  if (item->doom.empty() && !item->unwanted && item->event.op == Op::truncate &&
-      options_.on_truncate == OnTruncate::dead)
+  if (item->doom.empty()) watch_binding(*item);
+  if (item->doom.empty() && item->event.op == Op::truncate && options_.on_truncate == OnTruncate::dead)
     item->doom = "TRUNCATE at the source (on_truncate: dead)";
   item->trail = item->original.headers.text(dead::header_trail);  // of one that was sent again
   if (attempts_.size() == 0) return item;
@@ -57,9 +56,18 @@ std::unique_ptr<Item> Host::item_of(amqp::Delivery& delivery) {
 }
 
 // A binding outlives its pattern in the configuration. Only what the exchange brought came by a binding: what came
-// another way (replay, backfill to one endpoint, dead letters sent again) was addressed to this endpoint.
-bool Host::is_unwanted(const Item& item) {
-  return item.doom.empty() && item.original.exchange == exchange_ && !subscription_.takes(item.event);
+// another way (replay, backfill to one endpoint, dead letters sent again) was addressed to this endpoint. It is
+// delivered all the same: the pattern may also be new, and this host not reloaded yet.
+void Host::watch_binding(const Item& item) {
+  if (item.original.exchange != exchange_ || subscription_.takes(item.event)) return;
+  figures_.unsubscribed();
+  if (warned_of_.size() >= most_warnings || !warned_of_.insert(item.event.routing_key).second) return;
+  log::warning("consumer", "the endpoint gets what it does not subscribe to",
+               {{"endpoint", component_.name},
+                {"routing_key", item.event.routing_key},
+                {"why", "its queue is bound to a pattern that this host's configuration does not have"},
+                {"hint", "if it was taken out: muskrat setup --endpoint " + component_.name +
+                             " --unbind PATTERN; if it was added: reload this host"}});
 }
 
 void Host::hand_out(bool ending) {
@@ -78,13 +86,12 @@ void Host::hand_out(bool ending) {
   }
 }
 
-// Doomed, held and unwanted events never reach the endpoint.
+// Doomed and held events never reach the endpoint.
 std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now, bool eager) {
   while (true) {
     std::vector<Item*> batch = schedule_.next_batch(lane, now, eager);
     if (batch.empty()) return batch;
     std::erase_if(batch, [&](Item* item) {
-      if (item->unwanted) return skip(*item), true;
       if (!item->doom.empty()) return bury(*item, item->doom, dead::permanent), true;
       const std::string* blocker = held_keys_.blocker(item->event.key, letter_of(item->event));
       if (blocker) bury(*item, held_behind(*blocker), dead::held);
@@ -92,18 +99,6 @@ std::vector<Item*> Host::next_batch(unsigned lane, SteadyTime now, bool eager) {
     });
     if (!batch.empty()) return batch;
   }
-}
-
-void Host::skip(Item& item) {
-  if (warned_of_.size() < most_warnings && warned_of_.insert(item.event.routing_key).second)
-    log::warning("consumer", "skipped: the endpoint does not subscribe to it",
-                 {{"endpoint", component_.name},
-                  {"routing_key", item.event.routing_key},
-                  {"why", "the queue is still bound to a pattern that the configuration does not have"},
-                  {"hint", "if it was taken out: muskrat setup --endpoint " + component_.name +
-                               " --unbind PATTERN; if it was added: reload this host, then muskrat replay"}});
-  last_handed_out_ = std::max(last_handed_out_, item.tag);
-  settle(item, Outcome::skipped("not subscribed to"));
 }
 
 void Host::deliver(LaneSlot& slot, std::vector<Item*> batch) {

@@ -35,8 +35,7 @@ constexpr std::array endpoint_table{
     Option{
         "subscribe", OptionType::text_list, "", "",
         "The patterns of routing keys that this endpoint takes, such as Frontend.Customer.* or Frontend.*; a final * "
-        "means \"the rest\". What its queue is still bound to and no pattern takes is skipped (muskrat setup "
-        "--unbind).",
+        "means \"the rest\". A pattern that is taken out stays bound until muskrat setup --unbind.",
         true},
     Option{
         "lanes", OptionType::integer, "", "1..64",

@@ -29,7 +29,6 @@ struct Item {
   Event event;
   amqp::Delivery original;  // as it arrived, less what the event took: for a dead letter
   std::string doom;         // not empty: it is a dead letter for this reason, without asking the endpoint
-  bool unwanted = false;    // nothing that the endpoint subscribes to: it is skipped, without asking the endpoint
   std::string trail;        // what was tried, in this life and those before
   unsigned attempts = 0;
   size_t bytes = 0;
