@@ -152,8 +152,20 @@ std::vector<int64_t> Reader::missing(const std::vector<int64_t>& ids) {
 
 std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
   std::vector<Held::Item> items;
-  if (ids.empty()) return items;
-  mysql::Result rows =
+  // Many are held for their size.
+  for (size_t at = 0; at < ids.size();) {
+    const auto some = std::span(ids).subspan(at, std::min(length_.rows(), ids.size() - at));
+    length_.run([&] {
+      locate_some(some, items);
+      return some.size();
+    });
+    at += some.size();
+  }
+  return items;
+}
+
+void Reader::locate_some(std::span<const int64_t> ids, std::vector<Held::Item>& items) {
+  const mysql::Result rows =
       db_.ask("SELECT id, ordering_key, routing_key, OCTET_LENGTH(body) FROM muskrat.outbox WHERE id IN (" +
               id_list(ids) + ")");
   std::unordered_map<int64_t, int> row_of;
@@ -173,7 +185,6 @@ std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
                      {},
                      false});
   }
-  return items;
 }
 
 void Reader::gone(const std::vector<int64_t>& ids) {

@@ -13,7 +13,7 @@
 // Used by the mysql source's leader. Thread rule: the source's thread.
 #pragma once
 
-#include <deque>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -65,6 +65,7 @@ class Reader {
   void list(bool full, SteadyTime now);
   void list_sizes(const std::vector<int64_t>& ids, SteadyTime now);
   void take(const mysql::Result& rows, SteadyTime now);
+  void locate_some(std::span<const int64_t> ids, std::vector<Held::Item>& items);
   std::vector<Outgoing> fetch_ids(const std::vector<int64_t>& ids);
 
   Db& db_;

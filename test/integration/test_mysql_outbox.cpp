@@ -45,9 +45,10 @@ struct Outbox {
         "CONCAT('\"', REPEAT('x', " +
         std::to_string(bytes) + "), '\"') FROM seq_1_to_" + std::to_string(events));
   }
-  int64_t pages_asked_for() {
-    return std::stoll(std::string(run("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_read_requests'").text(0, 1)));
+  int64_t counted(const std::string& what) {
+    return std::stoll(std::string(run("SHOW GLOBAL STATUS LIKE '" + what + "'").text(0, 1)));
   }
+  int64_t pages_asked_for() { return counted("Innodb_buffer_pool_read_requests"); }
 };
 
 int setup(void** state) {
@@ -122,6 +123,22 @@ void test_reader_asks_no_sizes_of_what_it_knows(void** state) {
   assert_true(outbox.pages_asked_for() - before < 1000);  // 20 bodies are 2560 pages
 }
 
+// Held events are many of them large, and their sizes are asked for at each start.
+void test_reader_locates_held_events_in_as_many_steps_as_it_takes(void** state) {
+  Outbox& outbox = outbox_of(state);
+  outbox.write(200, 10);
+  outbox.run("DELETE FROM muskrat.outbox WHERE id = 100");
+  BatchSize length{50};
+  Reader reader(outbox.db, {"shop", 1, 1000}, length);
+  const int64_t before = outbox.counted("Com_select");
+  const std::vector<Held::Item> items = reader.locate(from_one_to(200));
+  assert_int_equal(items.size(), 199);
+  assert_int_equal(items.front().id, 1);
+  assert_int_equal(items.back().id, 200);
+  assert_int_equal(items.back().bytes, 12);
+  assert_true(outbox.counted("Com_select") - before >= 4);
+}
+
 void test_reader_with_many_gaps_reads_all_and_late_ones_first(void** state) {
   Outbox& outbox = outbox_of(state);
   outbox.run("SET SESSION auto_increment_increment = 3");
@@ -190,6 +207,7 @@ int main() {
       checked_with(test_reader_lists_few_at_first_and_reads_all_in_order, setup, teardown),
       checked_with(test_reader_whose_list_failed_begins_with_half, setup, teardown),
       checked_with(test_reader_asks_no_sizes_of_what_it_knows, setup, teardown),
+      checked_with(test_reader_locates_held_events_in_as_many_steps_as_it_takes, setup, teardown),
       checked_with(test_reader_with_many_gaps_reads_all_and_late_ones_first, setup, teardown),
       checked_with(test_reader_of_ids_that_went_back_says_so_before_it_hands_them_out, setup, teardown),
       checked_with(test_nothing_in_many_ranges_meets_only_the_locks_in_them, setup, teardown),
