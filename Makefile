@@ -120,7 +120,7 @@ demo: ## The main job on private servers for a minute; compares what arrived row
 	@$(MAKE) -s all
 	@$(PYTHON) examples/demo/demo.py --build $(BUILD) $(if $(SOURCE),--source $(SOURCE)) $(if $(KEEP),--keep)
 
-check: ## Build and run every test: unit, doubles, regress, isolation, end-to-end, short torture (15 to 25 minutes)
+check: ## Build and run every test: unit, doubles, regress, isolation, end-to-end, short torture (some 25 minutes on two cores)
 	@packaging/deps.sh --quiet
 	@$(MAKE) program extension unit-programs
 	@$(PYTHON) test/run.py --build $(BUILD) $(ONLY)

@@ -186,7 +186,8 @@ int64_t Db::cursor_save(int64_t term, const Cursor& cursor) {
     current_id = id;
   }
   pg::Param params[] = {term_text, cursor.last, current, current_id, held};
-  return ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])", params)
+  return ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])",
+             params)
       .int64(0, 0);
 }
 
