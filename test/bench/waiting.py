@@ -47,7 +47,7 @@ def by_instructions(name, counts, before, after, goal):
 def held_xmin(bench):
     """Drain rate beside a transaction that has been open for long, under load, against none. Two servers, for a snapshot knows
     of the transactions of all databases of its own; they bear the same load at the same time, and drain in turn."""
-    seconds, events = int(os.environ.get("HELD_SECONDS") or bench.size(30, 1800)), 60_000
+    seconds, events = int(os.environ.get("HELD_SECONDS") or bench.size(30, 1800)), bench.size(60_000, 200_000)
     counts, dead = {"none": [], "held": []}, []
     stages = {"none": stage_of(bench)}
     stages["held"] = Stage(bench, "held", broker_of=stages["none"])
