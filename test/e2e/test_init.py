@@ -124,7 +124,8 @@ def test_init_tells_tables_of_one_name_apart_by_their_schemas(world):
         world.sql(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.users (id int PRIMARY KEY)")
     world.sql(CUSTOMERS)
     path = os.path.join(world.folder, "new.yaml")
-    done = init(world, "--table", "tenant_a.users", "--table", "tenant_b.users", "--table", "customers", "--source", "frontend", "--output", path)
+    done = init(world, "--table", "tenant_a.users", "--table", "tenant_b.users", "--table", "customers", "--source", "frontend",
+                "--output", path)
     assert done.returncode == 0, done.stderr
     text = open(path, encoding="utf-8").read()
     assert "subscribe: ['Frontend.TenantAUser.*', 'Frontend.TenantBUser.*', 'Frontend.Customer.*']" in text, text

@@ -46,7 +46,8 @@ def test_verify_that_fails_in_whatever_way_is_not_taken_for_a_difference(world):
     """The system refuses it a thread, of which no Failure tells."""
     mirrored(world, 10)
     done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3", "-e", "inject=clone3:error=EAGAIN:when=2+",
-                           *world.program.argv("verify", "customers", "analytics")], capture_output=True, text=True, timeout=60, check=False)
+                           *world.program.argv("verify", "customers", "analytics")],
+                          capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and "Resource temporarily unavailable" in done.stderr, (done.returncode, done.stderr)
 
 
