@@ -8,7 +8,8 @@
 Sections: unit (build/unit/*), integration (build/integration/*, against private servers), regress (pg_regress),
 isolation (pg_isolation_regress), doubles, e2e and torture (pytest). e2e and torture wait more than they compute and share nothing,
 so they run side by side, in three processes, each with servers of its own: torture in one, e2e's files in the others
-(harness/shared_files.py), and in its place, too, when torture has ended. Output goes to build/check/<section>.log. A pytest that says nothing for long is ended, with a trace of what it hung on. The last line is
+(harness/shared_files.py), and in its place, too, when torture has ended. Output goes to build/check/<section>.log. A pytest that says
+nothing for long is ended, with a trace of what it hung on. The last line is
 `N passed, N failed` (and `, N skipped`); the exit code is 0 when none failed and some ran.
 """
 import argparse
