@@ -67,6 +67,7 @@ void expect_position(const Window& window, uint64_t read, int64_t id, bool close
 
 void expect_taken(const std::vector<Held::Item>& taken, const std::vector<int64_t>& expected) {
   std::vector<int64_t> ids;
+  ids.reserve(taken.size());
   for (const Held::Item& item : taken) ids.push_back(item.id);
   expect_ids(ids, expected);
 }
