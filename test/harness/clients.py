@@ -108,12 +108,12 @@ class Broker:
             raise
 
     def unsettled(self, *queues):
-        """Messages of these quorum queues that are ready or in somebody's hands, of which depth() knows nothing. Takes a second."""
+        """Messages of these quorum queues that are ready or in somebody's hands, of which depth() knows nothing."""
         names = ", ".join(f'<<"{queue}">>' for queue in queues)
-        return int(self.rabbitmq.ctl("eval", f"""lists:sum([begin
+        return int(self.rabbitmq.eval(f"""lists:sum([begin
             {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{self.vhost}">>, queue, Name)),
             {{ok, {{_, Count}}, _}} = ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1),
-            Count end || Name <- [{names}]])."""))
+            Count end || Name <- [{names}]])"""))
 
     def wait_settled(self, *queues, timeout=60):
         wait_until(lambda: not self.depth(queues[0]) and not self.unsettled(*queues), timeout,

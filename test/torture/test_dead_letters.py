@@ -209,8 +209,8 @@ def test_dead_letters_host_killed_25_times_in_mid_batch_loses_nothing_to_the_del
 
 
 def patience(rabbitmq, timeout_ms, look_every_ms):
-    rabbitmq.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {timeout_ms}), "
-                         f"application:set_env(rabbit, channel_tick_interval, {look_every_ms}).")
+    rabbitmq.eval(f"ok = application:set_env(rabbit, consumer_timeout, {timeout_ms}), "
+                  f"ok = application:set_env(rabbit, channel_tick_interval, {look_every_ms})")
 
 
 @pytest.mark.parametrize("give_back", ["1s", "1h"])
