@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
+#include <unordered_set>
 
 #include "common/log.hpp"
 
@@ -69,6 +71,24 @@ std::optional<int> column_of(const mysql::Result& rows, std::string_view name) {
   for (int i = 0; i < rows.columns(); ++i)
     if (rows.column(i).name == name) return i;
   return std::nullopt;
+}
+
+std::string two_servers(const std::string& written, std::string_view read) {
+  return "what is read comes from another server (" + std::string(read) + ") than what is written goes to (" + written +
+         "): a proxy in between sends queries to replicas, which show events late, and again after they were "
+         "published. Let the dsn lead to the primary alone";
+}
+
+// Each id is looked up for itself, whatever the planner thinks of the table, and its row locked.
+std::string locking_look(const std::string& ids, const char* limit) {
+  return "SELECT found.id FROM JSON_TABLE('[" + ids +
+         "]', '$[*]' COLUMNS (id BIGINT PATH '$')) AS asked STRAIGHT_JOIN muskrat.outbox AS found "
+         "ON found.id = asked.id " +
+         limit + "FOR UPDATE NOWAIT";
+}
+
+bool locked_by_another(const mysql::SqlError& error) {
+  return error.code() == 1205 || error.code() == 3572 || error.code() == 1213;
 }
 
 std::string ids_problem(int64_t next, int64_t highest) {
@@ -153,14 +173,18 @@ Hello Db::hello() {
   mysql::Result rows = ask(variables);
   Variables all;
   for (int i = 0; i < rows.rows(); ++i) all.emplace(rows.text(i, 0), rows.text(i, 1));
+  const Identity identity = identity_of(all);
+  identity_ = identity.sql;
+  server_ = identity.text;
   // All others too, for tables of an older version lack some.
-  mysql::Result row =
-      ask("SELECT version, epoch, term, beat, holder, held, server, relay.* FROM muskrat.relay WHERE only_row = 1");
+  mysql::Result row = ask("SELECT version, epoch, term, beat, holder, held, server, " + identity_ +
+                          ", relay.* FROM muskrat.relay WHERE only_row = 1");
   if (row.rows() != 1) {
     throw Misconfigured("the row of muskrat.relay is gone on the server of " + connection_.place() +
                             "; run muskrat install as its administrator, then muskrat accept",
                         true);
   }
+  if (row.text(0, 7) != server_) throw Misconfigured(two_servers(server_, row.text(0, 7)), false);
   beat_ = "beat = beat + 1";
   tells_when_ = column_of(row, "beat_at").has_value();
   if (tells_when_) beat_ += ", beat_at = UTC_TIMESTAMP(6)";
@@ -172,9 +196,7 @@ Hello Db::hello() {
   hello.lease = {row.int64(0, 2), row.int64(0, 3), std::string(row.text(0, 4))};
   hello.held = parse_id_list(row.text(0, 5));
   hello.read_only = on(value(all, "read_only"));
-  const Identity identity = identity_of(all);
-  identity_ = identity.sql;
-  hello.server = identity.text;
+  hello.server = server_;
   hello.durability = durability_of(all);
   hello.warning = warning_of(all);
   if (!row.null(0, 6) && row.text(0, 6) != hello.server) {
@@ -205,6 +227,14 @@ void Db::require_ids_beyond(int64_t highest) {
   if (!keeps_highest_) return;  // the next session could not tell, and would publish them
   const int64_t next = next_id();
   if (next <= highest) throw Misconfigured(ids_problem(next, highest), false);
+}
+
+void Db::require_one_server() {
+  const std::string written = server_;
+  const mysql::Result row = ask("SELECT " + identity_);
+  if (row.text(0, 0) == written) return;
+  const Hello now = hello();  // says so, or that the session has come to a server of another history
+  throw Misconfigured(now.history_problem.empty() ? two_servers(written, row.text(0, 0)) : now.history_problem, false);
 }
 
 void Db::try_privileges() {
@@ -302,17 +332,30 @@ bool Db::nothing_in(std::span<const IdGaps::Range> ranges) {
                     std::to_string(last) + " LIMIT 1 FOR UPDATE NOWAIT";
     }
   }
-  statements = "SELECT found.id FROM JSON_TABLE('[" + ids +
-               "]', '$[*]' COLUMNS (id BIGINT PATH '$')) AS asked STRAIGHT_JOIN muskrat.outbox AS found "
-               "ON found.id = asked.id LIMIT 1 FOR UPDATE NOWAIT" +
-               statements;
+  statements = locking_look(ids, "LIMIT 1 ") + statements;
   try {
     const std::vector<mysql::Result> found = connection_.exec_all(statements, {}, deadline());
     return std::all_of(found.begin(), found.end(), [](const mysql::Result& rows) { return rows.rows() == 0; });
   } catch (const mysql::SqlError& error) {
-    if (error.code() != 1205 && error.code() != 3572 && error.code() != 1213) explain(error);
+    if (!locked_by_another(error)) explain(error);
     return false;
   }
+}
+
+// Proxies that send queries to replicas send a locking one to the primary.
+std::vector<int64_t> Db::missing(std::span<const int64_t> ids) {
+  std::vector<int64_t> gone;
+  if (ids.empty()) return gone;
+  std::unordered_set<int64_t> there;
+  try {
+    const mysql::Result rows = connection_.exec(locking_look(id_list(ids), ""), deadline());
+    for (int row = 0; row < rows.rows(); row++) there.insert(rows.int64(row, 0));
+  } catch (const mysql::SqlError& error) {
+    if (!locked_by_another(error)) explain(error);
+    return gone;
+  }
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(gone), [&](int64_t id) { return !there.contains(id); });
+  return gone;
 }
 
 size_t Db::history_trim(milliseconds retention, size_t most) {

@@ -61,6 +61,10 @@ class Db {
   void mark(const Claim& claim, const Mark& mark);
   // Misconfigured when the next id would not be above this one, which was read.
   void require_ids_beyond(int64_t highest);
+  // Misconfigured when a plain query is answered by another server than the one that hello() met.
+  void require_one_server();
+  // Those of which the server that is written has no row; none while somebody holds one of the rows locked.
+  std::vector<int64_t> missing(std::span<const int64_t> ids);
   // True when no open transaction has written a row with an id in one of the ranges (nor any other row is there).
   bool nothing_in(std::span<const IdGaps::Range> ranges);
   // Deletes what left the outbox longer ago, at most so many rows; returns how many.
@@ -88,6 +92,7 @@ class Db {
   mysql::Connection connection_;
   milliseconds limit_;
   std::string identity_;        // SQL by which a server says which one it is
+  std::string server_;          // what this one says
   std::string beat_;            // SQL: what a sign of life sets
   bool tells_when_ = false;     // such signs have their time
   bool keeps_highest_ = false;  // the tables say which id was published last

@@ -63,7 +63,7 @@ void Leader::release_gone(const std::vector<Held::Item>& items) {
   std::vector<int64_t> ids;
   ids.reserve(items.size());
   for (const Held::Item& item : items) ids.push_back(item.id);
-  const std::vector<int64_t> gone = reader_.missing(ids);
+  const std::vector<int64_t> gone = db_.missing(ids);
   for (const int64_t id : gone) {
     log::warning("relay", "held event is gone from the outbox", {{"source", name_}, {"id", id}});
     held_.release(id, std::chrono::steady_clock::now());

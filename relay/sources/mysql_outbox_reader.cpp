@@ -1,7 +1,6 @@
 #include "relay/sources/mysql_outbox_reader.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -20,6 +19,9 @@ constexpr size_t gaps_tended = 20'000, gaps_at_once = 500, statements_tended = 5
 constexpr const char* gone_text =
     "events of the outbox are gone before they were confirmed; another relay leads, or somebody deletes from "
     "muskrat.outbox";
+constexpr const char* unseen_text =
+    "events that are held are in muskrat.outbox, but not where it is read: a proxy sends queries to a replica that is "
+    "behind. Let the dsn lead to the primary alone";
 
 std::string where(IdGaps& gaps) {
   std::string text = "id > " + std::to_string(gaps.highest());
@@ -76,6 +78,7 @@ bool Reader::list_with_sizes(SteadyTime now) {
 }
 
 void Reader::list(bool full, SteadyTime now) {
+  if (full) db_.require_one_server();
   const int64_t highest = gaps_.highest();
   const size_t limit = settings_.list_limit + known_.size();
   const mysql::Result rows = db_.ask("SELECT id FROM muskrat.outbox WHERE " + (full ? "id > 0" : where(gaps_)) +
@@ -140,16 +143,6 @@ std::vector<Outgoing> Reader::fetch(const std::vector<Held::Item>& items) {
   return fetch_ids(ids);
 }
 
-std::vector<int64_t> Reader::missing(const std::vector<int64_t>& ids) {
-  std::vector<int64_t> missing;
-  if (ids.empty()) return missing;
-  const mysql::Result rows = db_.ask("SELECT id FROM muskrat.outbox WHERE id IN (" + id_list(ids) + ")");
-  std::unordered_set<int64_t> there;
-  for (int row = 0; row < rows.rows(); row++) there.insert(rows.int64(row, 0));
-  std::copy_if(ids.begin(), ids.end(), std::back_inserter(missing), [&](int64_t id) { return !there.contains(id); });
-  return missing;
-}
-
 std::vector<Held::Item> Reader::locate(const std::vector<int64_t>& ids) {
   std::vector<Held::Item> items;
   // Many are held for their size.
@@ -170,10 +163,11 @@ void Reader::locate_some(std::span<const int64_t> ids, std::vector<Held::Item>& 
               id_list(ids) + ")");
   std::unordered_map<int64_t, int> row_of;
   for (int row = 0; row < rows.rows(); row++) row_of[rows.int64(row, 0)] = row;
+  std::vector<int64_t> unseen;
   for (int64_t id : ids) {
     auto found = row_of.find(id);
     if (found == row_of.end()) {
-      log::warning("relay", "held event is gone from the outbox", {{"source", settings_.source}, {"id", id}});
+      unseen.push_back(id);
       continue;
     }
     items.push_back({id,
@@ -185,6 +179,9 @@ void Reader::locate_some(std::span<const int64_t> ids, std::vector<Held::Item>& 
                      {},
                      false});
   }
+  if (db_.missing(unseen).size() != unseen.size()) throw Failure(Remedy::reconnect, unseen_text);
+  for (int64_t id : unseen)
+    log::warning("relay", "held event is gone from the outbox", {{"source", settings_.source}, {"id", id}});
 }
 
 void Reader::gone(const std::vector<int64_t>& ids) {

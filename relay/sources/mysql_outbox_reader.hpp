@@ -51,8 +51,6 @@ class Reader {
   void tend(SteadyTime now);
 
   std::vector<Outgoing> fetch(const std::vector<Held::Item>& items);
-  // Those whose rows somebody has deleted.
-  std::vector<int64_t> missing(const std::vector<int64_t>& ids);
   // Key, routing key and size of ids that were held before, in the order given.
   std::vector<Held::Item> locate(const std::vector<int64_t>& ids);
 

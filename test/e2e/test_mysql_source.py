@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from harness import build as where
+from harness.mysql_proxy import ReadSplitter
 from harness.processes import wait_until
 from harness.servers import MariaDB
 
@@ -284,6 +285,64 @@ def test_mysql_leader_whose_session_comes_to_another_server_publishes_no_more(wo
     assert world.relay.stop() == 1, "what a person must mend is no clean end"
     world.program.daemons.remove(world.relay)
     assert ids(observer) == [1]
+
+
+@pytest.fixture
+def splitter(world, front):
+    """A proxy before the frontend's server, and a replica that is so far behind that it has none of the events."""
+    replica = MariaDB(os.path.join(world.folder, "replica")).start()
+    try:
+        with open(SCHEMA, encoding="utf-8") as f:
+            replica.script(f.read())
+        with ReadSplitter(front.server.port, replica.port) as proxy:
+            yield proxy
+            world.program.stop()
+    finally:
+        replica.stop()
+
+
+def stand_behind(proxy, world, front):
+    """An event that nobody takes, and one of its key behind it: both are held."""
+    observer = stand(world, front, relay=False, dsn=f"mysql://root@127.0.0.1:{proxy.port}/muskrat")
+    world.broker.unbind("observer", "#")
+    world.broker.bind("observer", "Frontend.Customer.Signup")
+    world.broker.delete_queue("muskrat.unrouted")
+    world.relay = world.program.relay()
+    front.say(1, key="a", action="Nobody")
+    front.say(2, key="a")
+    wait_until(lambda: front.value("SELECT held FROM muskrat.relay") == "1,2", 60, "both to be held")
+    return observer
+
+
+def test_mysql_held_events_that_a_lagging_replica_does_not_show_are_not_taken_for_gone(world, front, splitter):
+    observer = stand_behind(splitter, world, front)
+    splitter.split = r"SELECT .* FROM muskrat\.outbox"
+    before = splitter.read_elsewhere
+    front.say(3, key="a")
+    wait_until(lambda: splitter.read_elsewhere > before + 30, 60, "held events to be tried again, and lists")
+    assert world.relay.metric("muskrat_relay_held") == 2
+    assert world.relay.stop() == 0
+    relay = world.program.relay(wait=False)  # which finds out where they are
+    world.wait_log(relay, "source away.*events that are held are in muskrat.outbox, but not where it is read.*primary alone")
+    splitter.split = None
+    wait_until(lambda: relay.metric("muskrat_relay_held") == 3, 60, "the third to be held too")
+    world.broker.bind("observer", "Frontend.Customer.Nobody")
+    observer.wait(3)
+    assert ids(observer) == [1, 2, 3]
+    assert "gone from the outbox" not in world.relay.log(10_000) + relay.log(10_000)
+
+
+def test_mysql_proxy_that_sends_queries_to_a_replica_is_refused(world, front, splitter):
+    observer = stand_behind(splitter, world, front)
+    splitter.split = "SELECT"
+    world.wait_log(world.relay, "source stopped.*another server .* than what is written goes to.*Let the dsn lead to")
+    assert "queries to replicas" in world.program.run("status").stdout
+    assert "queries to replicas" in world.program.run("check", "--online").stdout
+    splitter.split = None
+    world.broker.bind("observer", "Frontend.Customer.Nobody")
+    observer.wait(2)
+    assert ids(observer) == [1, 2]
+    assert "gone from the outbox" not in world.relay.log(10_000)
 
 
 def test_mysql_to_mysql_rows_follow_inserts_updates_and_deletes(world, front):

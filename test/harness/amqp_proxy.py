@@ -17,45 +17,12 @@ import struct
 import threading
 import time
 
-from harness.processes import free_port
+from harness.proxy import Proxy
 
 METHOD_FRAME, BASIC_ACK = 1, struct.pack("!HH", 60, 80)
 
 
-class _Proxy:
-    """Takes connections on `port` and has each served, in a thread of its own."""
-
-    def __init__(self, broker_port):
-        self.broker_port, self.port = broker_port, free_port()
-        self.connections = 0
-        self.sockets, self.lock = [], threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        for each in [self.listener, *self.sockets]:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            each.close()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            broker = socket.create_connection(("127.0.0.1", self.broker_port))
-            self.connections += 1
-            self.sockets += [client, broker]
-            threading.Thread(target=self.serve, args=(client, broker), daemon=True).start()
-
-
-class ForgetfulBroker(_Proxy):
+class ForgetfulBroker(Proxy):
     def __init__(self, broker_port):
         super().__init__(broker_port)
         self.forget = self.forgotten = 0
@@ -63,15 +30,6 @@ class ForgetfulBroker(_Proxy):
     def serve(self, client, broker):
         threading.Thread(target=self.pass_on, args=(client, broker), daemon=True).start()
         self.pass_frames(broker, client)
-
-    @staticmethod
-    def pass_on(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
     def pass_frames(self, source, target):
         """Type, channel, size, payload, end: each frame whole, or not at all."""
@@ -95,7 +53,7 @@ class ForgetfulBroker(_Proxy):
             return True
 
 
-class SlowBroker(_Proxy):
+class SlowBroker(Proxy):
     """`greets_after`: so many seconds before it says the first word."""
 
     def __init__(self, broker_port, bytes_per_second, certificates=None, greets_after=0):

@@ -29,6 +29,7 @@ struct Outbox {
     schema << file.rdbuf();
     run("DROP DATABASE IF EXISTS muskrat");
     run(schema.str());
+    db.hello();
   }
   ~Outbox() {
     try {
@@ -200,6 +201,19 @@ void test_nothing_in_many_ranges_meets_only_the_locks_in_them(void** state) {
   assert_true(outbox.db.nothing_in(std::vector<IdGaps::Range>{{2, 5000}}));
 }
 
+// What an open transaction deletes may come back.
+void test_missing_are_those_whose_deletion_is_committed(void** state) {
+  Outbox& outbox = outbox_of(state);
+  outbox.write(5, 10);
+  assert_true(outbox.db.missing(std::vector<int64_t>{}).empty());
+  assert_true(outbox.db.missing(from_one_to(7)) == (std::vector<int64_t>{6, 7}));
+  outbox.run("START TRANSACTION; DELETE FROM muskrat.outbox WHERE id IN (2, 5)");
+  assert_true(outbox.db.missing(std::vector<int64_t>{1, 2, 3}).empty());
+  assert_true(outbox.db.missing(std::vector<int64_t>{1, 3, 6}) == std::vector<int64_t>{6});
+  outbox.run("COMMIT");
+  assert_true(outbox.db.missing(from_one_to(5)) == (std::vector<int64_t>{2, 5}));
+}
+
 }  // namespace
 
 int main() {
@@ -211,6 +225,7 @@ int main() {
       checked_with(test_reader_with_many_gaps_reads_all_and_late_ones_first, setup, teardown),
       checked_with(test_reader_of_ids_that_went_back_says_so_before_it_hands_them_out, setup, teardown),
       checked_with(test_nothing_in_many_ranges_meets_only_the_locks_in_them, setup, teardown),
+      checked_with(test_missing_are_those_whose_deletion_is_committed, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
