@@ -1,7 +1,8 @@
 """Bulk API 2.0 ingest of Salesforce's double: create, upload, close, poll, results, delete.
 
-A closed job is carried out at once and says InProgress for `polls` looks. Results come in another order than the rows went in, since
-no order is promised.
+A closed job is queued: it is carried out, as one, when it has been looked at `polls` times, or when a test says so (`carry_out`),
+whether anyone looks at it or not, unless it was aborted before. Results come in another order than the rows went in, since no order is
+promised.
 """
 import csv
 import io
@@ -9,7 +10,7 @@ import io
 from doubles.salesforce_org import Malformed, stamp_of
 from doubles.service import Answer
 
-MOST_BYTES = 150_000_000
+MOST_BYTES, MOST_CHARACTERS, MOST_OF_A_RECORD = 150_000_000, 32_000, 400_000
 OPERATIONS = ("insert", "update", "upsert", "delete")
 
 
@@ -78,18 +79,27 @@ class Bulk:
         wanted, state = self.service.json_of(request).get("state"), job["info"]["state"]
         if wanted == "UploadComplete" and state == "Open" and job["text"] is not None:
             job["info"]["state"] = wanted
-            self._carry_out(job, request)
-        elif wanted == "Aborted" and state in ("Open", "UploadComplete"):
+        elif wanted == "Aborted" and state in ("Open", "UploadComplete", "InProgress"):
             job["info"]["state"] = wanted
         else:
             raise Malformed("INVALIDJOBSTATE", f"a job that is {state} does not become {wanted}")
         return Answer(200, job["info"])
 
-    def _looked_at(self, _request, job):
+    def carry_out(self):
+        """What is queued, now."""
+        with self.service.lock:
+            for job in list(self.jobs.values()):
+                if job["info"]["state"] in ("UploadComplete", "InProgress"):
+                    self._carry_out(job)
+
+    def _looked_at(self, request, job):
         info = job["info"]
         if info["state"] in ("UploadComplete", "InProgress"):
             job["looks"] += 1
-            info["state"] = job["outcome"] if job["looks"] > self.polls else "InProgress"
+            if job["looks"] > self.polls:
+                self._carry_out(job, request)
+            else:
+                info["state"] = "InProgress"
         done = info["state"] in ("JobComplete", "Failed")
         counts = {"numberRecordsProcessed": len(job["ok"]) + len(job["bad"]) if done else 0,
                   "numberRecordsFailed": len(job["bad"]) if done else 0}
@@ -109,7 +119,11 @@ class Bulk:
         text = csv_text([*extra, *job["header"]], reversed(rows) if done else [], job["info"]["lineEnding"])
         return Answer(200, text, {"Content-Type": "text/csv"})
 
-    def _carry_out(self, job, request):
+    def _carry_out(self, job, request=None):
+        self._rows(job, request)
+        job["info"]["state"] = job["outcome"]
+
+    def _rows(self, job, request):
         rows = list(csv.reader(io.StringIO(job["text"], newline="")))
         header, rows = (rows[0], [r for r in rows[1:] if r]) if rows else ([], [])
         job["header"], job["outcome"] = header, "JobComplete"
@@ -117,7 +131,10 @@ class Bulk:
         if bad or not header:
             job.update(outcome="Failed", left=rows, failure=f"InvalidBatch : Field name not found : {bad[0] if bad else ''}")
             return
-        if self.service.traps.take("job_fails", request):
+        if any(len(cell) > MOST_CHARACTERS for row in rows for cell in row) or any(sum(map(len, row)) > MOST_OF_A_RECORD for row in rows):
+            job.update(outcome="Failed", left=rows, failure="ClientInputError : a field or a record is too long")
+            return
+        if request and self.service.traps.take("job_fails", request):
             job.update(outcome="Failed", failure="InternalServerError : Error processing batch", left=rows[len(rows) // 2:])
             rows = rows[:len(rows) // 2]
         for row in rows:

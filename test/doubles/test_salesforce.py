@@ -327,4 +327,21 @@ def test_bulk_refuses_what_does_not_fit_its_state(salesforce):
 def test_bulk_delete_goes_by_id(salesforce):
     key = salesforce.org.insert("Contact", {"LastName": "L"})
     bulk(salesforce, f"Id\n{key}\n", operation="delete", externalIdFieldName=None)
+    salesforce.bulk.carry_out()
     assert salesforce.org.seen("Contact") == []
+
+
+def test_bulk_job_is_queued_and_one_that_is_aborted_writes_nothing(salesforce):
+    first, second = (bulk(salesforce, f"Ext_Id__c,LastName\n{key},L\n") for key in "ab")
+    assert salesforce.org.seen("Contact") == []
+    assert ask(salesforce, first, "PATCH", {"state": "Aborted"})[1]["state"] == "Aborted"
+    salesforce.bulk.carry_out()
+    assert [r["Ext_Id__c"] for r in salesforce.org.seen("Contact")] == ["b"]
+    assert ask(salesforce, second)[1]["state"] == "JobComplete"
+    assert ask(salesforce, second, "PATCH", {"state": "Aborted"})[0] == 409
+
+
+def test_bulk_job_with_a_field_of_more_than_32000_characters_fails(salesforce):
+    path = bulk(salesforce, f"Ext_Id__c,LastName,Description\na,L,\nb,L,{'x' * 32_001}\n")
+    salesforce.bulk.carry_out()
+    assert ask(salesforce, path)[1]["state"] == "Failed" and salesforce.org.seen("Contact") == []

@@ -318,11 +318,45 @@ def test_salesforce_bulk_job_that_fails_half_way_loses_nothing(world, salesforce
     assert not world.broker.depth("muskrat.salesforce.dead")
 
 
+def test_salesforce_bulk_job_that_fails_each_time_goes_in_collections(world, salesforce, app):
+    """And not as one job after the other, for which the backlog stays large enough."""
+    salesforce.traps.set(job_fails=1000)
+    backlog(world, salesforce, app[0], 700)
+    world.consumer = world.program.consume()
+    wait_contacts(world, salesforce, {str(n): "-" for n in range(1, 701)})
+    assert salesforce.journal.count("/jobs/ingest", "POST") == 1 and not world.broker.depth("muskrat.salesforce.dead")
+
+
+def test_salesforce_bulk_job_leaves_out_a_record_that_is_too_long_for_it(world, salesforce, app):
+    fields = endpoint(salesforce, app[0])["fields"] + [{"to": "Description", "from": "username"}]
+    for name in ("LastName", "Description"):
+        salesforce.org.objects["Contact"].fields[name]["length"] = 100_000
+    backlog(world, salesforce, app[0], 400, fields=fields)
+    world.sql("UPDATE customers SET username = repeat('x', 32001) WHERE id = 7")
+    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 401, 60, "the change")
+    world.consumer = world.program.consume()
+    wait_contacts(world, salesforce, {str(n): "x" * 32_001 if n == 7 else "-" for n in range(1, 401)})
+    assert salesforce.journal.count("/jobs/ingest", "POST") == 1 and not world.broker.depth("muskrat.salesforce.dead")
+
+
+def test_salesforce_bulk_job_whose_close_got_no_answer_writes_nothing_over_newer_state(world, salesforce, app):
+    salesforce.bulk.polls = 1_000_000
+    salesforce.traps.set(lose=1, skip=1, only="/jobs/ingest/7505")  # the upload has one
+    backlog(world, salesforce, app[0], 400, unanswered_rest="0ms")
+    world.consumer = world.program.consume()
+    wait_until(lambda: salesforce.journal.noted("lose"), 60, "the close without an answer")
+    assert "UploadComplete" in salesforce.journal.noted("lose")[0]["body"]
+    world.sql("UPDATE customers SET username = 'later'")
+    wait_contacts(world, salesforce, {str(n): "later" for n in range(1, 401)})
+    salesforce.bulk.carry_out()
+    assert set(contacts(salesforce).values()) == {"later"}
+
+
 def test_salesforce_bulk_job_of_a_mapping_with_an_unknown_field_waits_with_a_reason(world, salesforce, app):
     fields = endpoint(salesforce, app[0])["fields"] + [{"to": "Levl__c", "value": "gold"}]
     backlog(world, salesforce, app[0], 400, fields=fields)
     world.consumer = world.program.consume()
-    wait_parked(world, "the bulk job failed: InvalidBatch; look at the endpoint's object")
+    wait_parked(world, "INVALID_FIELD on Levl__c; look at the endpoint's object")  # as collections say it
     assert not world.broker.depth("muskrat.salesforce.dead") and salesforce.journal.count("/jobs/ingest", "POST") == 1
     salesforce.org.add_field("Contact", "Levl__c")
     world.program.ok("resume", "salesforce")

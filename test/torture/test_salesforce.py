@@ -214,6 +214,7 @@ def test_salesforce_host_that_is_killed_at_a_step_of_a_bulk_job_loses_nothing(ra
         lives.kill()
         contacts.go_on.set()
         assert contacts.journal.count(JOBS, "POST") == 1
+        contacts.bulk.carry_out()
         lives.start()
         wait_until(lambda: lives.all_noted() and all_settled(events, contacts, lives.superseded), 120, "the rest", 0.5)
         stand.stop_with_nothing_in_hand(lives.host)

@@ -36,6 +36,18 @@ void test_salesforce_csv_is_not_for_lists_and_for_text_that_means_something_else
   assert_false(fits_in_csv(record(R"({"Ext__c":"1","Name":"#N/A"})")));
 }
 
+void test_salesforce_csv_is_not_for_what_is_longer_than_a_job_takes(void**) {
+  const auto with = [](size_t fields, size_t length) {
+    std::string text = R"({"Ext__c":"1")";
+    for (size_t i = 0; i < fields; ++i) text += ",\"F" + std::to_string(i) + "\":\"" + std::string(length, 'x') + "\"";
+    return record(text + "}");
+  };
+  assert_true(fits_in_csv(with(1, 32'000)));
+  assert_false(fits_in_csv(with(1, 32'001)));
+  assert_true(fits_in_csv(with(12, 32'000)));
+  assert_false(fits_in_csv(with(13, 32'000)));
+}
+
 void test_salesforce_csv_results_are_read_as_they_are_quoted(void**) {
   const auto table =
       api::read_csv("\"sf__Id\",\"sf__Error\",\"Ext__c\"\r\n\"\",\"A:say \"\"no\"\",\nplease:--\",\"1\"\r\n,,2\n");
@@ -55,6 +67,7 @@ int main() {
   const CMUnitTest tests[] = {
       checked(test_salesforce_csv_has_every_column_and_tells_null_from_left_out),
       checked(test_salesforce_csv_is_not_for_lists_and_for_text_that_means_something_else),
+      checked(test_salesforce_csv_is_not_for_what_is_longer_than_a_job_takes),
       checked(test_salesforce_csv_results_are_read_as_they_are_quoted),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

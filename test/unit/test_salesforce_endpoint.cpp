@@ -213,6 +213,108 @@ void test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end(void** s
   assert_true(aborted(org));
 }
 
+// What the org says of a job: when it is closed, when it is aborted, and when it is looked at.
+struct BulkAnswers {
+  int closed = 200, aborted = 200;
+  std::function<std::string()> state;
+  std::string usage = "api-usage=1/100";  // once the job was made
+};
+
+void answer_bulk(Org& org, const BulkAnswers& with) {
+  org.fields = "    fields: [{to: Ext__c, from: id, as: text}]\n";
+  org.call = [with](const httplib::Request& request, httplib::Response& response) {
+    const bool closes = request.body.find("UploadComplete") != std::string::npos;
+    const bool aborts = request.body.find("Aborted") != std::string::npos;
+    response.set_header("Sforce-Limit-Info", closes ? with.usage : "api-usage=1/100");
+    if (request.path.find("/jobs/") == std::string::npos)
+      return response.set_content(all_good(request), "application/json");
+    if (request.method == "PUT") return void(response.status = 201);
+    if (request.method == "DELETE") return response.status = 204, response.body.clear();
+    if (request.path.ends_with("Results"))
+      return response.set_content(
+          request.path.ends_with("failedResults") ? "" : "sf__Id,sf__Created,Ext__c\n1,true,1\n", "text/csv");
+    response.status = closes ? with.closed : aborts ? with.aborted : 200;
+    const std::string state = request.method == "GET"         ? with.state()
+                              : aborts && with.aborted == 200 ? "Aborted"
+                                                              : "Open";
+    response.set_content(R"({"id":"750","state":")" + state + "\"}", "application/json");
+  };
+  org.make("    bulk_from: 1\n");
+}
+
+size_t made_jobs(Org& org) {
+  size_t count = 0;
+  for (const auto& call : org.calls()) count += call.method == "POST" && call.path.ends_with("/jobs/ingest");
+  return count;
+}
+
+// It is queued there; the same events as a second job, and newer ones, must not come before it.
+void test_salesforce_bulk_job_that_may_be_at_work_keeps_its_records_until_it_is_over(void** state) {
+  Org& org = org_of(state);
+  std::atomic<bool> over{false};
+  answer_bulk(org, {504, 400, [&] { return over ? "JobComplete" : "UploadComplete"; }});
+  const auto outcomes = org.made.deliver({at(1)});
+  assert_fates(outcomes, "p");
+  assert_holds(outcomes[0].reason, "bulk job: answer 504");
+  assert_true(aborted(org));
+  const auto held = org.made.deliver({at(1)});
+  assert_fates(held, "w");
+  assert_true(held[0].until > milliseconds(0));
+  const auto other = org.lane();
+  const Event event = at(1);
+  const std::array batch{&event};
+  assert_fates(other->deliver(batch, soon()), "w");
+  over = true;
+  std::string last;
+  for (const Deadline enough = Deadline::in(milliseconds(20'000)); last != "D" && !enough.passed();) {
+    last = org.made.deliver({at(1)})[0].fate == Outcome::Fate::done ? "D" : "w";
+    std::this_thread::sleep_for(milliseconds(50));
+  }
+  assert_text(last, "D");
+}
+
+void test_salesforce_bulk_job_that_was_aborted_keeps_nothing_from_going_again(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {504, 200, [] { return "Aborted"; }});
+  assert_fates(org.made.deliver({at(1)}), "p");
+  assert_fates(org.made.deliver({at(1)}), "D");  // in a collection
+  assert_int_equal(made_jobs(org), 1);
+}
+
+// It was not begun.
+void test_salesforce_bulk_job_whose_close_was_refused_keeps_nothing(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {400, 400, [] { return "Open"; }});
+  assert_fates(org.made.deliver({at(1)}), "p");
+  assert_fates(org.made.deliver({at(1)}), "p");
+  assert_int_equal(made_jobs(org), 2);
+}
+
+void test_salesforce_bulk_job_that_was_begun_goes_on_beyond_the_share_of_the_calls(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {200, 200, [] { return "JobComplete"; }, "api-usage=90/100"});
+  assert_fates(org.made.deliver({at(1)}), "D");
+  assert_false(aborted(org));
+}
+
+void test_salesforce_bulk_job_is_aborted_even_when_all_calls_are_used(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {200, 200, [] { return "InProgress"; }, "api-usage=100/100"});
+  const auto outcomes = org.made.deliver({at(1)});
+  assert_fates(outcomes, "p");
+  assert_holds(outcomes[0].reason, "used 100 of its 100 API calls");
+  assert_true(aborted(org));
+}
+
+void test_salesforce_bulk_job_that_failed_goes_in_collections_for_a_while(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {200, 200, [] { return "Failed"; }});
+  assert_fates(org.made.deliver({at(1), at(2)}), "DD");  // the first by the job, the other in a collection
+  assert_int_equal(count_of(org.calls().back().body, "\"attributes\""), 1);
+  assert_fates(org.made.deliver({at(3)}), "D");
+  assert_int_equal(made_jobs(org), 1);
+}
+
 void test_salesforce_used_up_calls_park_for_five_minutes(void** state) {
   Org& org = org_of(state);
   org.call = [](const auto&, httplib::Response& response) {
@@ -394,6 +496,12 @@ int main() {
       checked(test_salesforce_too_many_calls_at_once_makes_them_fewer),
       checked_with(test_salesforce_bulk_look_without_an_answer_is_one_look, setup, teardown),
       checked_with(test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_may_be_at_work_keeps_its_records_until_it_is_over, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_was_aborted_keeps_nothing_from_going_again, setup, teardown),
+      checked_with(test_salesforce_bulk_job_whose_close_was_refused_keeps_nothing, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_was_begun_goes_on_beyond_the_share_of_the_calls, setup, teardown),
+      checked_with(test_salesforce_bulk_job_is_aborted_even_when_all_calls_are_used, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_failed_goes_in_collections_for_a_while, setup, teardown),
       checked_with(test_salesforce_used_up_calls_park_for_five_minutes, setup, teardown),
       checked_with(test_salesforce_delete_is_a_call_and_what_is_gone_is_done, setup, teardown),
       checked_with(test_salesforce_delete_of_what_is_not_found_is_done_when_nobody_is_there, setup, teardown),

@@ -6,16 +6,22 @@
 #include "common/log.hpp"
 
 namespace muskrat::api {
+namespace {
+
+constexpr milliseconds held_look{10'000};  // what waits for a held key asks again
+
+}  // namespace
 
 bool KeysInUse::take(const std::string& key) {
   std::lock_guard lock(mutex_);
   const SteadyTime now = std::chrono::steady_clock::now();
   std::erase_if(ending_, [&](const auto& one) { return one.second <= now; });
-  return !ending_.contains(key) && taken_.insert(key).second;
+  return !held_.contains(key) && !ending_.contains(key) && taken_.insert(key).second;
 }
 
 milliseconds KeysInUse::taken_for(const std::string& key) {
   std::lock_guard lock(mutex_);
+  if (held_.contains(key)) return held_look;
   const auto found = ending_.find(key);
   if (found == ending_.end()) return milliseconds(0);
   const auto left = found->second - std::chrono::steady_clock::now();
@@ -30,6 +36,17 @@ void KeysInUse::give_back(const std::string& key, SteadyTime free_at) {
 
 void KeysInUse::rest(const std::string& key, SteadyTime free_at) {
   std::lock_guard lock(mutex_);
+  ending_[key] = std::max(ending_[key], free_at);
+}
+
+void KeysInUse::hold(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  held_.insert(key);
+}
+
+void KeysInUse::let_go(const std::string& key, SteadyTime free_at) {
+  std::lock_guard lock(mutex_);
+  held_.erase(key);
   ending_[key] = std::max(ending_[key], free_at);
 }
 

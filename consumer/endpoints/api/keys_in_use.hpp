@@ -30,10 +30,13 @@ class KeysInUse {
   void give_back(const std::string& key, SteadyTime free_at);
   // A call that was noted elsewhere has it.
   void rest(const std::string& key, SteadyTime free_at);
+  // Taken until let_go(), however long that is: somebody asks for the call's end.
+  void hold(const std::string& key);
+  void let_go(const std::string& key, SteadyTime free_at);
 
  private:
   std::mutex mutex_;
-  std::set<std::string> taken_;
+  std::set<std::string> taken_, held_;
   std::map<std::string, SteadyTime> ending_;
 };
 

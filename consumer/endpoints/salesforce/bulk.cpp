@@ -13,14 +13,6 @@ namespace {
 constexpr milliseconds first_look{1'000}, longest_look{10'000}, abort_time{5'000};
 constexpr const char* json_type = "application/json; charset=UTF-8";
 
-std::string text_of(const http::Response& response, std::string_view name) {
-  std::string why;
-  const auto document = json::Document::parse(response.body, why);
-  const auto value =
-      document && document->root().type() == json::Type::object ? document->root().find(name) : std::nullopt;
-  return value && value->type() == json::Type::string ? std::string(value->string()) : "";
-}
-
 // "INVALID_EMAIL_ADDRESS:Email: invalid email address: x:Email --"; of a job "InvalidBatch : Field name not found : x".
 Error error_of(std::string_view text) {
   Error error;
@@ -32,6 +24,18 @@ Error error_of(std::string_view text) {
 }
 
 }  // namespace
+
+std::string job_text(const http::Response& response, std::string_view name) {
+  std::string why;
+  const auto document = json::Document::parse(response.body, why);
+  const auto value =
+      document && document->root().type() == json::Type::object ? document->root().find(name) : std::nullopt;
+  return value && value->type() == json::Type::string ? std::string(value->string()) : "";
+}
+
+http::Request abort_request(const std::string& path) {
+  return {"PATCH", path, {{"Content-Type", json_type}}, R"({"state":"Aborted"})"};
+}
 
 BulkJob::BulkJob(Calls& calls, const Records& records, const Settings& settings, Deadline deadline, Heard heard)
     : calls_(calls),
@@ -48,13 +52,22 @@ std::optional<http::Response> BulkJob::call(const std::string& method, const std
   http::Request request{method, jobs_ + path, {}, std::move(body)};
   if (type != nullptr) request.headers.emplace_back("Content-Type", type);
   if (path.ends_with("Results") || path.ends_with("records")) request.headers.emplace_back("Accept", "text/csv");
-  auto reply = calls_.send(request, records, deadline_, deadline_);
+  auto reply = calls_.send(request, records, deadline_, deadline_, way_);
   if (!reply.response) return end_.not_now = std::move(reply.not_now), std::nullopt;
   if (reply.response->status != good) return end_.refusal = std::move(*reply.response), std::nullopt;
   return std::move(reply.response);
 }
 
 void BulkJob::run(std::span<const Record* const> records) {
+  try {
+    run_through(records);
+  } catch (const Failure&) {
+    abort();
+    throw;
+  }
+}
+
+void BulkJob::run_through(std::span<const Record* const> records) {
   if (!create() || !upload(records) || !close()) return abort();
   if (await()) read_results();
 }
@@ -69,9 +82,9 @@ bool BulkJob::create() {
                                  .add("lineEnding", "LF")
                                  .text(),
                              json_type, 0, 200);
-  job_ = response ? text_of(*response, "id") : "";
+  job_ = response ? job_text(*response, "id") : "";
   if (response && job_.empty()) end_.refusal = *response;
-  if (!job_.empty()) heard_(job_, text_of(*response, "state"));
+  if (!job_.empty()) heard_(job_, job_text(*response, "state"));
   return !job_.empty();
 }
 
@@ -80,11 +93,18 @@ bool BulkJob::upload(std::span<const Record* const> records) {
 }
 
 bool BulkJob::close() {
-  end_.begun = true;  // also where the answer is lost
-  const auto response = call("PATCH", "/" + job_, R"({"state":"UploadComplete"})", json_type, 0, 200);
-  end_.begun = response.has_value();
-  if (response) heard_(job_, text_of(*response, "state"));
-  return end_.begun;
+  std::optional<http::Response> response;
+  try {
+    response = call("PATCH", "/" + job_, R"({"state":"UploadComplete"})", json_type, 0, 200);
+  } catch (const Failure&) {
+    end_.begun = calls_.unanswered();
+    throw;
+  }
+  // who answers 5xx may have carried it out
+  end_.begun = response || (end_.refusal && end_.refusal->status >= 500);
+  way_ = Calls::Way::begun;
+  if (response) heard_(job_, job_text(*response, "state"));
+  return response.has_value();
 }
 
 // Until it is at its end; false where that is not seen.
@@ -95,11 +115,11 @@ bool BulkJob::await() {
     if (!response && end_.not_now) return abort(), false;
     if (!response) continue;
     end_.refusal.reset();
-    const std::string state = text_of(*response, "state");
+    const std::string state = job_text(*response, "state");
     heard_(job_, state);
     end_.failed = state == "Failed" || state == "Aborted";
     end_.over = end_.failed || state == "JobComplete";
-    if (end_.failed) end_.error = error_of(text_of(*response, "errorMessage"));
+    if (end_.failed) end_.error = error_of(job_text(*response, "errorMessage"));
     if (end_.over) return true;
   }
 }
@@ -137,16 +157,15 @@ bool BulkJob::take(const http::Response& response, bool failed) {
   return true;
 }
 
-// Nobody waits for it any more. What stands in the way of that is no news.
+// Nobody waits for it any more. What stands in the way of that is no news; of a job that was begun it is told.
 void BulkJob::abort() {
-  if (job_.empty()) return;
-  const BulkEnd before = end_;
-  deadline_ = Deadline::in(abort_time);
+  if (job_.empty() || end_.over) return;
+  const Deadline deadline = Deadline::in(abort_time);
   try {
-    call("PATCH", "/" + job_, R"({"state":"Aborted"})", json_type, 0, 200);
+    const auto reply = calls_.send(abort_request(path()), 0, deadline, deadline, Calls::Way::ending);
+    end_.aborted = reply.response && reply.response->status == 200 && job_text(*reply.response, "state") == "Aborted";
   } catch (const Failure&) {  // the next delivery meets the trouble
   }
-  end_ = before;
 }
 
 }  // namespace muskrat::salesforce

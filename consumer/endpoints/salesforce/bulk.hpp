@@ -17,8 +17,10 @@
 namespace muskrat::salesforce {
 
 struct BulkEnd {
-  bool begun = false;  // Salesforce works on it, or has: it may change records from now on
+  bool begun = false;  // Salesforce works on it, or has, or may, where an answer was lost: it may change records
   bool over = false;   // and works on it no more
+  // Begun and not over: Salesforce has said that it is aborted. Without that it may be at work for long.
+  bool aborted = false;
 
   // Why there are no results: an answer that refuses, or that no call may be made now.
   std::optional<http::Response> refusal;
@@ -33,14 +35,20 @@ struct BulkEnd {
   std::map<std::string, std::optional<Error>> results;
 };
 
+// A text member of an answer's object; "".
+std::string job_text(const http::Response& response, std::string_view name);
+http::Request abort_request(const std::string& path);
+
 class BulkJob {
  public:
   // `heard` is told each state that Salesforce names.
   using Heard = std::function<void(const std::string& job, const std::string& state)>;
   BulkJob(Calls& calls, const Records& records, const Settings& settings, Deadline deadline, Heard heard);
-  // Failure as Calls::send; then end() says how far it came.
+  // Failure as Calls::send; then end() says how far it came. What does not come to its end is aborted.
   void run(std::span<const Record* const> records);
   const BulkEnd& end() const { return end_; }
+  // Without the instance's address; for who looks at it later.
+  std::string path() const { return jobs_ + "/" + job_; }
 
  private:
   bool create();
@@ -53,12 +61,14 @@ class BulkJob {
   std::optional<http::Response> call(const std::string& method, const std::string& path, std::string body,
                                      const char* type, size_t records, int good);
   bool take(const http::Response& response, bool failed);
+  void run_through(std::span<const Record* const> records);
 
   Calls& calls_;
   const Records& records_;
   const std::string object_, external_id_, jobs_;
   Deadline deadline_;
   const Heard heard_;
+  Calls::Way way_ = Calls::Way::plain;
   std::string job_;
   BulkEnd end_;
 };

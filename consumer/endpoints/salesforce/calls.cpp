@@ -10,7 +10,7 @@
 namespace muskrat::salesforce {
 namespace {
 
-constexpr milliseconds crowd_look{20};
+constexpr milliseconds crowd_look{20}, gate_wait{1'000};
 
 // A place among the calls under way.
 class Place {
@@ -45,11 +45,11 @@ bool Calls::sleep(milliseconds span) const {
   return false;
 }
 
-Calls::Reply Calls::send(const http::Request& request, size_t records, Deadline patience, Deadline deadline) {
+Calls::Reply Calls::send(const http::Request& request, size_t records, Deadline patience, Deadline deadline, Way way) {
   unanswered_ = false;
   api::Token token = session_->token.get(fetch(), deadline);
   for (bool renewed = false;; renewed = true) {
-    if (auto not_now = enter(records, patience)) return {std::nullopt, std::move(*not_now)};
+    if (auto not_now = enter(records, patience, way)) return {std::nullopt, std::move(*not_now)};
     auto response = exchange(request, token, deadline);
     if (renewed || response.status != 401 || verdict_of_answer(401, read_error(response.body)) != Verdict::renew)
       return {std::move(response), {}};
@@ -58,16 +58,27 @@ Calls::Reply Calls::send(const http::Request& request, size_t records, Deadline 
 }
 
 // Takes a place among the calls under way, which exchange() gives back.
-std::optional<Outcome> Calls::enter(size_t records, Deadline patience) {
+std::optional<Outcome> Calls::enter(size_t records, Deadline patience, Way way) {
   milliseconds left{0};
-  if (std::string why = session_->resting(settings_.integer("quota_share"), left); !why.empty())
+  const int64_t share = way == Way::plain ? settings_.integer("quota_share") : 100;
+  if (std::string why = way == Way::ending ? "" : session_->resting(share, left); !why.empty())
     return Outcome::park(std::move(why), left);
-  if (std::string why = gate_ == nullptr ? "" : gate_->enter(records, patience); !why.empty())
-    return Outcome::untried(why);
+  if (std::string why = pass_gate(records, patience, way); !why.empty()) return Outcome::untried(why);
   while (!session_->enter())
     if (patience.passed() || sleep(crowd_look))
       return Outcome::untried("not tried yet: as many calls as Salesforce takes at once are under way");
   return std::nullopt;
+}
+
+// Why not; "": it may go. A call that ends work keeps to a rate where it can, and is counted.
+std::string Calls::pass_gate(size_t records, Deadline patience, Way way) {
+  if (gate_ == nullptr) return "";
+  if (way != Way::ending) return gate_->enter(records, patience);
+  try {
+    gate_->enter(records, Deadline::in(gate_wait).sooner(patience));
+  } catch (const Failure&) {  // the count cannot be read
+  }
+  return "";
 }
 
 http::Response Calls::exchange(http::Request request, const api::Token& token, Deadline deadline) {

@@ -22,12 +22,18 @@ class Calls {
   // configuration says, or `answer_bytes`.
   void connect(CallGate* gate, Deadline deadline, size_t answer_bytes = 0);
 
+  // What of our own limits a call passes by.
+  enum class Way {
+    plain,   // none
+    begun,   // quota_share: it sees to its end what Salesforce has begun
+    ending,  // all: it stops what Salesforce has begun
+  };
   struct Reply {
     std::optional<http::Response> response;
     Outcome not_now;  // where there is none: no call may be made now
   };
   // `request` has a path for a URL. Waits for limits until `patience`. Failure as http::Client's, and the login's.
-  Reply send(const http::Request& request, size_t records, Deadline patience, Deadline deadline);
+  Reply send(const http::Request& request, size_t records, Deadline patience, Deadline deadline, Way way = Way::plain);
   // The last send() threw, and its request may still be at work at Salesforce.
   bool unanswered() const { return unanswered_; }
   // True when the process is to stop.
@@ -36,7 +42,8 @@ class Calls {
 
  private:
   api::SharedToken::Fetch fetch();
-  std::optional<Outcome> enter(size_t records, Deadline patience);
+  std::optional<Outcome> enter(size_t records, Deadline patience, Way way);
+  std::string pass_gate(size_t records, Deadline patience, Way way);
   http::Response exchange(http::Request request, const api::Token& token, Deadline deadline);
 
   const Settings& settings_;

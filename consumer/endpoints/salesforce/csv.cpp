@@ -10,6 +10,8 @@ namespace muskrat::salesforce {
 namespace {
 
 constexpr std::string_view empties = "#N/A";
+// Salesforce's limits are in characters, which are never more than bytes.
+constexpr size_t longest_cell = 32'000, longest_record = 400'000;
 
 // Column and cell of each value, in the record's order. nullopt where a value fits in no cell.
 using Cells = std::vector<std::pair<std::string, std::string>>;
@@ -48,7 +50,16 @@ std::optional<Cells> cells_of(const Record& record) {
 
 }  // namespace
 
-bool fits_in_csv(const Record& record) { return cells_of(record).has_value(); }
+bool fits_in_csv(const Record& record) {
+  const auto cells = cells_of(record);
+  if (!cells) return false;
+  size_t all = 0;
+  for (const auto& [name, cell] : *cells) {
+    if (cell.size() > longest_cell) return false;
+    all += cell.size();
+  }
+  return all <= longest_record;
+}
 
 std::string csv_of(std::span<const Record* const> records) {
   std::vector<std::string> header;

@@ -10,7 +10,8 @@
 
 namespace muskrat::salesforce {
 
-// Whether a cell can hold each of the record's values: no lists, and no text that means something else there.
+// Whether a row can hold the record: no lists, no text that means something else there, no cell of more than 32,000
+// bytes, and 400,000 bytes in all.
 bool fits_in_csv(const Record& record);
 // A header with every column that a record has, and a row for each. An empty cell leaves a field as it is, #N/A empties
 // it. Of records that fit.

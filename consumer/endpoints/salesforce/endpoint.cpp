@@ -12,12 +12,14 @@
 #include <utility>
 
 #include "common/backoff.hpp"
+#include "common/log.hpp"
 #include "consumer/endpoints/api/client.hpp"
 #include "consumer/endpoints/api/keys_in_use.hpp"
 #include "consumer/endpoints/api/shared.hpp"
 #include "consumer/endpoints/salesforce/bulk.hpp"
 #include "consumer/endpoints/salesforce/calls.hpp"
 #include "consumer/endpoints/salesforce/csv.hpp"
+#include "consumer/endpoints/salesforce/left_jobs.hpp"
 #include "consumer/endpoints/salesforce/look.hpp"
 #include "consumer/endpoints/salesforce/records.hpp"
 #include "consumer/endpoints/salesforce/verdict.hpp"
@@ -34,6 +36,11 @@ constexpr unsigned lone_failures_most = 3;
 constexpr milliseconds put_off_most{5'000};  // for so long records wait for a call that is full
 constexpr milliseconds again_wait{1'000};    // after an error inside Salesforce
 
+// Whose endpoints share what is in use.
+std::string org_of(const Settings& settings) {
+  return "salesforce " + settings.text("login_url") + " " + settings.text("username");
+}
+
 class SalesforceEndpoint : public Endpoint {
  public:
   explicit SalesforceEndpoint(const Component& component)
@@ -43,13 +50,14 @@ class SalesforceEndpoint : public Endpoint {
         one_shape_(!component.settings.records("fields").empty()),
         bulk_from_(static_cast<size_t>(component.settings.integer("bulk_from"))),
         calls_(component.settings),
-        keys_(api::shared_by<api::KeysInUse>("salesforce " + component.settings.text("login_url") + " " +
-                                             component.settings.text("username"))) {}
+        keys_(api::shared_by<api::KeysInUse>(org_of(component.settings))),
+        left_jobs_(api::shared_by<LeftJobs>(org_of(component.settings))) {}
 
   void connect(Deadline deadline) override { calls_.connect(gate(), deadline, bulk_from_ > 0 ? bulk_answer_bytes : 0); }
 
   std::vector<Outcome> deliver(std::span<const Event* const> batch, Deadline deadline) override {
     begin(deadline);
+    left_jobs_->look(calls_, *keys_, settings_.duration("unanswered_rest"));
     std::vector<Outcome> outcomes(batch.size());
     std::vector<Record> records;
     records.reserve(batch.size());
@@ -61,7 +69,8 @@ class SalesforceEndpoint : public Endpoint {
       fates_[&records.back()] = &outcomes[i];
       (records.back().remove ? removals : upserts).push_back(&records.back());
     }
-    if (bulk_from_ > 0 && upserts.size() >= bulk_from_) upserts = send_bulk(std::move(upserts));
+    if (bulk_from_ > 0 && upserts.size() >= bulk_from_ && std::chrono::steady_clock::now() >= no_bulk_until_)
+      upserts = send_bulk(std::move(upserts));
     backlog_ = upserts.size() >= collection_most;
     send_all(std::move(upserts), collection_most);
     backlog_ = false;
@@ -169,14 +178,17 @@ class SalesforceEndpoint : public Endpoint {
     for (auto* rest : {&waiting, &taken}) others.insert(others.end(), rest->begin(), rest->end());
     if (job.size() < bulk_from_) return others.insert(others.end(), job.begin(), job.end()), others;
     held_ = &keys;
-    run_bulk(job);
-    return others;
+    auto left = run_bulk(job);
+    left.insert(left.end(), others.begin(), others.end());  // which may have later states of them
+    return left;
   }
 
-  void run_bulk(Batch records) {
-    JobListing listing(jobs(), name_, "bulk job", records.size());
+  // Returns what the job did not come to because it failed as a whole.
+  std::vector<const Record*> run_bulk(Batch records) {
+    const auto listing = std::make_shared<JobListing>(jobs(), name_, "bulk job", records.size());
+    std::string id;
     BulkJob job(calls_, records_, settings_, deadline_,
-                [&](const auto& id, const auto& state) { listing.heard(id, state); });
+                [&](const auto& named, const auto& state) { listing->heard(id = named, state); });
     try {
       job.run(records);
     } catch (const Failure& failure) {
@@ -184,22 +196,49 @@ class SalesforceEndpoint : public Endpoint {
       halt_ = Outcome::untried(failure.what());
     }
     const BulkEnd& end = job.end();
-    if (end.begun && !end.over) held_->may_run_until(longest_call());
     ++answers_;
-    if (end.refusal && !end.begun) return refuse_bulk(records, *end.refusal);
+    if (end.refusal && !end.begun) return refuse_bulk(records, *end.refusal), std::vector<const Record*>{};
+    if (end.begun && end.aborted) held_->may_run_until(longest_call());
+    if (end.begun && !end.over && !end.aborted) left_jobs_->add({job.path(), id, keys_of(records), listing}, *keys_);
+    if (end.begun && (end.failed || !end.over)) no_bulk_until_ = std::chrono::steady_clock::now() + no_bulk_.next();
+    if (end.failed)
+      log::warning("consumer", "a bulk job failed; its records go in collections",
+                   {{"endpoint", name_}, {"job", id}, {"why", reason_of(end.error)}});
     if (end.not_now) halt_ = *end.not_now;
-    if (end.over && !end.failed && !end.unread) works();
-    Outcome rest = Outcome::retry("the bulk job ended, and its results do not name the record");
-    if (end.unread) rest = unclear("the bulk job ended, and its results cannot be read");
-    if (!end.over) rest = Outcome::untried("the bulk job is at work still; what it does is not known yet");
-    if (halt_) rest = *halt_;
-    if (end.failed) rest = bulk_failed(end.error);
+    if (end.over && !end.failed && !end.unread) works(), no_bulk_.reset();
+    return take_results(records, end);
+  }
+
+  static std::vector<std::string> keys_of(Batch records) {
+    std::vector<std::string> keys;
+    for (const Record* record : records) keys.push_back(record->key);
+    return keys;
+  }
+
+  // As run_bulk(). Of a failed job a part may be done.
+  std::vector<const Record*> take_results(Batch records, const BulkEnd& end) {
+    std::vector<const Record*> left;
+    const Outcome rest = without_result(end);
     for (const Record* record : records) {
       const auto found = end.results.find(record->key);
-      *fates_.at(record) = found == end.results.end() ? rest
-                           : found->second            ? outcome_of(*found->second)
-                                                      : Outcome::done();
+      if (found == end.results.end() && end.failed && !halt_)
+        left.push_back(record);
+      else
+        *fates_.at(record) = found == end.results.end() ? halt_.value_or(rest)
+                             : found->second            ? outcome_of(*found->second)
+                                                        : Outcome::done();
     }
+    return left;
+  }
+
+  Outcome without_result(const BulkEnd& end) {
+    if (halt_) return *halt_;
+    if (end.unread && !end.failed) return unclear("the bulk job ended, and its results cannot be read");
+    if (end.over) return Outcome::retry("the bulk job ended, and its results do not name the record");
+    if (end.refusal)
+      return stop_after(
+          Outcome::park("bulk job: " + reason_of(end.refusal->status, read_error(end.refusal->body)), down_.next()));
+    return Outcome::untried("the bulk job is at work still; what it does is not known yet");
   }
 
   // Before it began: nothing of it was done.
@@ -210,15 +249,6 @@ class SalesforceEndpoint : public Endpoint {
     if (verdict == Verdict::limit) return halt(records, limited(reason));
     const bool passes = verdict == Verdict::down || verdict == Verdict::shaky || verdict == Verdict::renew;
     halt(records, Outcome::park(reason, passes ? down_.next() : setup_.next()));
-  }
-
-  Outcome bulk_failed(const Error& error) {
-    const bool shape = error.code == "InvalidBatch";
-    return stop_after(Outcome::park("the bulk job failed: " + reason_of(error) +
-                                        (shape ? "; look at the endpoint's object, external_id and fields, and at the "
-                                                 "org's"
-                                               : ""),
-                                    shape ? setup_.next() : down_.next()));
   }
 
   // ---- a call ----
@@ -439,8 +469,12 @@ class SalesforceEndpoint : public Endpoint {
   const size_t bulk_from_;
   Calls calls_;
   const std::shared_ptr<api::KeysInUse> keys_;
+  const std::shared_ptr<LeftJobs> left_jobs_;
   // What a person has to mend is looked at again after so long that the endpoint is parked and says why.
   Backoff down_{milliseconds(1'000), milliseconds(60'000)}, setup_{milliseconds(80'000), milliseconds(600'000)};
+  // After a job that did not do its work deliveries go in collections for so long, else the same job may fail for ever.
+  Backoff no_bulk_{milliseconds(60'000), milliseconds(600'000)};
+  SteadyTime no_bulk_until_{};
   unsigned odd_answers_ = 0;
   bool numbers_ = false;        // the external id's field holds numbers
   SteadyTime first_put_off_{};  // since then records are given back for a fuller call

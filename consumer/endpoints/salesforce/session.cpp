@@ -29,7 +29,8 @@ std::string Session::resting(int64_t share_percent, milliseconds& left) {
   if (percent < static_cast<double>(share_percent) || now >= noted_ + look_every) return "";
   until(noted_ + look_every);
   return "the org has used " + std::to_string(usage_.used) + " of its " + std::to_string(usage_.most) +
-         " API calls of 24 hours, and quota_share is " + std::to_string(share_percent) +
+         " API calls of 24 hours" +
+         (share_percent < 100 ? ", and quota_share is " + std::to_string(share_percent) : "") +
          "; looked at again every five minutes";
 }
 
