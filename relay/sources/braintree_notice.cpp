@@ -67,6 +67,15 @@ std::string object_name(std::string_view element) {
   return name;
 }
 
+// What the notification is about. Some kinds have no id, but another member that tells theirs apart; and some have none
+// at all (a check, a revoked access): each of these is a thing of its own, or a late one would pass for an old state of
+// another.
+std::string id_of(const xml::Element& about, std::string_view notification) {
+  for (const char* name : {"id", "token", "payment-id", "merchant-public-id"})
+    if (const std::string_view text = text_in(about, name); !text.empty()) return std::string(text);
+  return hex(sha256(notification).substr(0, 16));
+}
+
 }  // namespace
 
 std::optional<std::map<std::string, std::string>> form_of(std::string_view body) {
@@ -118,7 +127,7 @@ std::optional<Record> record_of(std::string_view payload, std::string& why) {
   Record record;
   record.version = timestamp;
   record.body = R"({"object":)" + json::quote(object_name(about.name)) + ",\"kind\":" + json::quote(kind) +
-                ",\"timestamp\":" + json::quote(timestamp) + ",\"id\":" + json::quote(text_in(about, "id")) +
+                ",\"timestamp\":" + json::quote(timestamp) + ",\"id\":" + json::quote(id_of(about, *text)) +
                 ",\"record\":" + json_of(about) + "}";
   return record;
 }

@@ -2,8 +2,9 @@
 //
 // Used by braintree_webhooks.cpp. The signature has a pair for each of the merchant's keys, public|hex, the hex an
 // HMAC-SHA1 of the payload as it was sent, under the SHA-1 of the private key; it is compared in constant time. The
-// record is {"object": "Subscription", "kind": …, "timestamp": …, "id": …, "record": {…}}. Reasons hold nothing of what
-// was sent. Pure: no sockets. Thread rule: plain values and free functions.
+// record is {"object": "Subscription", "kind": …, "timestamp": …, "id": …, "record": {…}}; its id is the subject's id,
+// token, payment-id or merchant-public-id, whichever comes first, or else a digest of the notification, never empty.
+// Reasons hold nothing of what was sent. Pure: no sockets. Thread rule: plain values and free functions.
 #pragma once
 
 #include <map>

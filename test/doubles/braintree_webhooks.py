@@ -21,7 +21,11 @@ from doubles.braintree_xml import document
 from doubles.service import Clock
 
 HOUR = 3600
-OBJECTS = ("transaction", "subscription", "dispute", "customer", "disbursement", "check")
+# What a subject is named, and what it is known by: not all have an id, and some have nothing.
+OBJECTS = {"transaction": "id", "subscription": "id", "dispute": "id", "customer": "id", "disbursement": "id",
+           "paypal-account": "token", "granted-payment-instrument-update": "token", "local-payment": "payment_id",
+           "connected-merchant-status-transitioned": "merchant_public_id", "connected-merchant-paypal-status-changed": "merchant_public_id",
+           "oauth-application-revocation": None, "account-updater-daily-report": None, "partner-merchant": None, "check": None}
 SPOILS = {
     "forged": "signed with another private key under the public key that is known",
     "old_key": "signed by keys alone that the merchant no longer has",
@@ -47,6 +51,10 @@ def signature(keys, payload):
 def notification(kind, name, subject, at):
     if name not in OBJECTS:
         raise ValueError(f"a notification is about {', '.join(OBJECTS)}, not {name}")
+    if OBJECTS[name] != "id" and isinstance(subject, dict) and "id" in subject:
+        raise ValueError(f"Braintree gives {name} no id")
+    if OBJECTS[name] not in (None, "id") and OBJECTS[name] not in subject:
+        raise ValueError(f"{name} has {OBJECTS[name]}")
     return document("notification", {"timestamp": at, "kind": kind, "subject": {name: subject}})
 
 

@@ -72,6 +72,14 @@ def test_webhooks_form_is_signed_by_each_key(listener):
     assert root.find("timestamp").get("type") == "datetime" and root.findtext("subject/subscription/id") == "s1"
 
 
+def test_webhooks_of_what_has_no_id_have_none(listener):
+    sender = Webhooks(listener.url(), KEYS)
+    assert sender.send("payment_method_revoked_by_customer", "paypal-account", {"token": "t1"}).delivered
+    for name, subject in (("paypal-account", {"id": "1"}), ("paypal-account", {}), ("check", {"id": "x"})):
+        with pytest.raises(ValueError):
+            sender.send("k", name, subject)
+
+
 def test_webhooks_payload_without_its_last_line_end_is_good_still(listener):
     Webhooks(listener.url(), KEYS).send("check", "check", True, newline=False)
     assert not listener.forms()[0]["bt_payload"].endswith("\n") and good(listener.forms()[0])

@@ -69,8 +69,8 @@ def test_webhook_that_comes_again_has_the_id_that_it_had(world, hooks):
 
 def test_webhook_of_another_key_of_the_merchant_is_taken(world, hooks):
     for keys in ({"public": "private"}, {"public-2": "private-2"}, {"unknown": "x", "public-2": "private-2"}):
-        assert Webhooks(hooks.url, keys).send("check", "check", {"id": "x"}).statuses == [200]
-    assert Webhooks(hooks.url, {"unknown": "private"}).send("check", "check", {"id": "x"}).statuses == [403]
+        assert Webhooks(hooks.url, keys).send("check", "check", True).statuses == [200]
+    assert Webhooks(hooks.url, {"unknown": "private"}).send("check", "check", True).statuses == [403]
     assert len(world.seen.wait(3)) == 3
 
 
@@ -143,6 +143,18 @@ def test_webhook_that_was_refused_and_comes_again_after_a_newer_one_leaves_an_en
     assert [(d.json["kind"], d.seq) for d in world.seen.wait(2)] == [("subscription_canceled", micros(LATER)),
                                                                      ("subscription_went_past_due", micros(NOW))]
     assert world.tsql("SELECT * FROM subscriptions") == [("s1", "Canceled")]
+
+
+def test_webhooks_about_what_has_no_id_pass_no_other_of_their_kind_over(world):
+    """A state of its own each: the older one comes after the newer one, which is about another account."""
+    world.tsql("CREATE TABLE revoked (token text PRIMARY KEY)")
+    route = {"table": "public.revoked", "key": ["token"], "columns": [{"to": "token", "from": "record.token"}]}
+    hooks = listen(world, world.broker.url, {"billing": world.mirror(subscribe=["Braintree.#"], routes=[route])})
+    world.consumer = world.program.consume()
+    for token, at in (("t2", LATER), ("t1", NOW)):
+        assert hooks.send("payment_method_revoked_by_customer", "paypal-account", {"token": token}, at=at).statuses == [200]
+    wait_until(lambda: {t for t, in world.tsql("SELECT token FROM revoked")} == {"t1", "t2"}, 30, "both accounts")
+    assert [d.key for d in world.seen.wait(2)] == ['Braintree.PaypalAccount:["t2"]', 'Braintree.PaypalAccount:["t1"]']
 
 
 def send_until_taken(hooks, name, taken, stop):

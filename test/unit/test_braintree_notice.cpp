@@ -55,6 +55,8 @@ std::string record(const std::string& xml, std::string& why) {
   return made ? made->version + " " + made->body : "";
 }
 
+std::string digest_of(const std::string& xml) { return hex(sha256(xml).substr(0, 16)); }
+
 void test_notice_becomes_a_record(void**) {
   std::string why;
   assert_text(
@@ -64,11 +66,33 @@ void test_notice_becomes_a_record(void**) {
              why),
       "2026-03-01T00:00:00Z {\"object\":\"LocalPayment\",\"kind\":\"local_payment_completed\",\"timestamp\":"
       "\"2026-03-01T00:00:00Z\",\"id\":\"p1\",\"record\":{\"id\":\"p1\",\"n\":1}}");
-  assert_text(record("<notification><timestamp>2026-03-01T00:00:00Z</timestamp><kind>check</kind><subject>"
-                     "<check type=\"boolean\">true</check></subject></notification>",
-                     why),
+  const std::string check =
+      "<notification><timestamp>2026-03-01T00:00:00Z</timestamp><kind>check</kind><subject>"
+      "<check type=\"boolean\">true</check></subject></notification>";
+  assert_text(record(check, why),
               "2026-03-01T00:00:00Z {\"object\":\"Check\",\"kind\":\"check\",\"timestamp\":\"2026-03-01T00:00:00Z\","
-              "\"id\":\"\",\"record\":true}");
+              "\"id\":\"" +
+                  digest_of(check) + "\",\"record\":true}");
+}
+
+// Kinds without an id must not share one key.
+void test_notice_about_what_has_no_id_has_another_one(void**) {
+  std::string why;
+  const auto id_of = [&](const std::string& subject) {
+    const std::string text = record("<notification><timestamp>2026-03-01T00:00:00Z</timestamp><kind>k</kind><subject>" +
+                                        subject + "</subject></notification>",
+                                    why);
+    const size_t at = text.find("\"id\":\"") + 6;
+    return text.substr(at, text.find('"', at) - at);
+  };
+  assert_text(id_of("<paypal-account><id>i</id><token>t</token></paypal-account>"), "i");
+  assert_text(id_of("<paypal-account><token>t</token></paypal-account>"), "t");
+  assert_text(id_of("<paypal-account><id nil=\"true\"/><token>t</token></paypal-account>"), "t");
+  assert_text(id_of("<local-payment><payment-id>p</payment-id></local-payment>"), "p");
+  assert_text(id_of("<a><merchant-public-id>m</merchant-public-id></a>"), "m");
+  assert_true(!id_of("<partner-merchant><a>1</a></partner-merchant>").empty());
+  assert_true(id_of("<partner-merchant><a>1</a></partner-merchant>") !=
+              id_of("<partner-merchant><a>2</a></partner-merchant>"));
 }
 
 void test_notice_that_is_none_is_refused_without_what_it_holds(void**) {
@@ -93,6 +117,7 @@ int main() {
       checked(test_notice_signature_of_any_of_our_keys_counts_and_no_other),
       checked(test_notice_form_is_decoded_and_a_bad_one_refused),
       checked(test_notice_becomes_a_record),
+      checked(test_notice_about_what_has_no_id_has_another_one),
       checked(test_notice_that_is_none_is_refused_without_what_it_holds),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
