@@ -36,6 +36,7 @@ TRAPS = {
     "expire_locator": Trap("times", "next pages whose locator has expired"),
     "query_timeout": Trap("times", "queries that are not done in time: 400 QUERY_TIMEOUT"),
     "refuse_old_start": Trap("flag", "deleted: 400 INVALID_REPLICATION_DATE when the log does not reach back to start"),
+    "translate": Trap("flag", "messages of errors in the user's language, Japanese"),
     "job_fails": Trap("times", "bulk jobs that fail half way"),
 }
 DAY, URI_LENGTH = 86400, 16_384
@@ -87,8 +88,12 @@ class Salesforce(Service):
         return answer
 
     def failed(self, code, message):
-        body = {"message": message, "errorCode": code}
+        body = {"message": self.said(message), "errorCode": code}
         return Answer(STATUS.get(code, 400), body if self.traps.get("bare_error") else [body])
+
+    def said(self, message):
+        """A message in the user's language."""
+        return "指定された値が正しくありません。" if self.traps.get("translate") else message
 
     def _enter(self, request):
         """What stands before each call: the session, the day's limit, the moods of the platform."""
@@ -248,7 +253,8 @@ class Salesforce(Service):
 
     def _result(self, key, fault, created):
         if fault:
-            return {**({"id": None} if self.traps.get("null_id") else {}), "success": False, "errors": [fault]}
+            return {**({"id": None} if self.traps.get("null_id") else {}), "success": False,
+                    "errors": [{**fault, "message": self.said(fault["message"])}]}
         return {"id": key, "success": True, "errors": [], **({} if created is None else {"created": created})}
 
     def one(self, target, values, operation, field=None):

@@ -140,7 +140,7 @@ class Bulk:
         for row in rows:
             key, fault = self._row(job, header, row)
             if fault:
-                code = f"{fault['statusCode']}:{fault['message']}:{' '.join(fault['fields'])} --"
+                code = f"{fault['statusCode']}:{self.service.said(fault['message'])}:{' '.join(fault['fields'])} --"
                 job["bad"].append([key or "", code, *row])
             else:
                 job["ok"].append([*key, *row])

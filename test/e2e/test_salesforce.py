@@ -192,6 +192,18 @@ def test_salesforce_field_removed_in_mid_run_waits_and_goes_on_when_it_is_back(w
     assert not world.broker.depth("muskrat.salesforce.dead")
 
 
+def test_salesforce_parent_that_comes_later_is_waited_for_in_any_language(world, salesforce, app):
+    salesforce.traps.set(translate=True)
+    stand(world, salesforce, app[0], retry_first="50ms", retry_most="200ms", retry_attempts=1000)
+    sign_up(world, 1, 3, company="CASE n WHEN 1 THEN 'a-9' ELSE 'a-1' END")
+    wait_until(lambda: contacts(salesforce) == {"2": "-", "3": "-"}, 60, "those whose parent is there")
+    wait_until(lambda: world.consumer.metric("muskrat_endpoint_retries_total", endpoint="salesforce") >= 2, 60, "it to be tried again")
+    with salesforce.lock:
+        salesforce.org.insert("Account", {"Name": "A9", "Ext_Id__c": "a-9"})
+    wait_contacts(world, salesforce, {"1": "-", "2": "-", "3": "-"})
+    assert not world.broker.depth("muskrat.salesforce.dead")
+
+
 def test_salesforce_deletes_wait_while_the_user_may_not_see_the_object(world, salesforce, app):
     """Salesforce answers them as it does where the record is gone."""
     stand(world, salesforce, app[0])

@@ -464,6 +464,28 @@ void test_salesforce_record_is_looked_for_by_its_value_whatever_it_holds(void** 
   assert_fates(org.made.deliver({event(1, 1, R"({"id":"7 OR Id != null"})", Op::remove)}), "d");
 }
 
+void test_salesforce_field_of_numbers_is_seen_in_any_language(void** state) {
+  Org& org = org_of(state);
+  bool there = true;
+  org.call = [&](const httplib::Request& request, httplib::Response& response) {
+    const bool looks = request.path.ends_with("/query");
+    const bool refused = !there || request.get_param_value("q").find('\'') != std::string::npos;
+    response.status = looks ? (refused ? 400 : 200) : 404;
+    response.set_content(!looks    ? not_found
+                         : refused ? R"([{"message":"正しくありません","errorCode":"INVALID_FIELD"}])"
+                                   : found(0),
+                         "application/json");
+  };
+  org.make();
+  const auto fate = [&](const std::string& id) {
+    return org.made.deliver({event(1, 1, R"({"id":")" + id + "\"}", Op::remove)});
+  };
+  assert_fates(fate("7"), "D");
+  assert_fates(fate("seven"), "d");
+  there = false;
+  assert_fates(fate("7"), "p");
+}
+
 void test_salesforce_share_of_the_daily_calls_parks(void** state) {
   Org& org = org_of(state);
   org.call = [](const auto&, httplib::Response& response) {
@@ -506,6 +528,7 @@ int main() {
       checked_with(test_salesforce_delete_is_a_call_and_what_is_gone_is_done, setup, teardown),
       checked_with(test_salesforce_delete_of_what_is_not_found_is_done_when_nobody_is_there, setup, teardown),
       checked_with(test_salesforce_record_is_looked_for_by_its_value_whatever_it_holds, setup, teardown),
+      checked_with(test_salesforce_field_of_numbers_is_seen_in_any_language, setup, teardown),
       checked_with(test_salesforce_share_of_the_daily_calls_parks, setup, teardown),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

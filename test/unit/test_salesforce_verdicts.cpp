@@ -31,7 +31,7 @@ void test_salesforce_record_errors_have_their_fates(void** state) {
       Row{"ALL_OR_NONE_OPERATION_ROLLED_BACK", "m", "r"},
       Row{"LIMIT_EXCEEDED", "Too many SOQL queries: 101", "r"},
       Row{"INVALID_FIELD", "Foreign key external ID: a not found for field Ext__c", "r"},
-      Row{"INVALID_FIELD", "No such column", "p"},
+      Row{"INVALID_FIELD", "参照先の外部 ID が見つかりません", "r"},  // each names a parent
       Row{"INVALID_FIELD_FOR_INSERT_UPDATE", "m", "p"},
       Row{"STORAGE_LIMIT_EXCEEDED", "m", "p"},
       Row{"API_DISABLED_FOR_ORG", "m", "p"},
@@ -54,6 +54,14 @@ void test_salesforce_record_errors_have_their_fates(void** state) {
     assert_holds(outcomes[0].reason, row.code + " on LastName");
     assert_lacks(outcomes[0].reason, "not found for field");
   }
+}
+
+void test_salesforce_field_that_a_record_without_a_parent_is_refused_for_parks(void** state) {
+  Org& org = org_of(state);
+  org.fields = "    fields: [{to: Ext__c, from: id, as: text}]\n";
+  org.answers(200, "[" + bad("INVALID_FIELD") + "]");
+  org.make();
+  assert_fates(org.made.deliver({at(1)}), "p");
 }
 
 // Each answer to a whole request → the fates of its two events.
@@ -174,6 +182,7 @@ void test_salesforce_odd_answers_on_end_park(void** state) {
 int main() {
   const CMUnitTest tests[] = {
       checked_with(test_salesforce_record_errors_have_their_fates, setup, teardown),
+      checked_with(test_salesforce_field_that_a_record_without_a_parent_is_refused_for_parks, setup, teardown),
       checked_with(test_salesforce_answers_have_their_fates, setup, teardown),
       checked_with(test_salesforce_server_error_is_halved_to_the_record, setup, teardown),
       checked_with(test_salesforce_server_that_is_down_uses_no_more_attempts_than_it_takes_to_see_it, setup, teardown),

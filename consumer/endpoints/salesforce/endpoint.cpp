@@ -225,7 +225,7 @@ class SalesforceEndpoint : public Endpoint {
         left.push_back(record);
       else
         *fates_.at(record) = found == end.results.end() ? halt_.value_or(rest)
-                             : found->second            ? outcome_of(*found->second)
+                             : found->second            ? outcome_of(*record, *found->second)
                                                         : Outcome::done();
     }
     return left;
@@ -312,9 +312,12 @@ class SalesforceEndpoint : public Endpoint {
     if (!response) return;
     if (response->status == 200) return take_look(record, *response);
     const Error error = read_error(response->body);
-    if (is_of_another_type(error)) {
-      if (is_number(value) && !std::exchange(numbers_, true)) return look(record);
-      return settle(record, Outcome::dead("the external id is of another type than its field"));
+    if (error.code == "INVALID_FIELD") {
+      // a field of numbers, in whatever language that is said
+      if (is_number(value) && missing_column(error).empty() && !std::exchange(numbers_, true)) return look(record);
+      if (is_of_another_type(error) || (numbers_ && !is_number(value)))
+        return settle(record, Outcome::dead("the external id is of another type than its field"));
+      numbers_ = false;
     }
     if (verdict_of_answer(response->status, error) == Verdict::shape)
       return halt(record, Outcome::park(reason_of(response->status, error), setup_.next()));
@@ -418,7 +421,7 @@ class SalesforceEndpoint : public Endpoint {
       return odd(records,
                  "answer 200 does not hold one result for each of the " + std::to_string(records.size()) + " records");
     works();
-    for (size_t i = 0; i < records.size(); ++i) *fates_.at(records[i]) = outcome_of(list.at(i));
+    for (size_t i = 0; i < records.size(); ++i) *fates_.at(records[i]) = outcome_of(*records[i], list.at(i));
   }
 
   // It may have been done: an upsert can be repeated, so that all of them go again. When it goes on, it is the
@@ -430,17 +433,17 @@ class SalesforceEndpoint : public Endpoint {
     return stop_after(Outcome::park(reason + ", several times on end", down_.next()));
   }
 
-  Outcome outcome_of(const json::Value& result) {
+  Outcome outcome_of(const Record& record, const json::Value& result) {
     const auto success = result.type() == json::Type::object ? result.find("success") : std::nullopt;
     if (!success || success->type() != json::Type::boolean) return Outcome::retry("a result that cannot be read");
     if (success->boolean()) return Outcome::done();
     const auto errors = result.find("errors");
-    return outcome_of(errors ? read_error(*errors) : Error{});
+    return outcome_of(record, errors ? read_error(*errors) : Error{});
   }
 
-  Outcome outcome_of(const Error& error) {
-    const std::string reason = reason_of(error);
-    switch (verdict_of_record(error)) {
+  Outcome outcome_of(const Record& record, const Error& error) {
+    const std::string reason = reason_of(error, record.names_by_external_id);
+    switch (verdict_of_record(error, record.names_by_external_id)) {
       case Verdict::dead:
         return Outcome::dead(reason);
       case Verdict::limit:

@@ -107,9 +107,12 @@ std::string Records::key_of_external_id(const std::string& external_id) const {
 // A relationship by external id, {"Account":{"Ext__c":"a-9"}}, or a field that the configuration names.
 void Records::add_parents(std::string_view name, const json::Value& value, Record& record) const {
   if (value.type() == json::Type::object) {
-    for (size_t i = 0; i < value.size(); ++i)
-      if (const auto text = value.member(i).scalar_text(); text && value.member_name(i) != "attributes")
-        record.parents.push_back(key_of(std::string(name), value.member_name(i), *text));
+    for (size_t i = 0; i < value.size(); ++i) {
+      const auto text = value.member(i).scalar_text();
+      if (!text || value.member_name(i) == "attributes") continue;
+      record.parents.push_back(key_of(std::string(name), value.member_name(i), *text));
+      record.names_by_external_id = true;
+    }
   } else if (std::find(parents_.begin(), parents_.end(), name) != parents_.end()) {
     if (const auto text = value.scalar_text()) record.parents.push_back(lower(std::string(name) + "=" + *text));
   }

@@ -18,9 +18,10 @@ struct Record {
   const Event* event = nullptr;
   bool remove = false;
   std::string external_id;
-  std::string key;                   // of the record, "Contact.Ext__c=c-1", as Salesforce compares: without case
-  std::vector<std::string> parents;  // keys of the records that it names, which are locked with it
-  std::string text;                  // the record as JSON; "" of a removal
+  std::string key;                    // of the record, "Contact.Ext__c=c-1", as Salesforce compares: without case
+  std::vector<std::string> parents;   // keys of the records that it names, which are locked with it
+  bool names_by_external_id = false;  // one of them at least, so that it may not be there yet
+  std::string text;                   // the record as JSON; "" of a removal
 };
 
 class Records {

@@ -48,15 +48,16 @@ const Class* class_of(const Error& error) {
 
 bool says(const Error& error, std::string_view part) { return error.message.find(part) != std::string::npos; }
 
-// A parent that is not there yet has the code of a field that is not there.
-bool parent_is_missing(const Error& error) {
-  return error.code == "INVALID_FIELD" && says(error, "Foreign key external ID");
+// Of a whole request, and of a record that is not known to name one.
+bool parent_is_missing(const Error& error, bool names_parent = false) {
+  return error.code == "INVALID_FIELD" && (names_parent || says(error, "Foreign key external ID"));
 }
 
 }  // namespace
 
-Verdict verdict_of_record(const Error& error) {
-  if (says(error, "UNABLE_TO_LOCK_ROW") || says(error, "Too many SOQL queries") || parent_is_missing(error))
+Verdict verdict_of_record(const Error& error, bool names_parent) {
+  if (says(error, "UNABLE_TO_LOCK_ROW") || says(error, "Too many SOQL queries") ||
+      parent_is_missing(error, names_parent))
     return Verdict::retry;
   const Class* known = class_of(error);
   return known != nullptr ? known->verdict : error.code.empty() ? Verdict::retry : Verdict::dead;
@@ -73,13 +74,13 @@ Verdict verdict_of_answer(int status, const Error& error) {
   return passes ? Verdict::down : Verdict::park;
 }
 
-std::string reason_of(const Error& error) {
+std::string reason_of(const Error& error, bool names_parent) {
   if (error.code.empty()) return "an error without a code";
   std::string text = tame(error.code), fields;
   for (const std::string& field : error.fields) fields += (fields.empty() ? " on " : ", ") + tame(field);
   text += tame(fields).empty() ? missing_column(error) : " " + tame(std::string_view(fields).substr(1));
   if (error.code != "UNABLE_TO_LOCK_ROW" && says(error, "UNABLE_TO_LOCK_ROW")) text += " (UNABLE_TO_LOCK_ROW)";
-  if (parent_is_missing(error)) return text + " (the parent that it names is not there)";
+  if (parent_is_missing(error, names_parent)) return text + " (the parent that it names is not there)";
   const Class* known = class_of(error);
   return known == nullptr || known->todo.empty() ? text : text + "; " + std::string(known->todo);
 }

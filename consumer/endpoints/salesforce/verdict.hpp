@@ -22,11 +22,13 @@ enum class Verdict {
   shaky,   // a server error: halved too; alone it is tried again, and several on end are the server's
 };
 
-Verdict verdict_of_record(const Error& error);
+// `names_parent`: the record names a parent by its external id. A parent that is not there has the code of a field that
+// is not there, and a message in the user's language; but an unknown field refuses a whole call or job, never a record.
+Verdict verdict_of_record(const Error& error, bool names_parent);
 Verdict verdict_of_answer(int status, const Error& error);
 
 // "REQUIRED_FIELD_MISSING on LastName", with what to do about it where a person can.
-std::string reason_of(const Error& error);
+std::string reason_of(const Error& error, bool names_parent = false);
 // "answer 403 API_DISABLED_FOR_ORG: …".
 std::string reason_of(int status, const Error& error);
 
