@@ -16,6 +16,8 @@ constexpr int64_t bin_us = 15 * day_us;
 // Of `updated` and `deleted`: more than a minute, and whole ones.
 constexpr int64_t shortest_span_us = 2 * minute_us;
 constexpr size_t page_of_deletions = 2000;
+// Marks that are no hash, of rows told as deleted, and of such as are back and have nothing to be hashed.
+constexpr const char *gone = "gone", *there = "there";
 constexpr int most_restarts = 5;  // of a query, without having come further
 
 int64_t whole_minutes(int64_t us) { return us - us % minute_us; }
@@ -251,7 +253,7 @@ bool Reading::deliver(std::vector<Row>&& rows, Way& way) {
   Page page;
   for (Row& row : rows) {
     const bool echo = is_echo(row);
-    if (!shape_.own.empty() && !row.others.empty()) page.kept.push_back({row.id, row.others});
+    if (const std::string mark = mark_of(row); !mark.empty()) page.kept.push_back({row.id, mark});
     if (!echo)
       page.records.push_back({std::move(row.body), shape_.as_of.value_or(row.stamp_text), row.stamp,
                               row.deleted ? Op::remove : Op::record});
@@ -267,12 +269,22 @@ bool Reading::deliver(std::vector<Row>&& rows, Way& way) {
   return run_.deliver(std::move(page));
 }
 
+// What is kept of a row that is told; "": nothing. That it was told as deleted is kept too: whoever brings it back,
+// those who listen have to hear of it.
+std::string Reading::mark_of(const Row& row) const {
+  if (shape_.own.empty()) return "";
+  if (row.deleted) return gone;
+  if (!row.others.empty()) return row.others;
+  return run_.kept(row.id) == gone ? there : "";
+}
+
 // What an endpoint of ours wrote and nobody else has touched: the fields that it writes are as it wrote them, since it
 // was the last to write, and all others are as they were when they were last told.
 bool Reading::is_echo(const Row& row) const {
   if (shape_.own.empty() || row.deleted || run_.since() || !ours(row.changed_by)) return false;
-  const std::string known = row.others.empty() ? "" : run_.kept(row.id);
-  return known == row.others || (known.empty() && row.created && ours(row.created_by));
+  const std::string known = run_.kept(row.id);
+  if (known == gone) return false;
+  return row.others.empty() || known == row.others || (known.empty() && row.created && ours(row.created_by));
 }
 
 bool Reading::ours(const std::string& user) const {

@@ -51,6 +51,7 @@ class Reading {
   std::string next_of(const json::Value& answer, const std::string& path) const;
   bool hand_over(const json::Value& rows, Way& way);
   bool deliver(std::vector<Row>&& rows, Way& way);
+  std::string mark_of(const Row& row) const;
   bool is_echo(const Row& row) const;
   bool ours(const std::string& user) const;
   bool finish(Way& way);

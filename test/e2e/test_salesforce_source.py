@@ -312,6 +312,24 @@ def test_salesforce_what_our_endpoint_wrote_is_not_told_and_what_others_changed_
     assert (told[0], told[3]) == (("Created", "theirs"), ("Deleted", "and again"))
 
 
+@pytest.mark.parametrize("own", [["LastName"], ["LastName", "Email"]], ids=["some", "all"])
+@pytest.mark.parametrize("deletes", ["query", "log"])
+def test_salesforce_record_that_is_brought_back_is_told_whoever_did_it(world, salesforce, deletes, own):
+    """With `all` there is nothing that the endpoint does not write."""
+    seen = configure(world, salesforce, deletes=deletes, own_fields=own)
+    key, = insert(salesforce, "a")
+    produce(world)
+    remember(world, known=salesforce.clock.now() - 900)
+    salesforce.org.change("Contact", key, {"IsDeleted": True}, stamp=stamp_of(salesforce.clock.now() - 300), by=salesforce.org.user)
+    assert produce(world)["sent"] == 1
+    edit(salesforce, key, IsDeleted=False)
+    assert produce(world)["sent"] == 1
+    edit(salesforce, key, LastName="A")  # an echo, as before
+    assert produce(world)["sent"] == 0
+    seen.wait(3)
+    assert [d.routing_key.rsplit(".", 1)[1] for d in seen.deliveries] == ["Created", "Deleted", "Updated"]
+
+
 def test_salesforce_snapshot_has_all_records_each_time(world, salesforce):
     seen = configure(world, salesforce, mode="snapshot")
     insert(salesforce, *"abcde")
