@@ -115,8 +115,9 @@ void Reading::snapshot() {
 Reading::Way Reading::begin() {
   Way way;
   way.cursor = cursor_of(run_.cursor());
-  way.covered = covered(api_.calls().now_us());
+  way.covered = covered();
   way.now = api_.calls().now_us();
+  if (way.covered) way.covered = std::min(*way.covered, way.now);
   check_gap(way);
   way.calm = std::min(way.now, way.covered.value_or(way.now)) - overlap_;
   const std::string start = run_.since().value_or(way.cursor.place.stamp ? "" : settings_.text("start"));
@@ -146,13 +147,27 @@ void Reading::refuse_gap(const std::string& why) const {
 }
 
 // Up to when nothing can come late any more: held back to the start of the oldest transaction that is under way.
-std::optional<int64_t> Reading::covered(int64_t now) {
+std::optional<int64_t> Reading::covered() {
   if (!settings_.boolean("covered") || !described_.replicated) return std::nullopt;
-  const int64_t end = whole_minutes(now);
-  const json::Document answer = api_.get(changes_path(described_.object, "updated", end - shortest_span_us, end));
+  const json::Document answer = updated();
   const auto covered = time_in(answer.root(), "latestDateCovered");
   if (!covered) throw Failure(Remedy::reconnect, "Salesforce's answer has no latestDateCovered");
   return covered;
+}
+
+// It may be the run's first call. Where our clock is ahead that asks for what is to come: the refusal has told
+// Salesforce's time, and by that it is asked once more.
+json::Document Reading::updated() {
+  const auto ask = [&] {
+    const int64_t end = whole_minutes(api_.calls().now_us());
+    return api_.get(changes_path(described_.object, "updated", end - shortest_span_us, end));
+  };
+  try {
+    return ask();
+  } catch (const Refused& refused) {
+    if (refused.code() != "INVALID_REPLICATION_DATE") throw;
+  }
+  return ask();
 }
 
 bool Reading::deletions(Way& way) {

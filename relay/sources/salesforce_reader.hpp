@@ -44,7 +44,8 @@ class Reading {
   Way begin();
   void check_gap(const Way& way) const;
   [[noreturn]] void refuse_gap(const std::string& why) const;
-  std::optional<int64_t> covered(int64_t now);
+  std::optional<int64_t> covered();
+  json::Document updated();
   bool deletions(Way& way);
   bool deletions_between(int64_t start, int64_t end, Way& way);
   bool pages(Way& way, const Query& query);

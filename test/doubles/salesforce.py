@@ -6,6 +6,7 @@ What it refuses and what each trap does: README.md. A record is locked with the 
     cd test && python3 -m doubles.salesforce --port 8091 --daily-limit 1000
 """
 import contextlib
+import email.utils
 import re
 import urllib.parse
 
@@ -85,6 +86,8 @@ class Salesforce(Service):
             answer = self.failed(*e.args)
             request.notes.append(e.args[0])
         answer.headers["Sforce-Limit-Info"] = self._limit_info()
+        if self.clock.moved:
+            answer.headers["Date"] = email.utils.formatdate(self.clock.now(), usegmt=True)
         return answer
 
     def failed(self, code, message):

@@ -125,6 +125,17 @@ def test_salesforce_row_that_becomes_visible_late_is_told_since_the_cursor_waits
     assert names(seen, 3) == ["a", "b", "late"]
 
 
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_salesforce_whose_clock_is_another_than_ours_is_read_by_its_own(world, salesforce, ahead):
+    salesforce.clock.advance(ahead)
+    seen = configure(world, salesforce)
+    insert(salesforce, "a", stamp=stamp_of(salesforce.clock.now() - 60))
+    assert figures(produce(world))[1] == 1
+    insert(salesforce, "b", stamp=stamp_of(salesforce.clock.now()))
+    assert figures(produce(world))[1] == 1
+    assert names(seen, 2) == ["a", "b"]
+
+
 def test_salesforce_without_covered_what_is_late_by_less_than_the_overlap_is_told(world, salesforce):
     seen = configure(world, salesforce, covered=False, overlap="2h")
     now = salesforce.clock.now()
