@@ -33,6 +33,8 @@ constexpr std::array advices{
 
 std::string text_of(const http::Response& response, const Error& error) {
   std::string text = "Salesforce answered " + std::to_string(response.status);
+  if (response.status == 414 || response.status == 431)
+    return text + ": the query is too long; name fewer fields in select, or let where be shorter";
   if (error.code.empty()) return text + " without an error of its own; look at login_url and api_version";
   text += " " + tame(error.code) + missing_column(error);
   for (const Advice& advice : advices)

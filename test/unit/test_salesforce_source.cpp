@@ -170,7 +170,16 @@ void test_options_that_cannot_work_are_found_by_check(void**) {
   assert_holds(problem_of("object: Contact, select: Email, own_users: [me]"), "own_users: an id of a user has 15");
   assert_holds(problem_of("object: Contact, select: Email, key: Email, deletes: log"), "deletes: Salesforce's list");
   assert_holds(problem_of("object: Contact, select: Email, api_version: '65'"), "api_version: give one such as 65.0");
-  assert_holds(problem_of("object: Contact, select: " + std::string(13'000, 'a')), "select: Salesforce takes no query");
+}
+
+// As long as it is on the wire, where a space or a quote is three characters.
+void test_options_that_make_too_long_a_query_are_found_by_check(void**) {
+  assert_text(problem_of("object: Contact, select: " + std::string(15'000, 'a')), "");
+  assert_holds(problem_of("object: Contact, select: " + std::string(16'300, 'a')), "select: Salesforce takes no query");
+  std::string list;
+  for (int i = 0; i < 1'100; ++i) list += std::string(list.empty() ? "'" : ",'") + std::to_string(100'000 + i) + "'";
+  assert_holds(problem_of("object: Contact, select: Email, where: \"Ext__c IN (" + list + ")\""),
+               "select: Salesforce takes no query");
 }
 
 }  // namespace
@@ -190,6 +199,7 @@ int main() {
       checked(test_row_differs_by_what_an_endpoint_does_not_write_and_not_by_what_it_does),
       checked(test_cursor_is_read_as_it_was_written_and_another_is_refused),
       checked(test_options_that_cannot_work_are_found_by_check),
+      checked(test_options_that_make_too_long_a_query_are_found_by_check),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
