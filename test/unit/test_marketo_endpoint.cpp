@@ -356,6 +356,29 @@ void test_marketo_delete_passes_over_no_lead_that_it_was_told_of(void** state) {
   }
 }
 
+// Marketo compares more than ASCII letters without case, and numbers as numbers.
+void test_marketo_delete_of_a_lead_that_is_spelt_otherwise_is_no_success(void** state) {
+  Marketo& marketo = marketo_of(state);
+  marketo.make("    deletes: apply\n");
+  marketo.leads = [](const httplib::Request& request, httplib::Response& response) {
+    const bool asked = request.body.find("%C3%89") != std::string::npos,
+               a = request.body.find("a%40") != std::string::npos;
+    const std::string list = std::string(asked ? R"({"id":9,"email":"é@example.com"})" : "") + (asked && a ? "," : "") +
+                             (a ? R"({"id":7,"email":"a@example.com"})" : "");
+    response.set_content(request.path == "/rest/v1/leads/delete.json"
+                             ? R"({"success":true,"result":[{"id":7,"status":"deleted"}]})"
+                             : R"({"success":true,"result":[)" + list + "]}",
+                         "application/json");
+  };
+  const auto outcomes = marketo.made.deliver({of(1, "a@example.com", Op::remove), of(2, "É@example.com", Op::remove),
+                                              of(3, "b@example.com", Op::remove), of(4, "c@example.com", Op::remove)});
+  assert_text(fates_of(outcomes), "DdDD");
+  assert_holds(outcomes[1].reason, "another spelling of email");
+  assert_lacks(outcomes[1].reason, "example.com");
+  for (const auto& request : marketo.server.journal())
+    if (request.path == "/rest/v1/leads/delete.json") assert_text(request.body, R"({"input":[{"id":7}]})");
+}
+
 void test_marketo_changes_and_deletes_are_calls_of_their_own(void** state) {
   Marketo& marketo = marketo_of(state);
   marketo.make("    object: car_c\n    dedupe_fields: [vin]\n    deletes: apply\n");
@@ -407,6 +430,7 @@ int main() {
       checked(test_marketo_limits_are_what_adobe_asks_for_unless_said_otherwise),
       checked_with(test_marketo_delete_finds_the_ids_and_deletes_them, setup, teardown),
       checked_with(test_marketo_delete_passes_over_no_lead_that_it_was_told_of, setup, teardown),
+      checked_with(test_marketo_delete_of_a_lead_that_is_spelt_otherwise_is_no_success, setup, teardown),
       checked_with(test_marketo_changes_and_deletes_are_calls_of_their_own, setup, teardown),
       checked(test_marketo_explains_the_request),
   };

@@ -67,6 +67,7 @@ class MarketoEndpoint : public Endpoint {
   void send(Pendings records);
   void change(Pendings records, const std::string& path, const std::string& body);
   void remove_leads(Pendings records);
+  void remove_by_themselves(Pendings records, bool was_alone);
   bool find(Pendings records, FoundLeads& found);
   std::optional<Reply> call(Pendings records, const std::string& path, const std::string& body,
                             const std::string& content_type);
