@@ -151,6 +151,23 @@ void test_marketo_key_of_a_call_without_an_answer_stays_taken(void** state) {
   assert_holds(outcomes[0].reason, "another call with the same email");
 }
 
+// Marketo works on these for up to two minutes.
+void test_marketo_key_of_a_custom_object_stays_taken_for_longer(void** state) {
+  Marketo& marketo = marketo_of(state);
+  const auto rest = [&](const std::string& more) {
+    marketo.make("    object: car_c\n    dedupe_fields: [vin]\n" + more);
+    marketo.answers("", 504);
+    const Event car = event(1, 1, more.empty() ? R"({"vin":"V1"})" : R"({"vin":"V2"})");
+    assert_text(fates_of(marketo.made.deliver({car})), "p");
+    const auto outcomes = marketo.made.deliver({car});
+    assert_text(fates_of(outcomes), "w");
+    return outcomes[0].until;
+  };
+  assert_true(rest("") > milliseconds(120'000));
+  const milliseconds given = rest("    unanswered_rest: 90s\n");
+  assert_true(given > milliseconds(80'000) && given <= milliseconds(90'000));
+}
+
 void test_keys_in_use_are_free_after_their_call_or_when_it_must_have_ended(void**) {
   api::KeysInUse keys;
   {
@@ -421,6 +438,7 @@ int main() {
       checked_with(test_marketo_one_key_of_two_rows_never_shares_a_call, setup, teardown),
       checked_with(test_marketo_lanes_never_have_one_key_under_way_at_once, setup, teardown),
       checked_with(test_marketo_key_of_a_call_without_an_answer_stays_taken, setup, teardown),
+      checked_with(test_marketo_key_of_a_custom_object_stays_taken_for_longer, setup, teardown),
       checked(test_keys_in_use_are_free_after_their_call_or_when_it_must_have_ended),
       checked(test_marketo_delivery_that_an_import_halts_begins_none_and_is_not_done),
       checked_with(test_marketo_refused_token_is_renewed_once_and_the_call_repeated, setup, teardown),

@@ -13,6 +13,12 @@ namespace {
 constexpr milliseconds key_look{100};       // after which a key that was in use may be free
 constexpr milliseconds import_look{5'000};  // the same of one that is in an import
 constexpr size_t bulk_answer_bytes = size_t{16} << 20;
+constexpr milliseconds objects_rest{130'000};  // Marketo's limit of 120 s, and some
+
+milliseconds rest_of(const Settings& settings) {
+  const bool objects = settings.has("object") && !settings.given("unanswered_rest");
+  return objects ? objects_rest : settings.duration("unanswered_rest");
+}
 
 }  // namespace
 
@@ -22,7 +28,7 @@ MarketoEndpoint::MarketoEndpoint(const Component& component)
       missing_lead_again_(component.settings.text("missing_lead") == "retry"),
       create_only_(component.settings.text("action") == "createOnly"),
       one_shape_(!component.settings.records("fields").empty()),
-      rest_(component.settings.duration("unanswered_rest")),
+      rest_(rest_of(component.settings)),
       bulk_look_(component.settings.duration("bulk_look")),
       bulk_from_(static_cast<size_t>(component.settings.integer("bulk_from"))),
       api_(component.settings),

@@ -48,7 +48,8 @@ constexpr std::array own_options{
            "How often an import is looked at until Marketo is done with it; each look is a call."},
     Option{"unanswered_rest", OptionType::duration, "90s", "0ms..10m",
            "How long the keys of a call rest that got no answer, or whose host was killed, and that may still be at "
-           "work at Marketo, which gives up after 90 s itself."},
+           "work at Marketo. With object it is 130s where nothing is given: Marketo works on custom objects for up to "
+           "two minutes."},
     Option{"response_bytes", OptionType::bytes, "4MiB", "64KiB..1GiB", "How much of an answer is read, decompressed."},
     state::guard_option,
     state::guard_key_option,
