@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from doubles.marketo import Marketo
+from doubles.marketo_store import described
 from harness.golden import golden, requests_text
 from harness.processes import wait_until
 
@@ -136,6 +137,18 @@ def test_marketo_two_rows_with_one_address_make_one_lead(world, marketo):
         customer(world, n, "same@example.com")
     world.settled()
     assert len(marketo.store.leads.rows) == 1 and not hazards(marketo)
+
+
+@pytest.mark.parametrize("lookup, left", [("customerId", ["new@example.com"]), ("email", ["new@example.com", "old@example.com"])])
+def test_marketo_address_that_changes_is_one_lead_where_leads_are_found_by_the_rows_id(world, marketo, lookup, left):
+    marketo.store.leads.fields["customerId"] = described("customerId")
+    stand(world, marketo, lookup_field=lookup, fields=["email", {"to": "customerId", "from": "id", "as": "text"}])
+    customer(world, 1, "old@example.com")
+    wait_until(lambda: len(marketo.store.leads.rows) == 1, 60, "the lead")
+    world.sql("UPDATE customers SET email = 'new@example.com'")
+    wait_until(lambda: sorted(row["email"] for row in list(marketo.store.leads.rows.values())) == left, 60, "its new address")
+    world.settled()
+    assert not world.broker.depth("muskrat.marketo.dead")
 
 
 def test_marketo_faults_of_the_api_lose_nothing(world, marketo):

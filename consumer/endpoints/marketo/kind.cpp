@@ -26,8 +26,9 @@ constexpr std::array own_options{
            "Whether leads that are not there are made, and those that are there changed."},
     Option{
         "lookup_field", OptionType::text, "email", "",
-        "The field by which Marketo finds a lead; it must be in every one. No two calls with one value of it are ever "
-        "under way."},
+        "The field by which Marketo finds a lead; it must be in every one. A row whose value of it changes is another "
+        "lead from then on: where addresses change, let it be a field of yours that holds the row's id. No two calls "
+        "with one value of it are ever under way."},
     Option{"object", OptionType::text, "", "",
            "The API name of a custom object, such as car_c: events become its objects, and not leads."},
     Option{"dedupe_fields", OptionType::text_list, "", "",
