@@ -38,6 +38,7 @@ TRAPS = {
     "keep_empty": Trap("flag", "an empty cell of an import leaves the value as it is, instead of clearing it"),
 }
 MOST_RECORDS, MOST_BYTES, MOST_URI = 300, 1_000_000, 8192
+FOUND_BY = ("string", "email", "integer")  # the types of fields by which leads are found
 NOT_CHARGED = ("600", "601", "602", "604", "605", "608", "611")
 ACTIONS = ("createOnly", "updateOnly", "createOrUpdate", "createDuplicate")
 MEMBERS = {"leads": {"action", "lookupField", "partitionName", "asyncProcessing", "input"}, "objects": {"action", "dedupeBy", "input"}}
@@ -216,6 +217,8 @@ class Marketo(Service):
         self._known_action(action, ACTIONS)
         if lookup not in table.fields:
             raise self.failure("1006", f"Field '{lookup}' not found")
+        if table.fields[lookup]["dataType"] not in FOUND_BY:
+            raise self.failure("1003", f"Invalid value for lookupField '{lookup}'")
         if lookup == "id" and action != "updateOnly":
             raise self.failure("1011", "Field 'id' not supported")
         if "partitionName" in body and action not in ("createOnly", "createOrUpdate"):
@@ -306,7 +309,7 @@ class Marketo(Service):
         fields = request.one("fields", "id,email,firstName,lastName,updatedAt,createdAt").split(",")
         if not name or not values:
             raise self.failure("1002", "Missing value for required parameter 'filterType' or 'filterValues'")
-        if name not in self.store.leads.fields or len(values.split(",")) > 300:
+        if self.store.leads.fields.get(name, {"dataType": None})["dataType"] not in FOUND_BY or len(values.split(",")) > 300:
             raise self.failure("1003", f"Invalid value for filterType '{name}', or more than 300 values")
         with self.lock:
             wanted = [int(v) if name == "id" and v.isdigit() else v for v in values.split(",")]

@@ -222,15 +222,17 @@ class Org:
             raise wrong
         if kind in TEXTS + ("date", "datetime", "reference", "id") and isinstance(value, (dict, list, bool)):
             raise wrong
+        if kind == "int" and not re.fullmatch(r"-?\d+", str(value)):
+            raise wrong
         try:
             if kind == "datetime":
                 return stamp_of(seconds_of(str(value)))
             if kind == "date":
-                return time.strftime("%Y-%m-%d", time.strptime(str(value)[:10], "%Y-%m-%d"))
+                return time.strftime("%Y-%m-%d", time.strptime(str(value), "%Y-%m-%d"))  # with a time it is none
         except ValueError:
             raise wrong from None
         if kind in NUMBERS:
-            return float(value) if kind != "int" else int(float(value))
+            return float(value) if kind != "int" else int(value)
         return str(value) if kind in TEXTS else value
 
     def faults(self, target, values, creating):

@@ -140,8 +140,8 @@ def test_sync_null_and_empty_write_null(marketo):
 
 
 @pytest.mark.parametrize("members, code", [
-    ({"action": "upsert"}, "1003"), ({"lookupField": "nonsense"}, "1006"), ({"lookupField": "id"}, "1011"),
-    ({"partitionName": "None"}, "1008"), ({"partitionName": "Default", "action": "updateOnly"}, "1010"),
+    ({"action": "upsert"}, "1003"), ({"lookupField": "nonsense"}, "1006"), ({"lookupField": "website"}, "1003"),
+    ({"lookupField": "id"}, "1011"), ({"partitionName": "None"}, "1008"), ({"partitionName": "Default", "action": "updateOnly"}, "1010"),
     ({"asyncProcessing": "no"}, "1001"),
     ({"unknown": 1}, "609"), ({"input": []}, "1002"), ({"input": ["x"]}, "1002"), ({"input": [{}] * 301}, "1003")])
 def test_sync_bad_request_fails_whole(marketo, members, code):

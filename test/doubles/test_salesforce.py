@@ -132,6 +132,7 @@ def test_upsert_bad_record_fails_alone(salesforce, record, code):
     ([contact("k", Id="0035f0000000001AAA")], 400, "INVALID_FIELD"), ([contact("k", Nonsense="x")], 400, "INVALID_FIELD"),
     ([contact("k", number_field__c="many")], 400, "JSON_PARSER_ERROR"),
     ([contact("k", datetime_field__c="today")], 400, "JSON_PARSER_ERROR"),
+    ([contact("k", Birthdate="2026-03-01T00:00:00Z")], 400, "JSON_PARSER_ERROR"),
     ([{"attributes": {"type": "Account"}, "Ext_Id__c": "k", "Name": "N"}], 400, "INVALID_INPUT")])
 def test_upsert_bad_request_is_refused_whole(salesforce, records, status, code):
     found = upsert(salesforce, *records)
