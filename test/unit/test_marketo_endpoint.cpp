@@ -179,6 +179,12 @@ void test_keys_in_use_are_free_after_their_call_or_when_it_must_have_ended(void*
   keys.give_back("a", std::chrono::steady_clock::now() + std::chrono::hours(1));
   assert_false(keys.take("a"));
   assert_true(keys.take("b"));
+  keys.hold("c");
+  assert_false(keys.take("c"));
+  assert_true(keys.taken_for("c") > milliseconds(0));
+  keys.let_go("c", {});
+  assert_int_equal(keys.taken_for("c").count(), 0);
+  assert_true(keys.take("c"));
 }
 
 // ---- imports ----

@@ -85,6 +85,7 @@ void test_salesforce_answers_have_their_fates(void** state) {
       Row{413, "<html>", "dd", "though it was sent alone"},
       Row{415, error("UNSUPPORTED_MEDIA_TYPE"), "pp", "UNSUPPORTED_MEDIA_TYPE"},
       Row{400, error("QUERY_TIMEOUT"), "rr", "QUERY_TIMEOUT"},
+      Row{400, error("REQUEST_RUNNING_TOO_LONG"), "rr", "REQUEST_RUNNING_TOO_LONG"},
       Row{406, "", "pp", "answer 406"},
       Row{420, "setting things up", "pp", "answer 420"},
       Row{429, "", "pp", "answer 429"},

@@ -25,6 +25,7 @@ constexpr std::array classes{
     Class{"ALL_OR_NONE_OPERATION_ROLLED_BACK", Verdict::retry},
     Class{"PROCESSING_HALTED", Verdict::retry},
     Class{"QUERY_TIMEOUT", Verdict::retry},
+    Class{"REQUEST_RUNNING_TOO_LONG", Verdict::retry},
     Class{"TXN_SECURITY_METERING_ERROR", Verdict::retry},
     Class{"UNKNOWN_EXCEPTION", Verdict::retry},
     Class{"SERVER_UNAVAILABLE", Verdict::down},
