@@ -1,6 +1,8 @@
 // muskrat install: Muskrat's tables come to stand on a MySQL or MariaDB server. What CREATE EXTENSION is to PostgreSQL.
+#include <array>
 #include <string_view>
 
+#include "capture_mysql/install_sql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
 #include "cli/mysql_catalog.hpp"
@@ -21,30 +23,6 @@ constexpr std::string_view scripts[] = {
     ,
 #include "mysql_version.inc"
 };
-
-// Statements as the server takes them: cut where the client's DELIMITER says, without whole-line comments.
-std::vector<std::string> statements_of(std::string_view script) {
-  std::vector<std::string> statements(1);
-  std::string delimiter = ";";
-  while (!script.empty()) {
-    const size_t end = std::min(script.find('\n'), script.size());
-    const std::string line(script.substr(0, end));
-    script.remove_prefix(std::min(end + 1, script.size()));
-    if (line.starts_with("DELIMITER ")) {
-      delimiter = line.substr(10);
-      continue;
-    }
-    if (line.starts_with("--")) continue;
-    if (line.ends_with(delimiter)) {
-      statements.back() += line.substr(0, line.size() - delimiter.size());
-      statements.emplace_back();
-    } else if (!line.empty()) {
-      statements.back() += line + "\n";
-    }
-  }
-  statements.pop_back();
-  return statements;
-}
 
 class Install : public Command {
  public:
@@ -67,9 +45,8 @@ class Install : public Command {
       throw Failure(Remedy::stop, "Muskrat's tables on " + db.place() + " are of version " + std::to_string(before) +
                                       ", made by a newer Muskrat; this one knows version " +
                                       std::to_string(mysql_outbox::schema_version) + ": use the newer program");
-    for (std::string_view script : scripts) {
-      for (const std::string& statement : statements_of(script)) db.exec(statement, Deadline::in(answer_time));
-    }
+    for (std::string_view script : scripts)
+      for (const std::string& statement : capture_mysql::statements_of(script)) run_statement(db, statement);
     print((before > 0 ? "Brought up to date: " : "Installed: ") + std::string("Muskrat's ") +
           counted(static_cast<size_t>(tables(db)), "table") + " of version " + std::to_string(version(db)) +
           (before > 0 && before != version(db) ? " (they were of version " + std::to_string(before) + ")" : "") +
@@ -80,6 +57,47 @@ class Install : public Command {
   }
 
  private:
+  static void run_statement(mysql::Connection& db, const std::string& statement) {
+    if (db.mariadb()) {
+      db.exec(statement, Deadline::in(answer_time));
+    } else if (const auto routine = capture_mysql::routine_of(statement)) {
+      make_anew(db, *routine);
+    } else if (!capture_mysql::makes_room(statement)) {
+      db.exec(statement, Deadline::in(answer_time));
+    }
+  }
+
+  // In MySQL what was granted on a routine goes with it, and between DROP and CREATE calls of it fail. So one that is
+  // as it should be stays, and of another the grants are given again.
+  static void make_anew(mysql::Connection& db, const capture_mysql::Routine& routine) {
+    const std::array<mysql::Param, 2> of{routine.kind, routine.name};
+    const mysql::Result there = db.exec(
+        "SELECT routine_comment FROM information_schema.routines WHERE routine_schema = 'muskrat' AND routine_type = ? "
+        "AND routine_name = ?",
+        of, Deadline::in(answer_time));
+    if (there.rows() > 0 && there.text(0, 0) == routine.comment) return;
+    const mysql::Result granted = db.exec(
+        "SELECT user, host, proc_priv FROM mysql.procs_priv WHERE db = 'muskrat' AND routine_type = ? AND routine_name "
+        "= ?",
+        of, Deadline::in(answer_time));
+    const std::string named = routine.kind + " muskrat." + routine.name;
+    db.exec("DROP " + routine.kind + " IF EXISTS muskrat." + routine.name, Deadline::in(answer_time));
+    db.exec(routine.sql, Deadline::in(answer_time));
+    for (int i = 0; i < granted.rows(); ++i) grant(db, named, granted, i);
+  }
+
+  // proc_priv: as in "Execute,Grant".
+  static void grant(mysql::Connection& db, const std::string& routine, const mysql::Result& granted, int row) {
+    const std::string_view given = granted.text(row, 2);
+    std::string rights;
+    for (const char* right : {"Execute", "Alter Routine"})
+      if (given.find(right) != std::string_view::npos) rights += (rights.empty() ? "" : ", ") + std::string(right);
+    db.exec("GRANT " + (rights.empty() ? "USAGE" : rights) + " ON " + routine + " TO " +
+                db.quote_literal(granted.text(row, 0)) + "@" + db.quote_literal(granted.text(row, 1)) +
+                (given.find("Grant") != std::string_view::npos ? " WITH GRANT OPTION" : ""),
+            Deadline::in(answer_time));
+  }
+
   // 0: they are not there.
   static int64_t version(mysql::Connection& db) {
     const mysql::Result there = db.exec(

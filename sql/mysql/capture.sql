@@ -20,15 +20,20 @@ CREATE TABLE IF NOT EXISTS muskrat.attachments (
     UNIQUE KEY one_name (table_schema, table_name, name)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+-- A routine is replaced with its grants kept, and without a moment in which it is not there: a write or CALL in that moment
+-- would fail. MySQL has no OR REPLACE for routines: there `muskrat install` leaves alone what has not changed, which it knows
+-- by a digest in the comment, and grants what was granted again. Whoever runs this by hand there does that too.
+--
 -- Routines keep the sql_mode they were made under. These may meet numbers at the edge of a type, which strict mode refuses.
 SET sql_mode = 'NO_ENGINE_SUBSTITUTION';
 DELIMITER $$
 
 -- A DOUBLE's digits as PostgreSQL writes them: the server's are the shortest already, but its exponents have no sign and
 -- begin elsewhere. `most` digits stand before the point at most (15; of a FLOAT 6).
-DROP FUNCTION IF EXISTS muskrat.number_text $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.number_text(digits VARCHAR(400) CHARACTER SET ascii, most INT) RETURNS VARCHAR(400) CHARACTER SET ascii
+/*!80000 DROP FUNCTION IF EXISTS muskrat.number_text */ $$
+CREATE /*M! OR REPLACE */ DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.number_text(digits VARCHAR(400) CHARACTER SET ascii, most INT) RETURNS VARCHAR(400) CHARACTER SET ascii
     DETERMINISTIC NO SQL SQL SECURITY DEFINER
+    COMMENT 'the digits of a DOUBLE as PostgreSQL writes them; `most` before the point'
 BEGIN
     DECLARE sign VARCHAR(1) CHARACTER SET ascii DEFAULT IF(LEFT(digits, 1) = '-', '-', '');
     DECLARE mantissa, whole, fraction, significant VARCHAR(400) CHARACTER SET ascii;
@@ -58,9 +63,10 @@ BEGIN
 END $$
 
 -- A FLOAT's shortest digits that read back the same: the server itself shows six, which may be another number.
-DROP FUNCTION IF EXISTS muskrat.float_text $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.float_text(value DOUBLE) RETURNS VARCHAR(400) CHARACTER SET ascii
+/*!80000 DROP FUNCTION IF EXISTS muskrat.float_text */ $$
+CREATE /*M! OR REPLACE */ DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.float_text(value DOUBLE) RETURNS VARCHAR(400) CHARACTER SET ascii
     DETERMINISTIC NO SQL SQL SECURITY DEFINER
+    COMMENT 'the shortest digits of a FLOAT that read back the same'
 BEGIN
     DECLARE digits INT DEFAULT 1;
     DECLARE power INT;
@@ -85,19 +91,21 @@ END $$
 SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION' $$
 
 -- The ordering key of `<Source>.<Object>` and a JSON array of values; a long one is hashed.
-DROP FUNCTION IF EXISTS muskrat.ordering_key $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.ordering_key(object VARCHAR(255) CHARACTER SET ascii, key_values LONGTEXT CHARACTER SET utf8mb4)
+/*!80000 DROP FUNCTION IF EXISTS muskrat.ordering_key */ $$
+CREATE /*M! OR REPLACE */ DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.ordering_key(object VARCHAR(255) CHARACTER SET ascii, key_values LONGTEXT CHARACTER SET utf8mb4)
     RETURNS VARCHAR(1024) CHARACTER SET utf8mb4
     DETERMINISTIC NO SQL SQL SECURITY DEFINER
+    COMMENT 'the ordering key of an object and a JSON array of values'
     RETURN CONCAT(object, ':', IF(LENGTH(object) + 1 + LENGTH(key_values) <= 1024, key_values, CONCAT('#', SHA2(key_values, 256)))) $$
 
 -- The headers of an event: what was left out, and the W3C trace context that the session set, if it is one:
 -- SET @muskrat_traceparent = '00-…'.
 -- MySQL 8.0.22 and later match no binary text with a pattern, so it is the collation that tells a from A. $ would also
 -- stand before a line feed at the end; \z does not.
-DROP FUNCTION IF EXISTS muskrat.headers $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.headers(omitted LONGTEXT CHARACTER SET utf8mb4, trace VARCHAR(255) CHARACTER SET utf8mb4)
+/*!80000 DROP FUNCTION IF EXISTS muskrat.headers */ $$
+CREATE /*M! OR REPLACE */ DEFINER = 'muskrat_capture'@'localhost' FUNCTION muskrat.headers(omitted LONGTEXT CHARACTER SET utf8mb4, trace VARCHAR(255) CHARACTER SET utf8mb4)
     RETURNS LONGTEXT CHARACTER SET utf8mb4 DETERMINISTIC NO SQL SQL SECURITY DEFINER
+    COMMENT 'the headers of an event: what was left out, and the trace context'
 BEGIN
     DECLARE traced TINYINT DEFAULT COALESCE(trace COLLATE utf8mb4_bin REGEXP '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\\z', 0);
     IF omitted IS NULL AND NOT traced THEN
@@ -108,8 +116,8 @@ BEGIN
 END $$
 
 -- Events of the application's own, in its transaction. Needs EXECUTE, which nobody has until it is granted.
-DROP PROCEDURE IF EXISTS muskrat.emit $$
-CREATE DEFINER = 'muskrat_capture'@'localhost' PROCEDURE muskrat.emit(IN routing_key VARCHAR(1000) CHARACTER SET utf8mb4, IN body LONGTEXT CHARACTER SET utf8mb4,
+/*!80000 DROP PROCEDURE IF EXISTS muskrat.emit */ $$
+CREATE /*M! OR REPLACE */ DEFINER = 'muskrat_capture'@'localhost' PROCEDURE muskrat.emit(IN routing_key VARCHAR(1000) CHARACTER SET utf8mb4, IN body LONGTEXT CHARACTER SET utf8mb4,
                                           IN event_key LONGTEXT CHARACTER SET utf8mb4)
     MODIFIES SQL DATA SQL SECURITY DEFINER
     COMMENT 'CALL emit(''Frontend.Invoice.Paid'', ''{"id":7}'', ''7''): an event; of one key they stay in order, NULL: none asked for'

@@ -78,6 +78,15 @@ class Shop:
         return [row[3] for row in self.events()]
 
 
+@pytest.fixture(scope="module")
+def imitation(maria):
+    """A MariaDB that calls itself MySQL, so that the program treats it as one. It says nothing of what MySQL takes."""
+    server = MariaDB(os.path.join(maria.folder, "imitation"), settings={"version": "8.0.36"}).start()
+    shutil.copy(os.path.join(maria.folder, "muskrat.yaml"), server.folder)
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def shop(maria, request):
     return Shop(maria, "t_" + str(abs(hash(request.node.name)) % 10**8))
@@ -674,6 +683,58 @@ def test_mysql_install_again_changes_nothing_and_dry_run_prints_sql(shop):
     shop.server.script(sql)
     shop.sql("DELETE FROM c")
     assert shop.bodies() == ['{"id":1}']
+
+
+def test_mysql_install_again_keeps_what_was_granted_and_fails_no_write(shop):
+    shop.sql("CREATE TABLE c (name varchar(20) PRIMARY KEY, f float)")  # whose triggers call functions
+    shop.attach("c")
+    shop.sql("CREATE OR REPLACE USER app@'%'")
+    shop.sql("GRANT EXECUTE ON PROCEDURE muskrat.emit TO app@'%'")
+    ended, written, errors = threading.Event(), [], []
+
+    def writer():
+        try:
+            with shop.server.connect(shop.db) as db, db.cursor() as cursor:
+                while not ended.is_set():
+                    cursor.execute("INSERT INTO c VALUES (%s, 0.5)", (f"n{len(written)}",))
+                    written.append(1)
+        except pymysql.err.Error as e:
+            errors.append(e)
+
+    thread = threading.Thread(target=writer)
+    thread.start()
+    for _ in range(3):
+        before = len(written)
+        shop.good("install", "shop")
+        wait_until(lambda: len(written) > before or errors, 30, "another write")
+    shop.server.script(shop.good("install", "shop", "--dry-run"))
+    ended.set()
+    thread.join(30)
+    assert not errors
+    assert len(shop.events()) == len(written)
+    shop.server.sql("CALL muskrat.emit('a.b.c', '{}', NULL)", "muskrat", user="app")
+
+
+# ---- what the program does where it meets MySQL ----
+
+def test_mysql_routines_stay_while_they_are_as_they_should_be_and_keep_what_was_granted(imitation):
+    shop = Shop(imitation, "stay")
+    shop.sql("CREATE OR REPLACE USER app@'%'")
+    shop.sql("GRANT EXECUTE ON PROCEDURE muskrat.emit TO app@'%'")
+    shop.sql("GRANT EXECUTE, ALTER ROUTINE ON FUNCTION muskrat.headers TO app@'%' WITH GRANT OPTION")
+    state = ("SELECT routine_name, security_type, routine_comment FROM information_schema.routines "
+             "WHERE routine_schema = 'muskrat' ORDER BY routine_name")
+    grants, made = sorted(shop.sql("SHOW GRANTS FOR app@'%'")), shop.sql(state)
+    assert len(made) == 5
+    shop.sql("ALTER FUNCTION muskrat.headers SQL SECURITY INVOKER")
+    shop.good("install", "shop")
+    assert ("headers", "INVOKER") in [row[:2] for row in shop.sql(state)], "it was made anew"
+    for routine in ("FUNCTION muskrat.headers", "PROCEDURE muskrat.emit"):
+        shop.sql(f"ALTER {routine} COMMENT 'of an older version'")
+    shop.good("install", "shop")
+    assert shop.sql(state) == made
+    assert sorted(shop.sql("SHOW GRANTS FOR app@'%'")) == grants
+    shop.server.sql("CALL muskrat.emit('a.b.c', '{}', NULL)", "muskrat", user="app")
 
 
 # ---- names: every generated trigger parses and captures ----

@@ -3,6 +3,7 @@
 #include "capture_mysql/body_sql.hpp"
 #include "capture_mysql/condition.hpp"
 #include "capture_mysql/generator.hpp"
+#include "capture_mysql/install_sql.hpp"
 #include "capture_mysql/value_sql.hpp"
 #include "test/unit/unit.hpp"
 
@@ -177,6 +178,43 @@ void test_drift_of_altered_table_names_what_changed(void**) {
   assert_true(drift_of(now, options("[\"id\"]"), {"`id` int(11)"}).added.empty());
 }
 
+// ---- the scripts of muskrat install ----
+
+const char* const script =
+    "-- a comment; CREATE nothing\n"
+    "CREATE DATABASE IF NOT EXISTS muskrat;\n\n"
+    "DELIMITER $$\n"
+    "/*!80000 DROP FUNCTION IF EXISTS muskrat.f */ $$\n"
+    "CREATE /*M! OR REPLACE */ DEFINER = 'x'@'localhost' FUNCTION muskrat.f(a INT) RETURNS INT\n"
+    "    COMMENT 'it''s; one'\nBEGIN\n    RETURN a;\nEND $$\n"
+    "DELIMITER ;\n"
+    "DO 0;\n";
+
+void test_statements_of_script_are_cut_at_the_delimiter(void**) {
+  const std::vector<std::string> statements = statements_of(script);
+  assert_int_equal(statements.size(), 4);
+  assert_text(statements[0], "CREATE DATABASE IF NOT EXISTS muskrat");
+  assert_true(statements[2].ends_with("    RETURN a;\nEND "));
+  assert_text(statements[3], "DO 0");
+  for (const std::string& statement : statements)
+    assert_int_equal(makes_room(statement), statement.starts_with("/*!80000"));
+}
+
+// By its comment MySQL's routine is known to be as it should be, or not.
+void test_routine_of_another_definition_has_another_comment(void**) {
+  const std::vector<std::string> statements = statements_of(script);
+  assert_false(routine_of(statements[0]).has_value());
+  assert_false(routine_of(statements[1]).has_value());
+  const std::optional<Routine> one = routine_of(statements[2]), again = routine_of(statements[2]);
+  assert_text(one->kind + " " + one->name, "FUNCTION f");
+  assert_text(one->comment.substr(0, 11), "it's; one [");
+  assert_holds(one->sql, "COMMENT 'it''s; one" + one->comment.substr(9) + "'\nBEGIN");
+  assert_text(again->comment, one->comment);
+  std::string other = statements[2];
+  other.replace(other.find("RETURN a"), 8, "RETURN 1");
+  assert_string_not_equal(routine_of(other)->comment.c_str(), one->comment.c_str());
+}
+
 }  // namespace
 
 int main() {
@@ -194,6 +232,8 @@ int main() {
       checked(test_condition_of_more_than_an_expression_is_refused),
       checked(test_options_survive_being_stored),
       checked(test_drift_of_altered_table_names_what_changed),
+      checked(test_statements_of_script_are_cut_at_the_delimiter),
+      checked(test_routine_of_another_definition_has_another_comment),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
