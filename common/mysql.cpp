@@ -38,6 +38,12 @@ bool among(int code, const int (&codes)[n]) {
   return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
 }
 
+// Below 1000 are the errors of the server's files and memory: 3 no room in tmpdir, 5 no memory, 23 no file handle. A
+// trigger that signals such a number of its own gives it an SQLSTATE of its own.
+bool passes(int code, std::string_view sqlstate) {
+  return among(code, transient_codes) || (code < 1000 && sqlstate == "HY000");
+}
+
 // The last '…' of a message that ends in it, as in "Duplicate entry '…' for key 'name'".
 std::string last_quoted(const std::string& message, const char* before) {
   auto at = message.rfind(before);
@@ -67,7 +73,7 @@ SqlError::SqlError(Remedy remedy, const std::string& what, int code, std::string
       constraint_(std::move(constraint)),
       column_(std::move(column)) {}
 
-bool SqlError::transient() const { return among(code_, transient_codes); }
+bool SqlError::transient() const { return passes(code_, sqlstate_); }
 
 bool SqlError::of_the_server() const {
   const auto is_of = [&](std::string_view group) { return sqlstate_.starts_with(group); };
@@ -86,7 +92,7 @@ std::string without_values(int code, const std::string& message) {
 }
 
 SqlError sql_error(int code, const std::string& sqlstate, const std::string& message) {
-  auto remedy = among(code, transient_codes) ? Remedy::reconnect : Remedy::stop;
+  auto remedy = passes(code, sqlstate) ? Remedy::reconnect : Remedy::stop;
   const bool logged = code == statements_are_logged;  // what the server says of it is long, and not what to do
   auto what = logged ? "the server logs statements (binlog_format STATEMENT), which cannot be combined with READ "
                        "COMMITTED; set binlog_format to ROW or MIXED"

@@ -1,4 +1,6 @@
 // Asking MySQL: every statement is sent and read through poll() with a deadline.
+#include <errmsg.h>
+
 #include "common/mysql_impl.hpp"
 
 namespace muskrat::mysql {
@@ -35,11 +37,11 @@ void Connection::Impl::lost(const std::string& what) {
   throw Failure(Remedy::reconnect, "lost the connection to " + place + ": " + what);
 }
 
-// libmariadb's own errors are numbered from 2000 and from 5000 on; a server's from 1000 and (MySQL, MariaDB) 1900, 3000
-// and 4000.
+// libmariadb's own errors have two ranges of numbers. All others are the server's: MySQL's go beyond 6000, and a
+// trigger may signal any.
 void Connection::Impl::refused(const char* doing) {
   int code = static_cast<int>(mysql_errno(handle));
-  bool own = (code >= 2000 && code < 3000) || code >= 5000;
+  bool own = (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) || (code >= CER_MIN_ERROR && code <= CER_MAX_ERROR);
   // The server says these while it closes: shutdown, killed session, packet too large.
   bool closing = code == 1053 || code == 1927 || code == 1153 || code == 1156 || code == 1157 || code == 1158 ||
                  code == 1159 || code == 1160 || code == 1161;

@@ -161,6 +161,34 @@ void trigger_or_column_that_cannot_work_is_the_endpoints_trouble(void** state) {
   unit::assert_text(bench.fates(events), "dd");
 }
 
+// Triggers may give their errors any number: among those of MySQL beyond 6000, and of the server's own below 1000.
+void error_of_any_number_that_a_trigger_signals_is_the_events(void** state) {
+  auto& bench = bench_of<Mysql>(state);
+  bench.open(mirror);
+  bench.run(
+      "CREATE TRIGGER rules BEFORE INSERT ON c FOR EACH ROW BEGIN "
+      "IF NEW.id = 2 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001; END IF; "
+      "IF NEW.id = 4 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 77; END IF; END");
+  std::vector<Event> events;
+  for (int64_t id = 1; id <= 5; ++id) events.push_back(event(id, id, row(id, "e", 1)));
+  unit::assert_text(bench.fates(events), "dxdxd");
+  unit::assert_holds(bench.reasons, "error 30001 SQLSTATE 45000");
+}
+
+// As where the server's disk for temporary files is full, or its memory at an end.
+void error_of_the_servers_files_and_memory_is_the_endpoints_trouble(void** state) {
+  auto& bench = bench_of<Mysql>(state);
+  bench.open(mirror);
+  const std::vector<Event> events{event(1, 1, row(1, "a", 1)), event(2, 2, row(2, "b", 2))};
+  bench.run(
+      "CREATE TRIGGER disk BEFORE INSERT ON c FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 3, "
+      "MESSAGE_TEXT = 'Error writing file'");
+  unit::assert_holds(failure_of([&] { bench.fates(events); }), "reconnect: Error writing file [3, SQLSTATE HY000]");
+  bench.run("DROP TRIGGER disk");
+  bench.endpoint->connect(unit::soon());
+  unit::assert_text(bench.fates(events), "dd");
+}
+
 }  // namespace
 }  // namespace muskrat
 
@@ -181,5 +209,9 @@ int main() {
           "table_that_goes_away_is_the_endpoints_trouble"),
       integration::test_of<Mysql, trigger_or_column_that_cannot_work_is_the_endpoints_trouble>(
           "trigger_or_column_that_cannot_work_is_the_endpoints_trouble"),
+      integration::test_of<Mysql, error_of_any_number_that_a_trigger_signals_is_the_events>(
+          "error_of_any_number_that_a_trigger_signals_is_the_events"),
+      integration::test_of<Mysql, error_of_the_servers_files_and_memory_is_the_endpoints_trouble>(
+          "error_of_the_servers_files_and_memory_is_the_endpoints_trouble"),
   });
 }
