@@ -61,6 +61,8 @@ class MysqlEndpoint : public sql::TableEndpoint<Database> {
       case 1412:  // the table was altered in mid-transaction
         return Refusal::collision;
       case 1062:  // a value that a row of another ordering key is about to give up
+      case 1216:  // as 1452, told to a user who may not look at the parent's table
+      case 1217:  // as 1451, likewise
       case 1451:
       case 1452:  // a parent not there yet
       case 1586:
