@@ -75,10 +75,11 @@ std::string iso_of_column(const std::string& ref, int fraction) {
   return fraction == 0 ? text : without_zeros(text);
 }
 
-// The stored instant, whatever the session's time zone: neither form goes through local time, which has hours twice.
-std::string utc(const std::string& ref, int fraction, bool mariadb) {
-  if (mariadb) return "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP(" + ref + ") SECOND)";
-  return "CAST(" + ref + " AT TIME ZONE 'UTC' AS DATETIME(" + std::to_string(fraction) + "))";
+// The stored instant, whatever the session's time zone: UNIX_TIMESTAMP reads it out of the column, and nothing goes
+// through local time, which has hours twice. MySQL's AT TIME ZONE would cut fractions off, and knows 'UTC' only where
+// the time zone tables are filled.
+std::string utc(const std::string& ref) {
+  return "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP(" + ref + ") SECOND)";
 }
 
 std::string text_sql(const Column& c, const std::string& ref) {
@@ -124,7 +125,7 @@ std::string present_sql(const Column& c, const std::string& ref, bool mariadb) {
     case Family::datetime:
       return in_quotes(iso_of_column(ref, c.fraction));
     case Family::timestamp:
-      return "CONCAT('\"', " + iso(utc(ref, c.fraction, mariadb), c.fraction) + ", 'Z\"')";
+      return "CONCAT('\"', " + iso(utc(ref), c.fraction) + ", 'Z\"')";
     case Family::time:
       return in_quotes(c.fraction == 0 ? ref : without_zeros(ref));
     case Family::json:
