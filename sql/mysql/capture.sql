@@ -3,8 +3,13 @@
 -- Plain SQL that MariaDB 10.11 and MySQL 8.0 both take; docs/mysql.md is the manual.
 
 -- Owns triggers and routines. Nobody can log in as it; what it may do is write the outbox, and read the tables that are
--- attached (`muskrat attach` grants that table by table).
-CREATE USER IF NOT EXISTS 'muskrat_capture'@'localhost' ACCOUNT LOCK;
+-- attached (`muskrat attach` grants that table by table). Its password, which nobody learns, is there for servers that
+-- check passwords and take no account without.
+SET @muskrat_change = CONCAT('CREATE USER IF NOT EXISTS ''muskrat_capture''@''localhost'' IDENTIFIED BY ''Mk1-', HEX(RANDOM_BYTES(20)), ''' ACCOUNT LOCK');
+PREPARE muskrat_change FROM @muskrat_change;
+EXECUTE muskrat_change;
+DEALLOCATE PREPARE muskrat_change;
+SET @muskrat_change = NULL;
 
 -- What `muskrat attach` made. The triggers do the work; this is what they were made of.
 CREATE TABLE IF NOT EXISTS muskrat.attachments (

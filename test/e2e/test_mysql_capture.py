@@ -715,6 +715,13 @@ def test_mysql_install_again_keeps_what_was_granted_and_fails_no_write(shop):
     shop.server.sql("CALL muskrat.emit('a.b.c', '{}', NULL)", "muskrat", user="app")
 
 
+def test_mysql_owner_of_the_triggers_has_a_password_that_nobody_knows_and_is_locked(shop):
+    """A server that checks passwords takes no account without."""
+    account = shop.sql("SELECT authentication_string <> '' FROM mysql.user WHERE user = 'muskrat_capture'")
+    assert account == ((1,),)
+    assert "ACCOUNT LOCK" in shop.sql("SHOW CREATE USER muskrat_capture@localhost")[0][0]
+
+
 # ---- what the program does where it meets MySQL ----
 
 def test_mysql_routines_stay_while_they_are_as_they_should_be_and_keep_what_was_granted(imitation):
