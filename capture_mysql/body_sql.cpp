@@ -42,7 +42,7 @@ class Lists {
       throw Refused("table " + table_.quoted() + " has no column " + quote_identifier(name) +
                     did_you_mean(name, names));
     }
-    if (const std::string problem = column_problem(*found); !problem.empty()) throw Refused(problem);
+    if (const std::string problem = column_problem(*found, table_.mariadb); !problem.empty()) throw Refused(problem);
     return found;
   }
 
@@ -151,7 +151,7 @@ std::vector<Member> body_members(const Table& table, const std::string& columns)
   if (is_star(columns)) {
     std::vector<Member> all;
     for (const Column& c : table.columns) {
-      if (!c.invisible) all.push_back({c.name, c.name, lists.column(c.name), {}});
+      if (table.in_star(c)) all.push_back({c.name, c.name, lists.column(c.name), {}});
     }
     return all;
   }

@@ -53,6 +53,8 @@ class Generator {
     if (!options.condition.empty()) {
       held_ = qualified_condition(table, options.condition, "OLD");
       holds_ = qualified_condition(table, options.condition, "NEW", &condition_columns_);
+      for (const std::string& name : condition_columns_)
+        if (const Column& c = *table.find(name); !table.in_triggers(c)) throw Refused(column_problem(c, table.mariadb));
     }
   }
 
@@ -103,7 +105,7 @@ class Generator {
       const Column* found = table_.find(name);
       if (found == nullptr)
         throw Refused("table " + table_.quoted() + " has no column " + quote_identifier(name) + " (" + of + ")");
-      if (const std::string problem = column_problem(*found); !problem.empty()) throw Refused(problem);
+      if (const std::string problem = column_problem(*found, table_.mariadb); !problem.empty()) throw Refused(problem);
       columns.push_back(found);
     }
     return columns;
@@ -223,7 +225,7 @@ Drift drift_of(const Table& now, const Options& options, const std::vector<std::
     }
   }
   for (const Column& c : now.columns) {
-    const bool wanted = options.columns == "*" && !c.invisible;
+    const bool wanted = options.columns == "*" && now.in_star(c);
     if (wanted && std::find(names.begin(), names.end(), c.name) == names.end())
       drift.added.push_back(quote_identifier(c.name));
   }

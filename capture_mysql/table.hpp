@@ -23,6 +23,7 @@ struct Column {
   std::string charset;      // "" for what is no text
   int fraction = 0;         // digits of a second, or behind a decimal's point
   bool invisible = false;
+  bool generated = false;  // computed of others, virtual or stored
 };
 
 struct Table {
@@ -31,6 +32,11 @@ struct Table {
   std::vector<std::string> primary_key;
   bool mariadb = true;  // which server it is on
 
+  // Whether triggers may name it. MySQL's manual forbids them generated columns: of a virtual one OLD may hold the new
+  // value.
+  bool in_triggers(const Column& column) const { return mariadb || !column.generated; }
+  // Whether `*` stands for it, too.
+  bool in_star(const Column& column) const { return !column.invisible && in_triggers(column); }
   // nullptr when there is none. Names of columns are compared as the server does: ASCII case does not count.
   const Column* find(const std::string& column) const;
   // `schema`.`name`

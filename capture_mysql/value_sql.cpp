@@ -135,7 +135,7 @@ std::string present_sql(const Column& c, const std::string& ref, bool mariadb) {
     case Family::none:
       break;
   }
-  throw Refused(column_problem(c));
+  throw Refused(column_problem(c, mariadb));
 }
 
 // What JSON writes as null. A zero date, 0000-00-00, is no date; MySQL in strict mode compares none with 0 as it is.
@@ -152,11 +152,18 @@ size_t bytes_of_small(const Column& c) {
 
 }  // namespace
 
-std::string column_problem(const Column& c) {
-  if (family_of(c) != Family::none) return "";
-  return "column " + quote_identifier(c.name) + " is of type " + c.data_type +
-         ", which has no JSON form here; list the columns without it (a generated column can hold it as text, with "
-         "ST_AsText for example)";
+std::string column_problem(const Column& c, bool mariadb) {
+  const std::string column = "column " + quote_identifier(c.name);
+  if (family_of(c) == Family::none) {
+    return column + " is of type " + c.data_type + ", which has no JSON form here; list the columns without it" +
+           (mariadb ? " (a generated column can hold it as text, with ST_AsText for example)" : "");
+  }
+  if (c.generated && !mariadb) {
+    return column +
+           " is generated, and MySQL's triggers may not read such columns; do without it (what it is made of can be "
+           "captured, and an endpoint's mapping can compute it again)";
+  }
+  return "";
 }
 
 std::string value_sql(const Column& c, const std::string& row, bool mariadb) {

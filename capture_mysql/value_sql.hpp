@@ -10,8 +10,8 @@
 
 namespace muskrat::capture_mysql {
 
-// Why a column cannot be captured; "" when it can.
-std::string column_problem(const Column& column);
+// Why a column cannot be captured on that server; "" when it can.
+std::string column_problem(const Column& column, bool mariadb);
 
 // `row` is OLD or NEW. The expression is SQL NULL only where the text outgrows max_allowed_packet.
 std::string value_sql(const Column& column, const std::string& row, bool mariadb);

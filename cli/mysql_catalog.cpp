@@ -25,7 +25,8 @@ std::vector<Column> read_columns(mysql::Connection& db, const TableName& name) {
   const mysql::Result rows =
       ask(db,
           "SELECT column_name, LOWER(data_type), LOWER(column_type), COALESCE(character_set_name, ''), "
-          "COALESCE(datetime_precision, numeric_scale, 0), extra LIKE '%INVISIBLE%' "
+          "COALESCE(datetime_precision, numeric_scale, 0), extra LIKE '%INVISIBLE%', "
+          "extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%' "
           "FROM information_schema.columns WHERE table_schema = ? AND table_name = ? "
           "ORDER BY ordinal_position",
           name);
@@ -33,7 +34,8 @@ std::vector<Column> read_columns(mysql::Connection& db, const TableName& name) {
   columns.reserve(static_cast<size_t>(rows.rows()));
   for (int i = 0; i < rows.rows(); ++i) {
     columns.push_back({std::string(rows.text(i, 0)), std::string(rows.text(i, 1)), std::string(rows.text(i, 2)),
-                       std::string(rows.text(i, 3)), static_cast<int>(rows.int64(i, 4)), rows.boolean(i, 5)});
+                       std::string(rows.text(i, 3)), static_cast<int>(rows.int64(i, 4)), rows.boolean(i, 5),
+                       rows.boolean(i, 6)});
   }
   if (columns.empty()) return columns;
   const std::string table =

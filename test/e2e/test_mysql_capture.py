@@ -744,6 +744,19 @@ def test_mysql_routines_stay_while_they_are_as_they_should_be_and_keep_what_was_
     shop.server.sql("CALL muskrat.emit('a.b.c', '{}', NULL)", "muskrat", user="app")
 
 
+def test_mysql_generated_columns_are_left_out_of_star_and_refused_by_name(imitation):
+    shop = Shop(imitation, "generated")
+    shop.sql("CREATE TABLE c (id int PRIMARY KEY, made timestamp(3) NOT NULL DEFAULT '2026-11-27 10:00:00.25', "
+             "v int AS (id + 1), s int AS (id + 2) STORED)")
+    for args in (["--columns", "id,v"], ["--columns", "id", "--changes-of", "s"], ["--columns", "id", "--key", "v"],
+                 ["--columns", "id", "--condition", "s > 1"]):
+        assert "is generated, and MySQL's triggers may not read such columns" in shop.bad("attach", "shop", "c", "Shop.Thing", *args)
+    shop.attach("c")
+    shop.sql("INSERT INTO c (id) VALUES (1)")
+    assert shop.bodies() == ['{"id":1,"made":"2026-11-27T10:00:00.25Z"}']
+    shop.good("attached", "shop")
+
+
 # ---- names: every generated trigger parses and captures ----
 
 WORDS = ["select", "group", "key", "order", "`", "``", "'", '"', "\\", "a`b", "x.y", "ö", "日本", "-- ", "/*", "*/", "muskrat_body",

@@ -138,6 +138,27 @@ void test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths(voi
   assert_text(fits_sql({&t.columns[2], &members}, 10, "NEW"), "FALSE");
 }
 
+void test_generated_column_is_captured_in_mariadb_and_refused_or_left_out_in_mysql(void**) {
+  Table t = table();
+  t.columns.push_back({"domain", "varchar", "varchar(50)", "utf8mb4", 0, false, true});
+  Options watching = options(R"(["id"])"), keyed = watching, conditional = watching;
+  watching.changes_of = {"domain"};
+  keyed.key = {"domain"};
+  conditional.condition = "id > 1 AND Domain <> 'x'";
+  const Options naming[] = {options(R"(["id",{"in":["domain"]}])"), watching, keyed, conditional};
+  assert_holds(plan_of(t, options()).triggers[0].sql, "NEW.`domain`");
+  for (const Options& o : naming) plan_of(t, o);
+  t.mariadb = false;
+  const Plan all = plan_of(t, options());
+  for (const Trigger& trigger : all.triggers) assert_lacks(trigger.sql, "`domain`");
+  assert_false(drift_of(t, options(), all.columns_seen).any());
+  for (const Options& o : naming) assert_holds(refusal(o, t), "column `domain` is generated");
+  t.primary_key = {"domain"};
+  assert_holds(refusal(options(), t), "column `domain` is generated");
+  t.columns[0].data_type = "geometry";
+  assert_lacks(refusal(options(), t), "a generated column can");
+}
+
 void test_condition_qualifies_columns_alone(void**) {
   std::vector<std::string> used;
   assert_text(
@@ -231,6 +252,7 @@ int main() {
       checked(test_value_sql_reads_no_session_setting),
       checked(test_value_sql_of_zeros_before_a_number_adds_it_up),
       checked(test_fits_of_what_cannot_grow_beyond_a_megabyte_asks_packet_and_lengths),
+      checked(test_generated_column_is_captured_in_mariadb_and_refused_or_left_out_in_mysql),
       checked(test_condition_qualifies_columns_alone),
       checked(test_condition_of_more_than_an_expression_is_refused),
       checked(test_options_survive_being_stored),
