@@ -1,6 +1,8 @@
 #include "capture_mysql/install_sql.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "common/digest.hpp"
 
@@ -69,5 +71,20 @@ std::optional<Routine> routine_of(const std::string& statement) {
 }
 
 bool makes_room(const std::string& statement) { return statement.starts_with(room); }
+
+std::string version_problem(std::string_view version) {
+  std::array<int, 3> is{};
+  const char *at = version.data(), *end = at + version.size();
+  for (int& part : is) {
+    const auto read = std::from_chars(at, end, part);
+    if (read.ec != std::errc()) return "";
+    at = read.ptr + (read.ptr != end && *read.ptr == '.' ? 1 : 0);
+  }
+  if (version.find("MariaDB") != std::string_view::npos)
+    return is < std::array{10, 10, 0} ? "Muskrat needs MariaDB 10.10 or later, which knows RANDOM_BYTES" : "";
+  return is < std::array{8, 0, 17} ? "Muskrat needs MySQL 8.0.17 or later, which takes expressions as defaults and "
+                                     "casts to DOUBLE"
+                                   : "";
+}
 
 }  // namespace muskrat::capture_mysql

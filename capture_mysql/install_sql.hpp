@@ -1,6 +1,7 @@
-// Muskrat's scripts for MySQL and MariaDB taken apart: their statements, and the stored routines that these make.
+// Muskrat's scripts for MySQL and MariaDB taken apart: their statements, the stored routines that these make, and what
+// they need of a server.
 //
-// Used by cli/install.cpp, which runs them. Neighbour: sql/mysql/, whose form is relied on
+// Used by cli/install.cpp, which runs them, and cli/mysql_catalog.cpp. Neighbour: sql/mysql/, whose form is relied on
 // here. Pure text, no connection; any thread.
 #pragma once
 
@@ -25,5 +26,9 @@ struct Routine {
 std::optional<Routine> routine_of(const std::string& statement);
 // Whether it is one of those that make room for such a routine, in a comment that MySQL alone runs.
 bool makes_room(const std::string& statement);
+
+// Why a server of this version (of SELECT VERSION()) cannot take the scripts; "" when it can, or when the version
+// cannot be read.
+std::string version_problem(std::string_view version);
 
 }  // namespace muskrat::capture_mysql

@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "capture_mysql/install_sql.hpp"
 #include "cli/context.hpp"
 #include "common/json.hpp"
 #include "common/mysql_json.hpp"
@@ -132,8 +133,18 @@ Table require_table(mysql::Connection& db, const TableName& name) {
 }
 
 void require_server(mysql::Connection& db) {
-  const mysql::Result r = db.exec("SELECT @@global.log_bin, @@global.binlog_format", Deadline::in(answer_time));
-  if (r.boolean(0, 0) && r.text(0, 1) == "STATEMENT") {
+  const std::string version(db.exec("SELECT VERSION()", Deadline::in(answer_time)).text(0, 0));
+  if (const std::string problem = capture_mysql::version_problem(version); !problem.empty())
+    throw Refused(db.place() + " is of version " + version + ": " + problem);
+  // Not by @@global.binlog_format: MySQL means to take it out, and only SHOW passes over what is not there.
+  const mysql::Result rows =
+      db.exec("SHOW GLOBAL VARIABLES WHERE variable_name IN ('log_bin', 'binlog_format')", Deadline::in(answer_time));
+  bool logged = false, statements = false;
+  for (int i = 0; i < rows.rows(); ++i) {
+    logged = logged || (rows.text(i, 0) == "log_bin" && rows.text(i, 1) == "ON");
+    statements = statements || (rows.text(i, 0) == "binlog_format" && rows.text(i, 1) == "STATEMENT");
+  }
+  if (logged && statements) {
     throw Refused(
         "binlog_format is STATEMENT: replicas would run the triggers themselves and give events other ids than the "
         "primary; set binlog_format = ROW (or MIXED) in the server's configuration");

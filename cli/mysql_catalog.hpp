@@ -26,7 +26,7 @@ std::optional<capture_mysql::Table> read_table(mysql::Connection& db, const Tabl
 // The same; Refused when there is none, with the nearest name, or when its kind cannot be captured.
 capture_mysql::Table require_table(mysql::Connection& db, const TableName& name);
 
-// Refused when the server would capture nothing or break replication.
+// Refused when the server is too old, or would break replication.
 void require_server(mysql::Connection& db);
 // Whether this user may read muskrat.attachments.
 bool sees_attachments(mysql::Connection& db);

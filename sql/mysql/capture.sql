@@ -1,6 +1,6 @@
 -- What generated triggers need beside the outbox: the list of attachments, the account that owns the triggers, a few
 -- functions, and muskrat.emit(). Run after outbox.sql, by `muskrat install` or by hand; running it again brings it up to date.
--- Plain SQL that MariaDB 10.11 and MySQL 8.0 both take; docs/mysql.md is the manual.
+-- Plain SQL that MariaDB 10.10 and MySQL 8.0.17 both take; docs/mysql.md is the manual.
 
 -- Owns triggers and routines. Nobody can log in as it; what it may do is write the outbox, and read the tables that are
 -- attached (`muskrat attach` grants that table by table). Its password, which nobody learns, is there for servers that

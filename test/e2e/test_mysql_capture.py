@@ -757,6 +757,21 @@ def test_mysql_generated_columns_are_left_out_of_star_and_refused_by_name(imitat
     shop.good("attached", "shop")
 
 
+def test_mysql_of_a_version_too_old_is_refused(imitation):
+    shop = Shop(imitation, "old")
+    shop.sql("CREATE TABLE c (id int PRIMARY KEY)")
+    imitation.stop()
+    imitation.settings["version"] = "8.0.16"
+    imitation.start()
+    try:
+        assert "is of version 8.0.16: Muskrat needs MySQL 8.0.17 or later" in shop.bad("install", "shop")
+        assert "8.0.17" in shop.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*")
+    finally:
+        imitation.stop()
+        imitation.settings["version"] = "8.0.36"
+        imitation.start()
+
+
 # ---- names: every generated trigger parses and captures ----
 
 WORDS = ["select", "group", "key", "order", "`", "``", "'", '"', "\\", "a`b", "x.y", "ö", "日本", "-- ", "/*", "*/", "muskrat_body",

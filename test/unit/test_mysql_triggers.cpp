@@ -239,6 +239,15 @@ void test_routine_of_another_definition_has_another_comment(void**) {
   assert_string_not_equal(routine_of(other)->comment.c_str(), one->comment.c_str());
 }
 
+void test_version_problem_of_a_server_too_old_names_what_is_needed(void**) {
+  for (const char* good : {"8.0.17", "8.0.36-28", "8.4.3", "9.1.0-commercial", "10.10.2-MariaDB", "11.8.1-MariaDB-log",
+                           "10.11.19-MariaDB-0+deb12u1", "nothing", ""})
+    assert_text(version_problem(good), "");
+  for (const char* old : {"8.0.16", "8.0.4-rc-log", "5.7.44"}) assert_holds(version_problem(old), "needs MySQL 8.0.17");
+  for (const char* old : {"10.6.20-MariaDB", "10.9.8-MariaDB-log"})
+    assert_holds(version_problem(old), "needs MariaDB 10.10");
+}
+
 }  // namespace
 
 int main() {
@@ -259,6 +268,7 @@ int main() {
       checked(test_drift_of_altered_table_names_what_changed),
       checked(test_statements_of_script_are_cut_at_the_delimiter),
       checked(test_routine_of_another_definition_has_another_comment),
+      checked(test_version_problem_of_a_server_too_old_names_what_is_needed),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
