@@ -20,9 +20,6 @@ using capture_mysql::quote_identifier;
 using capture_mysql::Refused;
 using capture_mysql::Table;
 
-constexpr int binlog_needs_super = 1419;
-constexpr std::array not_allowed{1044, 1142, 1227, 1370, 1410};
-
 void run(mysql::Connection& db, const std::string& sql) { db.exec(sql, Deadline::in(answer_time)); }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -59,24 +56,6 @@ std::vector<Attachment> stored_of(mysql::Connection& db, const TableName& table)
   std::vector<Attachment> all = stored(db);
   std::erase_if(all, [&](const Attachment& a) { return a.schema != table.schema || a.table != table.name; });
   return all;
-}
-
-// What the server's refusal means for one who attaches. To be called where it was caught.
-[[noreturn]] void explain(const mysql::SqlError& error) {
-  if (error.code() == binlog_needs_super) {
-    throw Failure(Remedy::stop, std::string(error.what()) +
-                                    ". The server writes a binary log and lets none but its administrators make "
-                                    "triggers: attach as one, or set log_bin_trust_function_creators = 1");
-  }
-  if (std::find(not_allowed.begin(), not_allowed.end(), error.code()) != not_allowed.end()) {
-    throw Failure(Remedy::stop,
-                  std::string(error.what()) +
-                      ". Attaching needs TRIGGER and SELECT on the table with GRANT OPTION, LOCK TABLES, "
-                      "the right to name another DEFINER (SET USER in MariaDB, SET_USER_ID or "
-                      "SET_ANY_DEFINER in MySQL), and ALL on database muskrat: attach as an administrator, "
-                      "with --dsn");
-  }
-  throw;
 }
 
 // CREATE TRIGGER takes functions that are not there, and the application's writes would fail. So the server is asked,
@@ -238,7 +217,10 @@ std::string mysql_attach(mysql::Connection& db, const std::string& table, const 
   try {
     attach(db, table_named(db, table), options, existing);
   } catch (const mysql::SqlError& error) {
-    explain(error);
+    explain_ddl(error,
+                "Attaching needs TRIGGER and SELECT on the table with GRANT OPTION, LOCK TABLES, the right to name "
+                "another DEFINER (SET USER in MariaDB, SET_USER_ID or SET_ANY_DEFINER in MySQL), and ALL on database "
+                "muskrat: attach as an administrator, with --dsn");
   }
   return options.attachment_name();
 }

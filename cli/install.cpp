@@ -45,8 +45,15 @@ class Install : public Command {
       throw Failure(Remedy::stop, "Muskrat's tables on " + db.place() + " are of version " + std::to_string(before) +
                                       ", made by a newer Muskrat; this one knows version " +
                                       std::to_string(mysql_outbox::schema_version) + ": use the newer program");
-    for (std::string_view script : scripts)
-      for (const std::string& statement : capture_mysql::statements_of(script)) run_statement(db, statement);
+    try {
+      for (std::string_view script : scripts)
+        for (const std::string& statement : capture_mysql::statements_of(script)) run_statement(db, statement);
+    } catch (const mysql::SqlError& error) {
+      explain_ddl(error,
+                  "Installing needs ALL on database muskrat with GRANT OPTION, CREATE USER, and the right to name "
+                  "another DEFINER (SET USER in MariaDB, SET_USER_ID or SET_ANY_DEFINER in MySQL), in MySQL SELECT on "
+                  "mysql.procs_priv too: install as an administrator, with --dsn");
+    }
     print((before > 0 ? "Brought up to date: " : "Installed: ") + std::string("Muskrat's ") +
           counted(static_cast<size_t>(tables(db)), "table") + " of version " + std::to_string(version(db)) +
           (before > 0 && before != version(db) ? " (they were of version " + std::to_string(before) + ")" : "") +

@@ -151,6 +151,20 @@ void require_server(mysql::Connection& db) {
   }
 }
 
+void explain_ddl(const mysql::SqlError& error, const std::string& needs) {
+  constexpr int binlog_needs_super = 1419;
+  constexpr std::array not_allowed{1044, 1142, 1227, 1370, 1410};
+  if (error.code() == binlog_needs_super) {
+    throw Failure(Remedy::stop, std::string(error.what()) +
+                                    ". The server writes a binary log and lets none but its administrators make "
+                                    "triggers and functions: connect as one, with --dsn, or set "
+                                    "log_bin_trust_function_creators = 1");
+  }
+  if (std::find(not_allowed.begin(), not_allowed.end(), error.code()) != not_allowed.end())
+    throw Failure(Remedy::stop, std::string(error.what()) + ". " + needs);
+  throw;
+}
+
 bool sees_attachments(mysql::Connection& db) {
   return db.exec(
                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'muskrat' AND table_name = "

@@ -1,7 +1,7 @@
 // What attaching reads of a MySQL or MariaDB server: the table, and what there would be in the way.
 //
-// Used by attach_mysql.cpp, backfill_mysql*.cpp and check_online.cpp. Neighbour: capture_mysql/, which makes SQL of it
-// and asks no server. Thread rule: the main thread.
+// Used by install.cpp, attach_mysql.cpp, backfill_mysql*.cpp and check_online.cpp. Neighbour: capture_mysql/, which
+// makes SQL of it and asks no server. Thread rule: the main thread.
 #pragma once
 
 #include <optional>
@@ -28,6 +28,9 @@ capture_mysql::Table require_table(mysql::Connection& db, const TableName& name)
 
 // Refused when the server is too old, or would break replication.
 void require_server(mysql::Connection& db);
+// What the server's refusal means for one who makes triggers or routines; to be called where it was caught. `needs`
+// says which rights that takes, and stands behind the server's words where one is missing.
+[[noreturn]] void explain_ddl(const mysql::SqlError& error, const std::string& needs);
 // Whether this user may read muskrat.attachments.
 bool sees_attachments(mysql::Connection& db);
 // Failure{stop} that names `muskrat install` when it may not, for want of the table or of the right.

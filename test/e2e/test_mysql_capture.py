@@ -465,6 +465,7 @@ def test_mysql_application_user_fires_the_trigger_and_cannot_touch_the_outbox(sh
     shop.sql(f"GRANT SELECT ON `{shop.db}`.* TO stranger@'%'")
     assert "install" in shop.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*", user="stranger")
     shop.sql("GRANT ALL ON muskrat.* TO stranger@'%'")
+    assert "install as an administrator" in shop.bad("install", "shop", user="stranger")
     assert "attach as an administrator" in shop.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*", "--name", "x", user="stranger")
 
 
@@ -662,6 +663,8 @@ def test_mysql_statement_binlog_and_missing_trust_are_explained(shop):
         other.sql("GRANT SET USER ON *.* TO owner@'%'")
         assert "log_bin_trust_function_creators" in other.bad("attach", "shop", "c", "Shop.Thing", "--columns", "*", user="owner")
         assert other.sql("SHOW TRIGGERS") == ()
+        other.sql("GRANT CREATE USER ON *.* TO owner@'%'")
+        assert "connect as one, with --dsn, or set log_bin_trust_function_creators" in other.bad("install", "shop", user="owner")
         other.attach("c")
         other.sql("INSERT INTO c VALUES (1)")
         assert other.bodies() == ['{"id":1}']
