@@ -54,9 +54,13 @@ void Host::run() {
   while (!stop_.requested()) {
     if (!not_paused() || !calls_allowed() || !lanes_ready() || !open_session()) continue;
     const Ending ending = serve();
+    // what lanes have left goes back to the queue, and perhaps to another host: they begin no more calls with it
+    gate_.close();
+    if (ending.why == Ending::Why::lost) board_.set(row_, false, "connecting", ending.text);
     session_->close();
     session_.reset();
     await_lanes();
+    gate_.open();
     after(ending);
   }
   keep_rest();

@@ -11,9 +11,9 @@
 //   call_gate  keeps the endpoint's rates and quota     pause_watch  says whether an operator has paused it
 //
 // One life of a session: connect the lanes → open the session → serve → drain → close it, which gives every unfinished
-// event back in order. A new session opens only when no lane has an event of the old one, so one key is never under way
-// twice. Reasons to end a session: stop, an operator's pause, trouble at the endpoint, events unfinished for too
-// long, too many bytes, or the broker's end of it.
+// event back in order. Lanes then begin no more calls, and a new session opens only when none has an event of the old
+// one, so one key is never under way twice. Reasons to end a session: stop, an operator's pause, trouble at the
+// endpoint, events unfinished for too long, too many bytes, or the broker's end of it.
 #pragma once
 
 #include <functional>

@@ -50,6 +50,8 @@ std::string wrong_with_quota(const std::string& text) {
   return {};
 }
 
+constexpr milliseconds closed_look{500};
+
 }  // namespace
 
 CallGate::CallGate(const Component& component, const Settings& consumer, const Stop& stop)
@@ -68,13 +70,15 @@ CallGate::CallGate(const Component& component, const Settings& consumer, const S
 
 std::string CallGate::enter(size_t records, Deadline deadline) {
   std::string why = await_rate(static_cast<int64_t>(records), deadline);
-  if (why.empty() && book_) why = take_quota(static_cast<int64_t>(records));
+  if (why.empty() && book_ && !closed_) why = take_quota(static_cast<int64_t>(records));
+  // last: rate and quota may have taken their time
+  if (why.empty() && closed_) why = "not tried yet: it goes back to the queue";
   if (why.empty()) calls_.add();
   return why;
 }
 
 std::string CallGate::await_rate(int64_t records, Deadline deadline) {
-  while (!rates_.empty()) {
+  while (!rates_.empty() && !closed_) {
     milliseconds wait{0};
     {
       std::lock_guard lock(mutex_);
@@ -90,7 +94,7 @@ std::string CallGate::await_rate(int64_t records, Deadline deadline) {
       }
       wait = std::chrono::ceil<milliseconds>(shut->until - now);
     }
-    if (stop_.wait(wait)) return "not tried yet: the host stops";
+    if (stop_.wait(std::min(wait, closed_look))) return "not tried yet: the host stops";
   }
   return {};
 }

@@ -5,7 +5,9 @@
 // kinds to which a delivery is one call; a kind that makes several for one delivery (http) does it itself
 // (`enters_gate` in its entry). The host asks shut() before it hands out a batch, so that events wait in the schedule,
 // where batches grow, and not in a lane; and parks the endpoint when that takes long.
-// A wait ends at its deadline, or when the process is to stop. Thread rule: any thread.
+// And it closes the gate when the session ends: what lanes have left goes back to the queue, perhaps to another host,
+// and must not be sent from here as well. A wait ends at its deadline, or when the process is to stop. Thread rule: any
+// thread.
 // What it does not do: count calls under way (the host keeps `concurrency` by handing out no more), or judge answers.
 #pragma once
 
@@ -33,6 +35,10 @@ class CallGate {
   // Waits until one call with `records` events may be made: "" then. Else why it may not be made now, at once when the
   // deadline is too soon.
   std::string enter(size_t records, Deadline deadline);
+  // From now on enter() lets nothing through, and whoever waits in it is told within half a second; until open().
+  void close() { closed_ = true; }
+  void open() { closed_ = false; }
+  bool closed() const { return closed_; }
   // Reads what of the quota went, in earlier lives too. Failure{reconnect} when it cannot be read; enter() throws it
   // too.
   void look();
@@ -52,6 +58,7 @@ class CallGate {
   std::string take_quota(int64_t records);
 
   const Stop& stop_;
+  std::atomic<bool> closed_ = false;
   metrics::Counter& calls_;
   metrics::Gauge* quota_used_ = nullptr;
 

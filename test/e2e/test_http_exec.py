@@ -3,11 +3,13 @@ import json
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 import yaml
 
 from harness import build as where
+from harness.amqp_proxy import ForgetfulBroker
 from harness.http_server import HttpServer
 from harness.golden import golden, requests_text
 from harness.processes import wait_until
@@ -82,6 +84,43 @@ def test_http_endpoint_that_goes_down_holds_up_no_other_and_loses_nothing(world,
         assert not world.broker.depth("muskrat.hook.dead")
     finally:
         again.stop()
+
+
+def test_http_endpoint_host_that_lost_the_broker_begins_no_more_calls(world, server):
+    """What its lanes have left the stand-by is given, which may be through with it, and with newer events, by then."""
+    go_on = threading.Event()
+
+    def answer(request, nth):
+        if request["path"] == "/first":
+            go_on.wait(120)
+        return 200, {}, b"{}"
+
+    def requests_to(path):
+        return len([r for r in server.requests() if r["path"] == path])
+
+    def hook_at(path):
+        return hook(server, url=server.url(path), lanes=1, batch_size=10, batch_age="1m", timeout="5m")
+
+    server.answer = answer
+    world.stand(endpoints={"hook": hook_at("/first")}, consumer={"state_dsn": world.target}, consume=False)
+    stand_by = world.program.__class__(world.folder, world.program.binary.rsplit("/", 1)[0], "stand-by.yaml")
+    stand_by.config = {**world.program.config, "endpoints": {"hook": hook_at("/second")},
+                       "consumer": {"state_dsn": world.target, "listen": f"127.0.0.1:{stand_by.consumer_port}"}}
+    stand_by.save()
+    with ForgetfulBroker(world.rabbitmq.port) as proxy:
+        world.program.config["broker"]["url"] = world.broker.url.replace(f":{world.rabbitmq.port}/", f":{proxy.port}/")
+        world.program.save()
+        first = world.program.consume()
+        world.customers(*range(1, 11))
+        wait_until(lambda: requests_to("/first") == 1, 60, "the first of ten calls")
+        stand_by.consume(log=f"{world.folder}/stand-by.log")
+        proxy.cut()
+        wait_until(lambda: first.get("/readyz")[0] == 503, 60, "the host to miss the broker")
+        wait_until(lambda: requests_to("/second") == 10, 60, "the stand-by to take over")
+        go_on.set()
+        world.wait_log(first, '"event":"connecting"')
+        assert requests_to("/first") == 1
+    stand_by.stop()
 
 
 def test_http_endpoint_bad_record_is_a_dead_letter_and_its_neighbours_are_done(world, server):

@@ -19,6 +19,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
+        self.cut()
+
+    def cut(self):
+        """Hangs up at both ends, and takes no more connections."""
         for each in [self.listener, *self.sockets]:
             try:
                 each.shutdown(socket.SHUT_RDWR)

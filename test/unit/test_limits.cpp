@@ -1,5 +1,6 @@
 // Rates: how they are written, and that no span of their length ever holds more; and the gate that lanes pass.
 #include <random>
+#include <thread>
 
 #include "consumer/gated.hpp"
 #include "consumer/options.hpp"
@@ -192,6 +193,32 @@ void test_gate_wait_ends_when_the_process_is_to_stop(void** state) {
   assert_true(it.gate->sleep(std::chrono::hours(1)));
 }
 
+void test_gate_that_is_closed_lets_nothing_through_until_it_is_opened(void** state) {
+  GateFixture& it = fixture(state);
+  it.make("rate: 3 per 1h\nquota: 5 calls per day\n");
+  assert_true(it.deliver(milliseconds(1000)).fate == Outcome::Fate::done);
+  it.gate->close();
+  const Outcome outcome = it.deliver(milliseconds(1000));
+  assert_true(outcome.fate == Outcome::Fate::park && outcome.until.count() == 0);
+  assert_text(outcome.reason, "not tried yet: it goes back to the queue");
+  assert_int_equal(it.calls, 1);
+  it.gate->open();
+  assert_true(it.deliver(milliseconds(1000)).fate == Outcome::Fate::done);
+  it.gate->look();
+  assert_text(it.gate->quota_text(), "2 of 5");  // what was not made is not counted
+}
+
+void test_gate_wait_ends_when_it_is_closed(void** state) {
+  GateFixture& it = fixture(state);
+  it.make("rate: 1 per 1h\n");
+  it.deliver(milliseconds(1000));
+  Outcome outcome;
+  std::thread lane([&] { outcome = it.deliver(std::chrono::hours(2)); });
+  it.gate->close();
+  lane.join();
+  assert_text(outcome.reason, "not tried yet: it goes back to the queue");
+}
+
 // ---- the configuration ----
 
 std::string wrong_with(const std::string& options, const std::string& kind = "null") {
@@ -278,6 +305,8 @@ int main() {
       checked_with(test_gate_that_turned_a_batch_away_stays_shut_until_there_is_room_for_it, setup, teardown),
       checked_with(test_gate_wait_leaves_the_call_its_whole_time, setup, teardown),
       checked_with(test_gate_wait_ends_when_the_process_is_to_stop, setup, teardown),
+      checked_with(test_gate_that_is_closed_lets_nothing_through_until_it_is_opened, setup, teardown),
+      checked_with(test_gate_wait_ends_when_it_is_closed, setup, teardown),
       checked(test_limits_wrong_values_are_named_with_their_lines),
       checked(test_limits_batch_is_no_larger_than_what_may_go),
       checked(test_limits_batches_that_are_not_full_leave_room_in_the_rate_for_full_ones),

@@ -65,7 +65,7 @@ std::optional<Outcome> Calls::enter(size_t records, Deadline patience, Way way) 
     return Outcome::park(std::move(why), left);
   if (std::string why = pass_gate(records, patience, way); !why.empty()) return Outcome::untried(why);
   while (!session_->enter())
-    if (patience.passed() || sleep(crowd_look))
+    if (patience.passed() || (gate_ != nullptr && gate_->closed()) || sleep(crowd_look))
       return Outcome::untried("not tried yet: as many calls as Salesforce takes at once are under way");
   return std::nullopt;
 }
