@@ -6,6 +6,7 @@
 #include "cli/attach_mysql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/guarded_rows.hpp"
 #include "cli/mysql_catalog.hpp"
 #include "cli/terminal.hpp"
 #include "consumer/endpoints.hpp"
@@ -16,6 +17,20 @@
 
 namespace muskrat::cli {
 namespace {
+
+// Several rows may share a key that holds no whole unique index over columns that are never NULL.
+constexpr const char* attachments_sql = R"(
+SELECT a.relation, COALESCE(a.object, a.name), a.problem, a.name, COALESCE(a.columns, ''),
+       a.on_insert, a.on_update, a.on_delete, pg_catalog.array_to_string(a.key, ', '),
+       pg_catalog.cardinality(a.key) > 0
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
+                        WHERE i.indrelid = a.relation AND i.indisunique AND i.indisvalid
+                          AND i.indpred IS NULL AND i.indexprs IS NULL
+                          AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute c
+                                           WHERE c.attrelid = i.indrelid
+                                             AND c.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                                             AND (NOT c.attnotnull OR c.attname <> ALL (a.key))))
+  FROM muskrat.attached AS a)";
 
 class Online {
  public:
@@ -136,7 +151,7 @@ class Online {
     if (hello.rows() == 1 && hello.boolean(0, 2))
       return bad(place + "this is a stand-by in recovery; name the primary");
     good(place + "the relay may read the outbox");
-    attachments(db, place);
+    attachments(db, source.name, place);
   }
 
   void mysql_source(const Component& source) {
@@ -157,10 +172,10 @@ class Online {
           ", made by a newer Muskrat; bring this program up to date");
     if (!hello.durability.empty()) bad(place + hello.durability);
     if (!hello.warning.empty()) bad(place + hello.warning);
-    mysql_attachments(db.connection(), place);
+    mysql_attachments(db.connection(), source.name, place);
   }
 
-  void mysql_attachments(mysql::Connection& db, const std::string& place) {
+  void mysql_attachments(mysql::Connection& db, const std::string& source, const std::string& place) {
     // The relay's user need not see them; what it may not see is not even there for it.
     if (!sees_attachments(db))
       return good(place + "attachments are not for this user to see; ask muskrat attached --dsn");
@@ -168,6 +183,7 @@ class Online {
     if (attachments.empty()) bad(place + "no table is attached; see muskrat attach --help");
     for (const Attachment& a : attachments) {
       const std::string what = place + a.schema + "." + a.table + " as " + a.name;
+      note_rows(db, source, a);
       if (a.problem.empty()) {
         good(what);
       } else {
@@ -176,17 +192,37 @@ class Online {
     }
   }
 
-  void attachments(pg::Connection& db, const std::string& place) {
+  void note_rows(mysql::Connection& db, const std::string& source, const Attachment& a) {
+    const auto options = capture_mysql::Options::from_json(a.options);
+    GuardedRows rows{source, a.schema + "." + a.table, a.name, a.object, options.columns, {}, ""};
+    for (const auto& word : {options.on_insert, options.on_update, options.on_delete})
+      if (word) rows.routing_keys.push_back(a.object + "." + *word);
+    if (!options.key.empty() && !tell_rows_apart(db, {a.schema, a.table}, options.key))
+      for (const std::string& column : options.key) rows.key += (rows.key.empty() ? "" : ", ") + column;
+    attached_.push_back(std::move(rows));
+  }
+
+  void attachments(pg::Connection& db, const std::string& source, const std::string& place) {
     const Deadline deadline = Deadline::in(answer_time);
     const pg::Result allowed = db.exec("SELECT pg_catalog.has_table_privilege('muskrat.attached', 'SELECT')", deadline);
     // The relay's user need not see them.
     if (!allowed.boolean(0, 0)) return good(place + "attachments are not for this user to see (muskrat_monitor may)");
-    const pg::Result rows = db.exec("SELECT relation, COALESCE(object, name), problem FROM muskrat.attached", deadline);
+    const pg::Result rows = db.exec(attachments_sql, deadline);
     if (rows.rows() == 0) bad(place + "no table is attached; see muskrat attach --help");
     for (int i = 0; i < rows.rows(); ++i) {
       const std::string what = place + std::string(rows.text(i, 0)) + " is attached as " + std::string(rows.text(i, 1));
+      note_rows(rows, i, source);
       rows.null(i, 2) ? good(what) : bad(what + ": " + std::string(rows.text(i, 2)));
     }
+  }
+
+  void note_rows(const pg::Result& row, int i, const std::string& source) {
+    const auto text = [&](int column) { return std::string(row.text(i, column)); };
+    GuardedRows rows{source, text(0), text(3), text(1), text(4), {}, ""};
+    for (int word = 5; word <= 7; ++word)
+      if (!row.null(i, word)) rows.routing_keys.push_back(rows.object + "." + text(word));
+    if (!row.null(i, 9) && row.boolean(i, 9)) rows.key = text(8);
+    attached_.push_back(std::move(rows));
   }
 
   void state() { good("state: " + state::open_store(config_.consumer, Deadline::in(connect_time))->place()); }
@@ -194,6 +230,7 @@ class Online {
   void endpoint(const Component& component) {
     for (const EndpointKind& kind : endpoint_kinds()) {
       if (kind.name != component.kind) continue;
+      if (kind.host_keeps_state) guard(component);
       try {
         make_endpoint(kind, component, config_.consumer, nullptr, nullptr)->connect(Deadline::in(connect_time));
         good("endpoint " + component.name + ": reached");
@@ -203,6 +240,12 @@ class Online {
         good("endpoint " + component.name + ": in use, and a host consumes its queue");
       }
     }
+  }
+
+  void guard(const Component& component) {
+    const std::string place = component.where.file + ":" + std::to_string(component.where.line) + ": endpoint ";
+    for (const std::string& warning : guard_warnings(component.settings, attached_))
+      doubtful(place + component.name + ": " + warning);
   }
 
   // Against the fields that the endpoint's own server says there are.
@@ -225,7 +268,8 @@ class Online {
   const Config& config_;
   const Stop stop_;  // never requested: Ctrl-C ends the verb
   size_t problems_ = 0;
-  std::set<std::string> consumed_;  // endpoints whose queue a host consumes
+  std::vector<GuardedRows> attached_;  // at all sources whose attachments this user may see
+  std::set<std::string> consumed_;     // endpoints whose queue a host consumes
 };
 
 }  // namespace

@@ -199,6 +199,18 @@ std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& 
   return found;
 }
 
+bool tell_rows_apart(mysql::Connection& db, const TableName& name, const std::vector<std::string>& columns) {
+  std::string list;
+  for (const std::string& column : columns) list += (list.empty() ? "" : ",") + column;
+  const std::array<mysql::Param, 3> params{name.schema, name.name, list};
+  return db.exec(
+               "SELECT COUNT(*) FROM (SELECT index_name FROM information_schema.statistics WHERE table_schema = ? "
+               "AND table_name = ? AND non_unique = 0 GROUP BY index_name "
+               "HAVING SUM(nullable = 'YES' OR COALESCE(FIND_IN_SET(column_name, ?), 0) = 0) = 0) AS keys_within",
+               params, Deadline::in(answer_time))
+             .int64(0, 0) > 0;
+}
+
 std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& name) {
   const mysql::Result rows =
       ask(db,

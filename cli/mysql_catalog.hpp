@@ -39,6 +39,9 @@ void require_installed(mysql::Connection& db, const std::string& source);
 // Foreign keys whose cascades write this table without firing its triggers, one sentence each.
 std::vector<std::string> silent_writers(mysql::Connection& db, const TableName& name);
 
+// Whether the columns hold all of a unique key that is never NULL: no two rows then share their values.
+bool tell_rows_apart(mysql::Connection& db, const TableName& name, const std::vector<std::string>& columns);
+
 // The triggers that the table has.
 std::vector<std::string> triggers_there(mysql::Connection& db, const TableName& name);
 

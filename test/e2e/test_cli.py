@@ -370,6 +370,29 @@ def test_cli_check_online_says_what_is_missing_and_then_that_all_is_there(world)
     assert "PROBLEM" not in out and "customers is attached as Frontend.Customer" in out and "endpoint analytics: reached" in out
 
 
+def test_cli_check_online_warns_of_attachments_that_the_hosts_guard_would_mix_up(world):
+    world.sql("CREATE TABLE customers (id bigint PRIMARY KEY, email text, plan text)")
+    world.sql("CREATE TABLE orders (id bigint PRIMARY KEY, code text NOT NULL UNIQUE, customer bigint NOT NULL, parts bigint UNIQUE)")
+    attach = ["attach", "frontend", "customers", "Frontend.Customer"]
+    world.program.configure(world.broker.url, sources=world.source())
+    world.program.ok(*attach, "--columns", "id,email")
+    for name, *key in [("Code", "customer", "code"), ("Order", "id", "customer"), ("Buyer", "customer"), ("Part", "parts")]:
+        world.program.ok("attach", "frontend", "orders", f"Frontend.{name}", "--columns", "*",
+                         *(word for column in key for word in ("--key", column)))
+    hook = {"kind": "http", "url": "http://127.0.0.1:1/", "subscribe": ["#"]}
+    world.configure({"crm": hook, "told": {**hook, "guard_key": "id"}, "plans": {**hook, "guard": "events"}},
+                    consumer={"state": f"{world.folder}/state.sqlite"})
+    world.program.setup()
+
+    def warnings():
+        out = world.program.ok("check", "--online")
+        return [re.sub(r"^warning +\S+muskrat.yaml:\d+: ", "", text) for text in out.splitlines() if "guard: state" in text]
+    assert [re.search("endpoint crm: .* events of (.*) are ordered by (.*), which", text).groups() for text in warnings()] == [
+        ("Frontend.Buyer", "customer"), ("Frontend.Part", "parts")]
+    world.program.ok(*attach, "--columns", "id,plan", "--name", "plan changes", "--insert", "-", "--update", "PlanChange")
+    assert [text.split(": guard")[0] for text in warnings() if "different columns" in text] == ["endpoint crm", "endpoint told"]
+
+
 def test_cli_check_online_takes_the_lock_of_a_running_host_for_well_and_of_another_for_a_problem(world):
     archive = f"{world.folder}/archive.jsonl"
     world.stand(endpoints={"archive": {"kind": "file", "path": archive, "subscribe": ["#"]}}, relay=False)

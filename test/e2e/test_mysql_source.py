@@ -1,6 +1,7 @@
 """The relay's source kind mysql: reading, marking, history, and what an operator is told. The triggers are tested elsewhere:
 here events are written into the outbox by hand."""
 import os
+import re
 import uuid
 
 import pytest
@@ -475,3 +476,20 @@ def test_mysql_attached_table_reaches_the_exchange(world, front):
         ("Frontend.Customer.Signup", "Frontend.Customer:[7]", "insert"), ("Frontend.Customer.Delete", "Frontend.Customer:[7]", "delete")]
     assert observer.deliveries[0].json == {"id": 7, "email": "a@example.com"}
     assert "shop.customers as Frontend.Customer" in world.program.run("check", "--online").stdout
+
+
+def test_mysql_check_online_warns_of_attachments_that_the_hosts_guard_would_mix_up(world, front):
+    front.server.drop_database("shop")
+    front.server.create_database("shop")
+    front.server.sql("CREATE TABLE orders (id int PRIMARY KEY, code varchar(20) NOT NULL UNIQUE, customer int, part int UNIQUE)", "shop")
+    stand(world, front, relay=False)
+    world.program.config["endpoints"] = {"crm": {"kind": "http", "url": "http://127.0.0.1:1/", "subscribe": ["#"]}}
+    world.program.config["consumer"]["state"] = f"{world.folder}/state.sqlite"
+    world.program.save()
+    world.program.ok("install", "frontend")
+    for name, *key in [("Code", "customer", "code"), ("Order", "ID", "customer"), ("Buyer", "customer"), ("Part", "part")]:
+        world.program.ok("attach", "frontend", "shop.orders", f"Frontend.{name}", "--columns", "*",
+                         *(word for column in key for word in ("--key", column)))
+    out = world.program.run("check", "--online").stdout
+    assert re.findall(r"warning .*endpoint crm: guard: state.* events of (\S+) are ordered by (\S+), which several rows of shop.orders", out) == [
+        ("Frontend.Buyer", "customer"), ("Frontend.Part", "part")]
