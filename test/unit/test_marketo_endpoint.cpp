@@ -426,6 +426,45 @@ void test_marketo_changes_and_deletes_are_calls_of_their_own(void** state) {
               R"(/rest/v1/customobjects/car_c/delete.json{"deleteBy":"dedupeFields","input":[{"vin":"V2"}]})");
 }
 
+// The row that had the key is gone, and another one has it.
+void test_marketo_changes_and_deletes_of_one_key_keep_their_order(void** state) {
+  Marketo& marketo = marketo_of(state);
+  marketo.make("    object: car_c\n    dedupe_fields: [vin]\n    deletes: apply\n");
+  marketo.leads = [](const httplib::Request& request, httplib::Response& response) {
+    std::string results;
+    for (size_t i = 0; i < count_of(request.body, "\"vin\":"); ++i)
+      results += std::string(i > 0 ? "," : "") + R"({"seq":)" + std::to_string(i) +
+                 R"(,"status":"updated","marketoGUID":"g"})";
+    response.set_content(R"({"success":true,"result":[)" + results + "]}", "application/json");
+  };
+  const auto outcomes = marketo.made.deliver(
+      {event(1, 1, R"({"vin":"v1"})"), event(2, 2, R"({"vin":"V2"})", Op::remove), event(3, 3, R"({"vin":"v2"})"),
+       event(4, 4, R"({"vin":"v2"})", Op::remove), event(5, 5, R"({"vin":"v3"})")});
+  assert_text(fates_of(outcomes), "DDDDD");
+  std::string sent;
+  for (const auto& request : marketo.server.journal())
+    if (const size_t input = request.body.find("\"input\":"); input != std::string::npos)
+      sent += (request.path.ends_with("/delete.json") ? "delete " : "change ") + request.body.substr(input + 8);
+  assert_text(
+      sent, R"(change [{"vin":"v1"},{"vin":"v3"}]}delete [{"vin":"V2"}]}change [{"vin":"v2"}]}delete [{"vin":"v2"}]})");
+}
+
+void test_marketo_row_behind_a_deletion_of_its_key_is_in_no_file(void** state) {
+  Marketo& marketo = marketo_of(state);
+  marketo.make("    deletes: apply\n    bulk_from: 3\n    bulk_look: 100ms\n");
+  marketo.answers(R"({"success":true,"result":[{"batchId":7,"status":"Queued"}]})");
+  std::vector<Event> all{of(10, "again@example.com", Op::remove), of(11, "again@example.com")};
+  for (const Event& one : events(3)) all.push_back(one);
+  std::vector<const Event*> batch;
+  for (const Event& one : all) batch.push_back(&one);
+  assert_text(fates_of(marketo.made.endpoint->deliver(batch, Deadline::in(milliseconds(400)))), "ppppp");
+  const auto upload = marketo.server.journal().at(1);
+  assert_text(upload.path, "/bulk/v1/leads.json");
+  const std::string file = upload.body + upload.get_file_value("file").content;
+  assert_holds(file, "c3@example.com");
+  assert_lacks(file, "again@example.com");
+}
+
 void test_marketo_explains_the_request(void**) {
   const Folder folder;
   const Loaded loaded =
@@ -456,6 +495,8 @@ int main() {
       checked_with(test_marketo_delete_passes_over_no_lead_that_it_was_told_of, setup, teardown),
       checked_with(test_marketo_delete_of_a_lead_that_is_spelt_otherwise_is_no_success, setup, teardown),
       checked_with(test_marketo_changes_and_deletes_are_calls_of_their_own, setup, teardown),
+      checked_with(test_marketo_changes_and_deletes_of_one_key_keep_their_order, setup, teardown),
+      checked_with(test_marketo_row_behind_a_deletion_of_its_key_is_in_no_file, setup, teardown),
       checked(test_marketo_explains_the_request),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

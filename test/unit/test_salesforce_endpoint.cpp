@@ -133,6 +133,29 @@ void test_salesforce_one_external_id_twice_in_a_delivery_is_two_calls_in_order(v
   assert_holds(calls[1].body, "\"A\"");
 }
 
+// The row that had the e-mail is gone, and another one has it: what is deleted last would be gone for good.
+void test_salesforce_what_follows_a_deletion_of_its_external_id_waits_for_it(void** state) {
+  Org& org = org_of(state);
+  org.call = [](const auto& request, auto& response) {
+    if (request.method == "DELETE")
+      response.status = 204;
+    else
+      response.set_content(all_good(request), "application/json");
+  };
+  org.make();
+  Event gone = about(1, "a", "p"), gone_too = about(4, "a", "q");
+  gone.op = gone_too.op = Op::remove;
+  const auto outcomes = org.made.deliver({gone, about(2, "A", "q"), about(3, "b", "p"), gone_too});
+  assert_fates(outcomes, "DwDw");
+  assert_holds(outcomes[1].reason, "a deletion of the same external id");
+  assert_true(outcomes[1].until < milliseconds(1'000));
+  const auto calls = org.calls();
+  assert_int_equal(calls.size(), 2);
+  assert_lacks(calls[0].body, "\"A\"");
+  assert_text(calls[1].method, "DELETE");
+  assert_fates(org.made.deliver({about(2, "A", "q"), gone_too}), "DD");
+}
+
 // A lock that is still held there is told, and tried again.
 void test_salesforce_call_without_an_answer_keeps_its_external_ids_and_no_parents(void** state) {
   Org& org = org_of(state);
@@ -513,6 +536,7 @@ int main() {
       checked_with(test_salesforce_two_lanes_with_one_external_id_take_turns, setup, teardown),
       checked_with(test_salesforce_two_lanes_with_one_parent_take_turns, setup, teardown),
       checked_with(test_salesforce_one_external_id_twice_in_a_delivery_is_two_calls_in_order, setup, teardown),
+      checked_with(test_salesforce_what_follows_a_deletion_of_its_external_id_waits_for_it, setup, teardown),
       checked_with(test_salesforce_call_without_an_answer_keeps_its_external_ids_and_no_parents, setup, teardown),
       checked_with(test_salesforce_no_parent_empties_the_field_of_its_id, setup, teardown),
       checked(test_salesforce_too_many_calls_at_once_makes_them_fewer),

@@ -2,6 +2,8 @@
 #include "consumer/endpoints/marketo/endpoint.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "consumer/endpoints/api/shared.hpp"
@@ -68,6 +70,7 @@ std::vector<Outcome> MarketoEndpoint::deliver(std::span<const Event* const> batc
   read_notes();
   waiting = settle_imported(waiting, false);
   if (!halt_ && bulk_from_ > 0 && waiting.size() >= bulk_from_) waiting = import(waiting);
+  std::sort(waiting.begin(), waiting.end());  // as they came, which is how they stand in `records`
   send_all(std::move(waiting));
   return outcomes;
 }
@@ -83,10 +86,12 @@ void MarketoEndpoint::send_all(std::vector<const Pending*> waiting) {
 }
 
 // Takes from `waiting` what one call may hold, all change or all delete, and those whose key is in use: these wait
-// for themselves, and go with a later call.
+// for themselves, and go with a later call. Of one key a deletion and what stands before and behind it keep their
+// order.
 std::vector<const Pending*> MarketoEndpoint::next_call(std::vector<const Pending*>& waiting,
                                                        api::HeldKeys& keys) const {
   std::vector<const Pending*> call, left;
+  std::set<std::string_view> left_keys;
   const bool removes = waiting.front()->record.removes;
   size_t bytes = 0;
   bool full = false;
@@ -94,8 +99,9 @@ std::vector<const Pending*> MarketoEndpoint::next_call(std::vector<const Pending
     const Record& record = pending->record;
     const size_t more = record.text.size() + 1;
     full = full || call.size() == Target::most_records || bytes + more > target_.room() + 1;
-    if (full || record.removes != removes) {
+    if (full || record.removes != removes || left_keys.contains(pending->key)) {
       left.push_back(pending);
+      left_keys.insert(pending->key);
       continue;
     }
     if (!take_key(*pending, keys)) continue;

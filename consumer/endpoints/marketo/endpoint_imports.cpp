@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "common/json.hpp"
@@ -55,8 +56,10 @@ std::vector<const Pending*> MarketoEndpoint::import(const std::vector<const Pend
 std::string MarketoEndpoint::csv_of(const std::vector<const Pending*>& waiting, std::vector<const Pending*>& rows,
                                     std::vector<const Pending*>& others, api::HeldKeys& keys) const {
   std::map<std::string, std::vector<std::pair<const Pending*, Cells>>> shapes;
+  std::set<std::string_view> removed;  // what follows a deletion of its key must not go before it
   for (const Pending* pending : waiting) {
-    auto cells = pending->record.removes ? std::nullopt : cells_of(pending->record);
+    if (pending->record.removes) removed.insert(pending->key);
+    auto cells = removed.contains(pending->key) ? std::nullopt : cells_of(pending->record);
     if (cells)
       shapes[csv_header(*cells)].emplace_back(pending, std::move(*cells));
     else

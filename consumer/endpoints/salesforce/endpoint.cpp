@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "common/backoff.hpp"
@@ -62,11 +64,18 @@ class SalesforceEndpoint : public Endpoint {
     std::vector<Record> records;
     records.reserve(batch.size());
     std::vector<const Record*> upserts, removals;
+    std::set<std::string_view> removed;
     for (size_t i = 0; i < batch.size(); ++i) {
       auto record = records_.record(*batch[i], outcomes[i]);
       if (!record) continue;
       records.push_back(std::move(*record));
       fates_[&records.back()] = &outcomes[i];
+      // removals go last: what follows one of the same external id must not go before it
+      if (removed.contains(records.back().key)) {
+        outcomes[i] = Outcome::wait("a deletion of the same external id goes first", key_look);
+        continue;
+      }
+      if (records.back().remove) removed.insert(records.back().key);
       (records.back().remove ? removals : upserts).push_back(&records.back());
     }
     if (bulk_from_ > 0 && upserts.size() >= bulk_from_ && std::chrono::steady_clock::now() >= no_bulk_until_)
