@@ -8,15 +8,15 @@ void append_member(std::string& line, std::string_view name, std::string_view va
   line.append(",\"").append(name).append("\":").append(json::quote(value));
 }
 
-// The header is not ours where a foreign program published: whatever stands in it, the line stays one line of JSON.
-void append_omitted(std::string& line, const std::string& omitted) {
-  if (omitted.empty()) return;
-  std::string ignored;
-  const auto list = json::Document::parse(omitted, ignored);
-  line.append(",\"omitted\":").append(list ? list->root().dump() : json::quote(omitted));
-}
-
 }  // namespace
+
+// The header is not ours where a foreign program published: whatever stands in it, this is one line of JSON.
+std::string omitted_json(const Event& event) {
+  if (event.omitted.empty()) return "";
+  std::string ignored;
+  const auto list = json::Document::parse(event.omitted, ignored);
+  return list ? list->root().dump() : json::quote(event.omitted);
+}
 
 // Every byte is kept, unless it spans lines.
 std::string one_line(const std::string& document) {
@@ -35,7 +35,7 @@ std::string event_line(const Event& event, const std::string& document) {
   line.append(",\"epoch\":").append(std::to_string(event.epoch)).append(",\"seq\":").append(std::to_string(event.seq));
   append_member(line, "source", event.source);
   if (event.captured_us > 0) append_member(line, "captured_at", iso_utc(event.captured_us));
-  append_omitted(line, event.omitted);
+  if (!event.omitted.empty()) line.append(",\"omitted\":").append(omitted_json(event));
   line.append(",\"body\":").append(one_line(document));
   line.append("}");
   return line;

@@ -82,6 +82,22 @@ void test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers(voi
   assert_text(request.get_header_value("X-Muskrat-Seq"), "7");
 }
 
+// A PUT of a body that lacks a field would empty it: the receiver has to know which.
+void test_http_endpoint_single_request_names_what_capture_left_out(void** state) {
+  Hook& hook = hook_of(state);
+  hook.make("    method: PUT\n");
+  Event lacking = at(7), odd = at(8), foreign = at(9);
+  lacking.omitted = R"(["bio", "plan.notes"])";
+  odd.omitted = "[\"a\x7f\\n\"]";
+  foreign.omitted = "bio\r\nX-Evil: 1";
+  assert_fates(hook.made.deliver({lacking, odd, foreign, at(10)}), "DDDD");
+  const auto journal = hook.server.journal();
+  assert_text(journal.at(0).get_header_value("X-Muskrat-Omitted"), R"(["bio","plan.notes"])");
+  assert_text(journal.at(1).get_header_value("X-Muskrat-Omitted"), R"(["a\u007f\n"])");
+  assert_text(journal.at(2).get_header_value("X-Muskrat-Omitted"), R"("bio\r\nX-Evil: 1")");
+  assert_false(journal.at(3).has_header("X-Muskrat-Omitted"));
+}
+
 void test_http_endpoint_configured_header_takes_the_place_of_ours(void** state) {
   Hook& hook = hook_of(state);
   hook.make(
@@ -485,7 +501,8 @@ void test_http_endpoint_configuration_that_cannot_work_is_refused(void**) {
   assert_refused(url + "    method: get it\n", "expected a method");
   assert_refused(url + "    headers: [{name: 'X Y', value: a}]\n", "no header's name");
   assert_refused(url + "    headers: [{name: X, value: '{'}]\n", "a { without its }");
-  for (const char* name : {"content-length", "Transfer-Encoding", "Connection", "idempotency-KEY", "x-muskrat-op"})
+  for (const char* name :
+       {"content-length", "Transfer-Encoding", "Connection", "idempotency-KEY", "x-muskrat-op", "X-Muskrat-Omitted"})
     assert_refused(url + "    headers: [{name: " + name + ", value: x}]\n", std::string(name) + " cannot be set here");
   assert_refused(url + "    signing_secret: s\n    headers: [{name: Webhook-Id, value: x}]\n",
                  "signing_secret sends it");
@@ -502,6 +519,7 @@ int main(int argc, char** argv) {
   const CMUnitTest tests[] = {
       checked_with(test_http_endpoint_failing_mapping_of_a_later_event_leaves_the_first_delivered, setup, teardown),
       checked_with(test_http_endpoint_single_request_is_the_body_with_its_facts_in_headers, setup, teardown),
+      checked_with(test_http_endpoint_single_request_names_what_capture_left_out, setup, teardown),
       checked_with(test_http_endpoint_configured_header_takes_the_place_of_ours, setup, teardown),
       checked_with(test_http_endpoint_url_is_filled_in_and_encoded, setup, teardown),
       checked_with(test_http_endpoint_header_injection_is_a_dead_letter, setup, teardown),

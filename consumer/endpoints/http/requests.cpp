@@ -28,6 +28,14 @@ std::string idempotency_key(std::span<const Record* const> records) {
   return "batch-" + hex(sha256(ids)).substr(0, 32);
 }
 
+// As JSON it has no control character but one, which a column's name may have.
+std::string omitted_header(const Event& event) {
+  std::string text = omitted_json(event);
+  for (size_t at = text.find('\x7f'); at != std::string::npos; at = text.find('\x7f', at))
+    text.replace(at, 1, "\\u007f");
+  return text;
+}
+
 bool good_method(const std::string& method) {
   return !method.empty() && method.size() <= 20 &&
          method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string::npos;
@@ -49,6 +57,7 @@ std::string taken(const Settings& settings, const std::string& name) {
   const bool facts = settings.text("batch") == "single" && settings.text("payload") == "body";
   if (facts && is("X-Muskrat-Routing-Key", "X-Muskrat-Op", "X-Muskrat-Epoch", "X-Muskrat-Seq"))
     return "it is sent with every event already";
+  if (facts && is("X-Muskrat-Omitted")) return "it says what capture left out of the body";
   return "";
 }
 
@@ -154,6 +163,7 @@ http::Request Requests::request(std::span<const Record* const> records, int64_t 
     request.headers.emplace_back("X-Muskrat-Op", std::string(op_name(first.event->op)));
     request.headers.emplace_back("X-Muskrat-Epoch", std::to_string(first.event->epoch));
     request.headers.emplace_back("X-Muskrat-Seq", std::to_string(first.event->seq));
+    if (!first.event->omitted.empty()) request.headers.emplace_back("X-Muskrat-Omitted", omitted_header(*first.event));
   }
   if (signing_keys_.empty()) return request;
   request.headers.emplace_back("webhook-id", id);
