@@ -2,6 +2,7 @@
 #include "cli/agreement.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/refusal.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 
@@ -15,6 +16,10 @@ constexpr std::string_view explanation =
     "with\n"
     "the old server stay lost: rows whose last change was among them differ at the endpoints until they change again.\n"
     "Make sure that no relay publishes from the old server any more.\n";
+
+constexpr std::string_view needs =
+    "to accept takes the owner of the extension muskrat (the relay's role may not): name such a user with --dsn, or "
+    "run there in psql, as a superuser: SELECT muskrat.accept_history('why')";
 
 class Accept : public Command {
  public:
@@ -32,6 +37,22 @@ class Accept : public Command {
     const Component& source = find_component(config.sources, source_, "source");
     if (source.kind == "mysql") return accept(source);
     pg::Connection db = open_source(source, dsn_);
+    try {
+      return accept(db);
+    } catch (const pg::SqlError& error) {
+      explain_refusal(error, db.place(), "accept", needs);
+    }
+  }
+
+ private:
+  int accept(pg::Connection& db) {
+    // Before anybody is asked: who answers yes is not to be told afterwards that he may not.
+    const pg::Result may =
+        db.exec("SELECT pg_catalog.has_function_privilege('muskrat.accept_history(text)', 'EXECUTE'), current_user",
+                Deadline::in(answer_time));
+    if (!may.boolean(0, 0))
+      throw Failure(Remedy::stop, db.place() + ": the user " + harmless(may.text(0, 1)) +
+                                      " may not accept a history; " + std::string(needs));
     explain(db);
     if (!yes_ && !agreed()) {
       print("Nothing was changed.\n");
@@ -44,7 +65,6 @@ class Accept : public Command {
     return exit_ok;
   }
 
- private:
   int accept(const Component& source) {
     mysql_outbox::Db db = open_mysql_source(source, dsn_);
     const mysql_outbox::Hello hello = db.hello();

@@ -8,6 +8,7 @@
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
 #include "cli/mysql_catalog.hpp"
+#include "cli/refusal.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/json.hpp"
@@ -20,10 +21,14 @@ constexpr const char* dsn_help =
     "Connect with this instead of the source's dsn; the password belongs into PGPASSWORD or ~/.pgpass (MySQL: "
     "MYSQL_PWD).";
 
+constexpr std::string_view needs_owner =
+    "attaching and detaching need the rights of the table's owner and the role muskrat_attach: name such a user with "
+    "--dsn";
+
 // A call of one of the extension's functions with the arguments that were given, each by name.
 class Call {
  public:
-  explicit Call(const std::string& function) : sql_("SELECT muskrat." + function + "(") {}
+  explicit Call(const std::string& function) : function_(function), sql_("SELECT muskrat." + function + "(") {}
 
   // `name` is a constant of ours; nullopt is NULL.
   void add(const char* name, std::optional<std::string> value, const char* type = "text") {
@@ -42,10 +47,15 @@ class Call {
 
   pg::Result run(pg::Connection& db) {
     const std::vector<pg::Param> params(values_.begin(), values_.end());
-    return db.exec(sql_ + ")", params, Deadline::in(answer_time));
+    try {
+      return db.exec(sql_ + ")", params, Deadline::in(answer_time));
+    } catch (const pg::SqlError& error) {
+      explain_refusal(error, db.place(), function_, needs_owner);
+    }
   }
 
  private:
+  const std::string function_;
   std::string sql_;
   std::vector<std::optional<std::string>> values_;
 };
@@ -280,9 +290,7 @@ class Attached : public Command {
 
   void show(const Component& source) {
     pg::Connection db = open_source(source, dsn_);
-    const pg::Result rows =
-        db.exec("SELECT pg_catalog.row_to_json(a), a.problem IS NOT NULL FROM muskrat.attached() AS a",
-                Deadline::in(answer_time));
+    const pg::Result rows = attachments(db, source.name);
     if (!json_) {
       print("Source " + source.name + ", " + db.place() + ": " +
             counted(static_cast<size_t>(rows.rows()), "attachment") + "\n");
@@ -290,6 +298,15 @@ class Attached : public Command {
     for (int i = 0; i < rows.rows(); ++i) {
       problems_ |= rows.boolean(i, 1);
       print(json_ ? with_source(source.name, rows.text(i, 0)) : readable(rows.text(i, 0)));
+    }
+  }
+
+  static pg::Result attachments(pg::Connection& db, const std::string& source) {
+    try {
+      return db.exec("SELECT pg_catalog.row_to_json(a), a.problem IS NOT NULL FROM muskrat.attached() AS a",
+                     Deadline::in(answer_time));
+    } catch (const pg::SqlError& error) {
+      explain_refusal(error, db.place(), "say what is attached", see_attachments_needs(source));
     }
   }
 

@@ -5,6 +5,7 @@
 #include "cli/backfill_mysql.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/refusal.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -14,15 +15,10 @@ constexpr milliseconds step_time = std::chrono::minutes(5);
 // What the server says when the caller is not who may, or the extension is not what it should be. Called where `error`
 // is being handled.
 [[noreturn]] void explain(const pg::SqlError& error, const std::string& place) {
-  const std::string& state = error.sqlstate();
-  if (state == "42501")
-    throw Failure(Remedy::stop, std::string(error.what()) +
-                                    "; a backfill needs the rights of the table's owner and the role muskrat_attach: "
-                                    "name such a user with --dsn");
-  if (state == "3F000" || state == "42883" || state == "42P01")
-    throw Failure(Remedy::stop, "the extension muskrat is not in " + place + ", or is too old to backfill (" +
-                                    error.what() + "): CREATE EXTENSION muskrat, or ALTER EXTENSION muskrat UPDATE");
-  throw;
+  if (error.sqlstate() == "42P01") no_extension(error, place, "backfill");
+  explain_refusal(error, place, "backfill",
+                  "a backfill needs the rights of the table's owner and the role muskrat_attach: name such a user with "
+                  "--dsn");
 }
 
 // A lock that somebody took for a moment (DDL on the table), a row that moved between partitions under us.

@@ -9,6 +9,7 @@
 #include "cli/captured.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/refusal.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/event.hpp"
@@ -207,8 +208,12 @@ class EndpointDdl : public Command {
     for (const Component& source : config.sources) {
       if (!looked_at(source)) continue;
       source_.emplace(open_source(source, dsn_));
-      const auto tables = captured_tables(*source_);
-      all.insert(all.end(), tables.begin(), tables.end());
+      try {
+        const auto tables = captured_tables(*source_);
+        all.insert(all.end(), tables.begin(), tables.end());
+      } catch (const pg::SqlError& error) {
+        explain_refusal(error, source_->place(), "say what is attached", see_attachments_needs(source.name));
+      }
     }
     if (!source_) throw UsageError("the configuration has no source of kind postgres to learn the columns' types from");
     if (all.empty()) throw UsageError("no table is attached at the sources; see muskrat attach --help");

@@ -5,6 +5,7 @@
 #include "cli/captured.hpp"
 #include "cli/context.hpp"
 #include "cli/exit.hpp"
+#include "cli/refusal.hpp"
 #include "common/json.hpp"
 #include "consumer/endpoints/postgres/literals.hpp"
 
@@ -14,15 +15,9 @@ namespace {
 constexpr milliseconds chunk_time = std::chrono::minutes(5);
 
 [[noreturn]] void explain(const pg::SqlError& error, const std::string& place) {
-  const std::string& state = error.sqlstate();
-  if (state == "42501")
-    throw Failure(Remedy::stop, std::string(error.what()) +
-                                    "; verify needs the role muskrat_attach and SELECT on the table, and --repair its "
-                                    "owner's rights: name such a user with --dsn");
-  if (state == "3F000" || state == "42883")
-    throw Failure(Remedy::stop, "the extension muskrat is not in " + place + ", or is too old to verify (" +
-                                    error.what() + "): CREATE EXTENSION muskrat, or ALTER EXTENSION muskrat UPDATE");
-  throw;
+  explain_refusal(error, place, "verify",
+                  "verify needs the role muskrat_attach and SELECT on the table, and --repair its owner's rights: name "
+                  "such a user with --dsn");
 }
 
 KeyTexts texts_of(const std::string& json_array) {

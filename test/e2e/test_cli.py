@@ -21,6 +21,7 @@ from harness.clients import connect
 from harness.golden import golden
 from harness.processes import Child, free_port, wait_until
 from harness.program import Program
+from world import ATTACH, CUSTOMERS
 
 BUILD = where.default_build()
 MUSKRAT = os.path.join(BUILD, "muskrat")
@@ -585,6 +586,32 @@ def test_cli_accept_explains_and_asks(world):
     after = world.sql("SELECT epoch FROM muskrat.cursor")
     assert after > before and f"Epoch {after[0][0]} has begun" in out
     assert world.sql("SELECT note FROM muskrat.history ORDER BY epoch DESC LIMIT 1") == [("it's a test",)]
+
+
+def test_cli_verbs_for_which_the_relays_role_is_too_little_say_what_they_take(world):
+    world.sql(CUSTOMERS)
+    world.sql(ATTACH)
+    world.sql("DROP ROLE IF EXISTS relay_alone")
+    world.sql("CREATE ROLE relay_alone LOGIN IN ROLE muskrat_relay")
+    world.configure({"analytics": world.mirror()}, source={"dsn": f"{world.front} user=relay_alone"})
+
+    def refused(*args):
+        done = world.program.run(*args)
+        assert done.returncode == 1 and done.stdout == "" and world.front_db in done.stderr, done.stdout + done.stderr
+        return done.stderr
+    try:
+        text = refused("accept", "frontend")  # before it explains and asks
+        assert "relay_alone may not" in text and "takes the owner of the extension" in text and "SELECT muskrat.accept_history('why')" in text
+        for args in (["attach", "frontend", "customers", "Frontend.Other", "--columns", "id"], ["detach", "frontend", "customers"]):
+            text = refused(*args)
+            assert "the rights of the table's owner and the role muskrat_attach: name such a user with --dsn" in text, text
+        for args in (["attached"], ["endpoint", "ddl", "analytics"]):
+            assert "GRANT muskrat_monitor TO the user of the source frontend" in refused(*args)
+        world.sql("GRANT muskrat_monitor TO relay_alone")  # as README.md has it
+        assert "Frontend.Customer" in world.program.ok("attached") and "CREATE TABLE" in world.program.ok("endpoint", "ddl", "analytics")
+    finally:
+        world.sql("DROP OWNED BY relay_alone")
+        world.sql("DROP ROLE relay_alone")
 
 
 def test_cli_hangup_applies_a_right_configuration_and_refuses_a_wrong_one(world):
