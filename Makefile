@@ -58,8 +58,8 @@ say        = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-deps: ## Install the Debian packages that building, testing and the demo need (sudo when not root)
-	@packaging/deps.sh
+deps: ## Install the Debian packages that building, testing and the demo need (sudo when not root; FOR=build or FOR=program: what that needs alone)
+	@packaging/deps.sh $(if $(FOR),--$(FOR))
 
 all: program extension ## Build the program and the extension into build/
 
@@ -109,11 +109,18 @@ extension: ## Build the extension for PG_CONFIG and stage it under build/stage-<
 	$(MAKE) -s -C $(BUILD)/extension-$(PG_MAJOR) -f $(CURDIR)/extension/Makefile PG_CONFIG=$(PG_CONFIG) \
 		DESTDIR=$(abspath $(STAGE)) install >/dev/null
 
-install: all ## Install the program, the extension and the systemd units (DESTDIR and PREFIX are obeyed)
+install: all install-program ## Install the program, the extension and the systemd units (DESTDIR, PREFIX and PG_CONFIG are obeyed)
+	@echo "The extension goes to PostgreSQL $(PG_MAJOR), of $(PG_CONFIG); for another say PG_CONFIG=…"
 	$(MAKE) -C $(BUILD)/extension-$(PG_MAJOR) -f $(CURDIR)/extension/Makefile PG_CONFIG=$(PG_CONFIG) install
+
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+install-program: program ## The same without the extension, which only a source's server needs
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/muskrat
 	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
-	for u in packaging/*.service; do install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
+	install -D -m 644 packaging/muskrat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/muskrat.conf
+	install -D -m 644 -t $(UNITS) packaging/*.service
+	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(patsubst packaging/%,$(UNITS)/%,$(wildcard packaging/*.service))
 
 demo: ## The main job on private servers for a minute; compares what arrived row by row (SOURCE=mysql: from MariaDB; KEEP=1: leave it running)
 	@packaging/deps.sh --quiet
@@ -169,4 +176,4 @@ clean: ## Remove build/
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(if $(filter lint $(BUILD)/tidy/%,$(MAKECMDGOALS)),$(TIDY_OK:.ok=.d))
 
-.PHONY: help deps all program extension install demo check unit-programs torture bench golden lint format clean
+.PHONY: help deps all program extension install install-program demo check unit-programs torture bench golden lint format clean

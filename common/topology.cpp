@@ -33,7 +33,7 @@ std::string advice(int code, const std::string& what) {
   switch (code) {
     case 403:
       return "; grant the user of broker.url configure, write and read on " + what +
-             " (rabbitmqctl set_permissions), or run setup as a user who has them";
+             " (rabbitmqctl set_permissions; docs/operations.md says how), or run setup as a user who has them";
     case 404:
       return "; its counterpart could not be declared above: mend that first, then run setup again";
     case 406:

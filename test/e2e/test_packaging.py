@@ -1,9 +1,17 @@
-"""What is packaged: META.json follows PGXN's specification, and one version stands everywhere. No server needed."""
+"""What is packaged: META.json follows PGXN's specification, one version stands everywhere, and by the steps of
+docs/operations.md the units and the one configuration lead to daemons that run. Most of it needs no server."""
+import glob
 import json
 import os
 import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
 
 from harness import build as where
+from world import ATTACH, CUSTOMERS, MIRROR
 
 # https://pgxn.org/spec/ (1.0.0): what an uploaded distribution's META.json is checked for.
 REQUIRED = {"name", "version", "abstract", "maintainer", "license", "provides", "meta-spec"}
@@ -78,3 +86,159 @@ def test_packaging_one_version_stands_everywhere():
         "CHANGELOG.md": re.search(r"^## (\S+)", text_of("CHANGELOG.md"), re.M)[1],
     }
     assert len(set(found.values())) == 1, found
+
+
+UNITS = {"relay": "packaging/muskrat-relay.service", "consume": "packaging/muskrat-consume.service"}
+
+
+def documented_environment(unit):
+    """What a unit's daemon gets: the files that the unit names, as docs/operations.md writes them."""
+    written = dict(re.findall(r"^echo (\S+) \| sudo tee (/etc/muskrat/\S+\.env)$", text_of("docs/operations.md"), re.M))
+    named = re.findall(r"^EnvironmentFile=-(\S+)$", text_of(UNITS[unit]), re.M)
+    return dict(line.split("=", 1) for line, path in written.items() if path in named)
+
+
+def example_with_secrets(folder):
+    """The example in a folder, with a file for each secret that it names."""
+    text = text_of("examples/muskrat.yaml")
+    names = [name for name in re.findall(r"\$\{file:(\S+\.password)\}", text) if "$" not in name]
+    users = re.search(r"^for user in (.*); do$", text_of("docs/operations.md"), re.M)[1].split()
+    for secret in [*names, *(f"{user}.password" for user in users)]:
+        (folder / secret).write_text("x\n")
+    return shutil.copy(os.path.join(where.TOP, "examples", "muskrat.yaml"), folder)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_packaging_a_unit_starts_with_the_example_and_its_own_environment_alone(unit, tmp_path):
+    verb = re.search(r"^ExecStartPre=/usr/local/bin/muskrat (check) --config /etc/muskrat/muskrat.yaml$", text_of(UNITS[unit]), re.M)[1]
+    done = subprocess.run([os.path.join(where.default_build(), "muskrat"), verb, "--config", example_with_secrets(tmp_path)],
+                          capture_output=True, text=True, check=False, timeout=60, env=documented_environment(unit))
+    assert done.returncode == 0 and f" as muskrat_{unit}, " in done.stdout, done.stdout + done.stderr
+
+
+def test_packaging_a_variable_of_the_shared_environment_reaches_both_units():
+    for unit, path in UNITS.items():
+        # The unit's own comes last and wins.
+        assert re.findall(r"^EnvironmentFile=-(\S+)$", text_of(path), re.M) == ["/etc/muskrat/muskrat.env", f"/etc/muskrat/{unit}.env"]
+
+
+def test_packaging_install_program_obeys_prefix_and_leaves_the_extension_out(tmp_path):
+    program = os.path.join(where.default_build(), "muskrat")
+    # -o: as it is, whatever has changed since it was built
+    subprocess.run(["make", "-s", "-C", where.TOP, "-o", program, "install-program", f"BUILD={where.default_build()}",
+                    f"DESTDIR={tmp_path}", "PREFIX=/usr"], check=True, capture_output=True, text=True, timeout=60)
+    found = [os.path.relpath(path, tmp_path) for path in glob.glob(f"{tmp_path}/**", recursive=True) if os.path.isfile(path)]
+    assert sorted(found) == ["usr/bin/muskrat", "usr/lib/systemd/system/muskrat-consume.service",
+                             "usr/lib/systemd/system/muskrat-relay.service", "usr/lib/sysusers.d/muskrat.conf",
+                             "usr/share/muskrat/muskrat.example.yaml"]
+    assert os.access(tmp_path / "usr/bin/muskrat", os.X_OK)
+    users = re.findall(r"^u (\S+) ", (tmp_path / "usr/lib/sysusers.d/muskrat.conf").read_text(), re.M)
+    for verb in UNITS:
+        unit = (tmp_path / f"usr/lib/systemd/system/muskrat-{verb}.service").read_text()
+        assert f"\nExecStart=/usr/bin/muskrat {verb} --config" in unit and "\nExecStartPre=/usr/bin/muskrat check" in unit
+        assert re.findall(r"^(?:User|Group)=(\S+)$", unit, re.M) == users * 2
+
+
+STUBS = {
+    "id": "echo 1000",
+    "sudo": 'exec "$@"',
+    "dpkg-query": "exit 1",
+    "apt-get": """[ "$1" = install ] || exit 0
+echo "$@" >$DEPS_ROOT/asked
+cat $DEPS_ROOT/etc/postgresql-common/createcluster.conf >$DEPS_ROOT/during
+[ -x $DEPS_ROOT/usr/sbin/policy-rc.d ] || exit 99
+mkdir -p $DEPS_ROOT/usr/share/postgresql-common
+echo "# create_main_cluster = true" >$DEPS_ROOT/usr/share/postgresql-common/createcluster.conf
+exit ${APT_ENDS_WITH:-0}""",
+}
+
+
+@pytest.fixture
+def deps(tmp_path):
+    """Calls packaging/deps.sh as one who has nothing installed, with a folder in the place of /."""
+    (tmp_path / "bin").mkdir()
+    for name, script in STUBS.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+
+    def call(*args, **env):
+        path = f"{tmp_path}/bin:{os.environ['PATH']}"
+        return subprocess.run([os.path.join(where.TOP, "packaging/deps.sh"), *args], capture_output=True, text=True, check=False,
+                              timeout=60, env={"PATH": path, "DEPS_ROOT": str(tmp_path), **env})
+    return call
+
+
+@pytest.mark.parametrize("apt_ends_with", ["0", "100"])
+def test_packaging_deps_leave_no_setting_of_theirs_behind(deps, tmp_path, apt_ends_with):
+    done = deps(APT_ENDS_WITH=apt_ends_with)
+    assert str(done.returncode) == apt_ends_with, done.stderr
+    assert (tmp_path / "during").read_text() == "create_main_cluster = false\n"
+    assert not (tmp_path / "usr/sbin/policy-rc.d").exists()
+    clusters = tmp_path / "etc/postgresql-common/createcluster.conf"
+    assert clusters.read_text() == "# create_main_cluster = true\n"  # the package's own
+    clusters.write_text("# an administrator's\n")
+    deps()
+    assert clusters.read_text() == "# an administrator's\n"
+
+
+def test_packaging_deps_for_building_are_no_servers(deps, tmp_path):
+    for option, extension in (("--build", True), ("--program", False)):
+        assert deps(option).returncode == 0
+        asked = (tmp_path / "asked").read_text().split()
+        assert ("postgresql-server-dev" in " ".join(asked)) == extension and "libpq-dev" in asked
+        assert not {"rabbitmq-server", "mariadb-server-core", "strace", "clang-tidy"} & set(asked)
+        assert not [package for package in asked if re.fullmatch(r"postgresql-\d+", package)]
+
+
+def test_packaging_documented_command_names_the_packages_of_the_libraries():
+    (command,) = re.findall(r"^objdump -p build/muskrat .*$", text_of("docs/operations.md"), re.M)
+    command = command.replace("build/muskrat", os.path.join(where.default_build(), "muskrat"))
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=60)
+    assert {"libpq5", "libc6"} <= set(done.stdout.split()) and done.stderr == ""
+
+
+def test_packaging_documented_users_and_the_example_s_broker_move_a_customer(world):
+    """The SQL, the broker's users with their permissions, and `broker` of the example, as docs/operations.md has them."""
+    steps = text_of("docs/operations.md")
+    users = re.search(r"^for user in (.*); do$", steps, re.M)[1].split()
+    permissions = dict((user, list(rights)) for user, *rights in
+                       re.findall(r"^sudo rabbitmqctl set_permissions -p / (\S+) '(.*?)' '(.*?)' '(.*?)'$", steps, re.M))
+    assert sorted(users) == sorted(permissions)
+    for user, who in (("muskrat", "an operator, for every verb"), ("muskrat_relay", "the relay"), ("muskrat_consume", "the host")):
+        (row,) = [re.split(r"(?<!\\)\|", text) for text in steps.splitlines() if text.startswith(f"| {who} |")]
+        assert [cell.strip().strip("`").replace("\\|", "|") for cell in row[2:5]] == permissions[user]
+    (statements,) = [text for text in re.findall(r"```sql\n(.*?)```", steps, re.S) if "CREATE ROLE relay_user" in text]
+
+    world.sql(CUSTOMERS)
+    world.tsql(MIRROR)
+    world.sql("DROP ROLE IF EXISTS relay_user")
+    world.sql("DROP EXTENSION muskrat")  # it is made by the steps
+    world.sql(statements)
+    world.sql(ATTACH)
+    broker = yaml.safe_load(text_of("examples/muskrat.yaml"))["broker"]
+    address = world.broker.url.split("@")[1]
+    world.configure({"analytics": world.mirror()}, source={"dsn": f"{world.front} user=relay_user"})
+    world.program.config["broker"] = {"url": broker["url"].split("@")[0] + "@" + address, "password": broker["password"]}
+    world.program.save()
+    try:
+        for user in users:
+            # As there, the password on standard input.
+            subprocess.run(f"{world.rabbitmq.ctl_command()} add_user {user}", input=f"of {user}\n", shell=True, text=True, check=True,
+                           capture_output=True, cwd=world.rabbitmq.folder, timeout=60)
+            world.rabbitmq.ctl("set_permissions", "-p", world.vhost, user, *permissions[user])
+            with open(os.path.join(world.folder, f"{user}.password"), "w", encoding="utf-8") as f:
+                f.write(f"of {user}\n")
+        world.program.setup()
+        world.program.relay(env=documented_environment("relay"))
+        world.program.consume(env=documented_environment("consume"))
+        world.customers(1)
+        world.wait_equal()
+        assert "PROBLEM" not in world.program.ok("check", "--online")
+        world.program.ok("attached")
+    finally:
+        world.program.stop()
+        for user in users:
+            world.rabbitmq.ctl("delete_user", user, check=False)
+        world.sql("DROP OWNED BY relay_user")
+        world.sql("DROP ROLE relay_user")
