@@ -21,8 +21,11 @@ what it made of it. `examples/muskrat.yaml` is a commented start.
 - **References** work in every value: `${NAME}` is an environment variable, `${NAME:-default}` has a default for when it is
   unset or empty, `${file:PATH}` is the content of a file without its last line break (`PATH` relative to the
   configuration; `${file:${CREDENTIALS_DIRECTORY}/password}` works). `$$` is one `$`; a `$` before anything else is itself.
-- **Secrets** belong into such references: one in clear text is a warning. They are read anew at each connect, so a rotated
-  password needs no restart.
+- **Secrets** belong into such references: one in clear text is a warning. They are looked up anew at each connect: a rotated
+  password in a `${file:PATH}` needs no restart. An environment variable is what it was when the process began: it does.
+- **PostgreSQL beyond this machine** is spoken to with TLS and `sslmode=verify-full`, against the system's authorities, wherever
+  a DSN is given (sources, endpoints, `state_dsn`) and neither it nor the environment says otherwise: `sslrootcert=FILE` names
+  an authority of your own, `sslmode=disable` does without. On Unix sockets and loopback it is `prefer`.
 - **Names** of sources and endpoints hold `A-Z a-z 0-9 _ -`. An endpoint's queue is `<prefix>.<name>`. What is remembered is
   remembered under these names: an endpoint with a new name has a new queue (the old one stays bound, and fills), no pause,
   and knows nothing of the events it had nor how new each row is; so it is with the events of a source with a new name, at

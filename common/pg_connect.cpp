@@ -80,14 +80,23 @@ void default_root_certificate(Options& options) {
   if (exists(system_file)) set_default(options, "sslrootcert", "PGSSLROOTCERT", system_file);
 }
 
-void default_tls(Options& options) {
+// True where TLS is verified because we say so, and not who configured it.
+bool default_tls(Options& options) {
   // A service file may name host and sslmode, and what we set here would override it: leave it its say.
-  if (given(options, "service", "PGSERVICE") || given(options, "sslmode", "PGSSLMODE")) return;
-  options["sslmode"] = goes_abroad(options) ? "verify-full" : "prefer";
-  if (options["sslmode"] == "verify-full") default_root_certificate(options);
+  if (given(options, "service", "PGSERVICE") || given(options, "sslmode", "PGSSLMODE")) return false;
+  const bool verified = goes_abroad(options);
+  options["sslmode"] = verified ? "verify-full" : "prefer";
+  if (verified) default_root_certificate(options);
+  return verified;
 }
 
-Options complete(const Address& address) {
+// What is asked for, and whether verifying TLS is our own doing.
+struct Wanted {
+  Options options;
+  bool verified_by_default = false;
+};
+
+Wanted complete(const Address& address) {
   auto options = parse_dsn(address.dsn);
   if (!address.password.empty()) options["password"] = address.password;
   options["client_encoding"] = "UTF8";
@@ -97,8 +106,8 @@ Options complete(const Address& address) {
   set_default(options, "keepalives_interval", nullptr, "5");
   set_default(options, "keepalives_count", nullptr, "3");
   set_default(options, "tcp_user_timeout", nullptr, "30000");
-  default_tls(options);
-  return options;
+  const bool verified = default_tls(options);
+  return {std::move(options), verified};
 }
 
 PGconn* start(const Options& options) {
@@ -120,17 +129,29 @@ std::string describe(PGconn* conn) {
          text(PQport(conn));
 }
 
-[[noreturn]] void refuse(PGconn* conn, const std::string& secret) {
-  throw Failure(Remedy::reconnect, "cannot connect to " + describe(conn) + ": " + tidy(PQerrorMessage(conn), secret) +
-                                       "; check that the server runs, and the host, port, user, password and "
-                                       "database in the configuration");
+// TLS did not come about, and the address and what is behind it are not to blame.
+bool failed_over_tls(PGconn* conn, const std::string& why) {
+  // The server may speak of SSL too (pg_hba.conf), but then it is reached over it.
+  return PQsslInUse(conn) == 0 &&
+         (why.find("SSL") != std::string::npos || why.find("certificate") != std::string::npos);
 }
 
-void handshake(PGconn* conn, const std::string& secret, Deadline deadline, const Stop* stop) {
+[[noreturn]] void refuse(PGconn* conn, const std::string& secret, bool verified_by_default) {
+  const std::string why = tidy(PQerrorMessage(conn), secret);
+  std::string remedy =
+      "check that the server runs, and the host, port, user, password and database in the configuration";
+  if (verified_by_default && failed_over_tls(conn, why))
+    remedy =
+        "TLS is verified beyond this machine where the DSN says nothing else: give it sslrootcert=FILE with the "
+        "authority that signed the server's certificate, or the sslmode that you want";
+  throw Failure(Remedy::reconnect, "cannot connect to " + describe(conn) + ": " + why + "; " + remedy);
+}
+
+void handshake(PGconn* conn, const std::string& secret, bool verified_by_default, Deadline deadline, const Stop* stop) {
   // libpq: before the first PQconnectPoll behave as if it had said WRITING
   auto status = PGRES_POLLING_WRITING;
   while (status != PGRES_POLLING_OK) {
-    if (status == PGRES_POLLING_FAILED) refuse(conn, secret);
+    if (status == PGRES_POLLING_FAILED) refuse(conn, secret, verified_by_default);
     if (!wait_socket(PQsocket(conn), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, stop)) {
       bool stopped = stop != nullptr && stop->requested();
       throw Failure(Remedy::reconnect, "gave up connecting to " + describe(conn) +
@@ -177,13 +198,13 @@ void Connection::Impl::on_notice(void* self, const PGresult* notice) {
 void check_dsn(const std::string& dsn) { parse_dsn(dsn); }
 
 Connection Connection::open(const Address& address, Deadline deadline, const Stop* stop) {
-  auto options = complete(address);
+  const auto [options, verified_by_default] = complete(address);
   auto impl = std::make_unique<Impl>();
   impl->secret = effective(options, "password", "PGPASSWORD");
   impl->conn.reset(start(options));
   if (!impl->conn) throw Failure(Remedy::stop, "out of memory while connecting to PostgreSQL");
-  if (PQstatus(impl->raw()) == CONNECTION_BAD) refuse(impl->raw(), impl->secret);
-  handshake(impl->raw(), impl->secret, deadline, stop);
+  if (PQstatus(impl->raw()) == CONNECTION_BAD) refuse(impl->raw(), impl->secret, verified_by_default);
+  handshake(impl->raw(), impl->secret, verified_by_default, deadline, stop);
   PQsetnonblocking(impl->raw(), 1);
   PQsetNoticeReceiver(impl->raw(), Impl::on_notice, impl.get());
   impl->place = describe(impl->raw());

@@ -10,7 +10,10 @@ namespace muskrat::postgres_outbox {
 namespace {
 
 constexpr Option options[] = {
-    {"dsn", OptionType::text, "", "", "Where the database is, as a libpq connection string or URI.", true},
+    {"dsn", OptionType::text, "", "",
+     "Where the database is, as a libpq connection string or URI. Beyond this machine sslmode is verify-full unless it "
+     "says otherwise.",
+     true},
     {"password", OptionType::secret, "", "", "The role's password, read again at every connect."},
     {"window", OptionType::integer, "2000", "1..65535", "Most events between the first unconfirmed and the last read."},
     {"window_bytes", OptionType::bytes, "8MiB", "64KiB..1GiB", "Most bytes of events in the window."},

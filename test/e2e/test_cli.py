@@ -3,6 +3,7 @@
 The first half needs no server. Golden texts (test/golden/help.txt, docs/configuration.md) are written anew by
 `make golden`; the diff is read before it is committed.
 """
+import contextlib
 import fcntl
 import json
 import os
@@ -11,13 +12,17 @@ import re
 import select
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 from test_dead_verbs import bury
 
 from harness import build as where
+from harness.certificates import Certificates
 from harness.clients import connect
 from harness.golden import golden
 from harness.processes import Child, free_port, wait_until
@@ -356,6 +361,35 @@ def test_cli_unreachable_servers_are_problems_not_hangs(program):
 
 
 # ---- with servers ----
+
+
+def test_cli_certificate_that_nobody_vouches_for_says_how_to_name_who_does(program):
+    """Of a PostgreSQL server beyond this machine; Linux connects 0.0.0.0 to it, but it is none of loopback's names."""
+    certificates = Certificates(os.path.join(program.folder, "tls"))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificates.certificate, certificates.key)
+
+    def shake_hands(connection):
+        with connection:
+            connection.recv(8)  # SSLRequest
+            connection.sendall(b"S")
+            with contextlib.suppress(OSError):  # the client's refusal
+                server.wrap_socket(connection, server_side=True).close()
+
+    def says(more):
+        source = {"kind": "postgres", "dsn": f"host=0.0.0.0 port={listener.getsockname()[1]} dbname=d user=u {more}"}
+        program.configure("amqp://h/", sources={"frontend": source})
+        greeter = threading.Thread(target=lambda: shake_hands(listener.accept()[0]))
+        greeter.start()
+        done = program.run("attached")
+        greeter.join(60)
+        assert done.returncode == 1 and "certificate verify failed" in done.stderr, done.stderr
+        return done.stderr
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        assert "give it sslrootcert=FILE" in says("")
+        assert "sslrootcert=FILE" not in says(f"sslmode=verify-full sslrootcert={certificates.other_ca}")
 
 
 def test_cli_check_online_says_what_is_missing_and_then_that_all_is_there(world):

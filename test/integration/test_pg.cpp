@@ -542,6 +542,12 @@ void test_open_beyond_this_machine_insists_on_tls(void**) {
   auto abroad = setting("MUSKRAT_TEST_PG_DSN") + " host=0.0.0.0";
   auto error = refusal([&] { pg::Connection::open({abroad, "", "t"}, soon()); });
   assert_holds(error.text, "SSL was required");
+  // Nobody has asked for it, so the remedy is ours to say.
+  assert_holds(error.text, "TLS is verified beyond this machine where the DSN says nothing else");
+  auto asked = refusal([&] { pg::Connection::open({abroad + " sslmode=verify-full", "", "t"}, soon()); });
+  assert_lacks(asked.text, "beyond this machine");
+  auto closed = refusal([&] { pg::Connection::open({"host=0.0.0.0 port=1 dbname=d user=u", "", "t"}, soon()); });
+  assert_lacks(closed.text, "beyond this machine");
   auto db = pg::Connection::open({abroad + " sslmode=disable", "", "t"}, soon());
   assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
 }

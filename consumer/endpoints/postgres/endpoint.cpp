@@ -90,7 +90,8 @@ class PostgresEndpoint : public sql::TableEndpoint<Database> {
 std::span<const Option> endpoint_options() {
   static const std::array options{
       Option{"dsn", OptionType::text, "", "",
-             "Where the database is: a libpq connection string or URI, such as host=db dbname=analytics user=muskrat.",
+             "Where the database is: a libpq connection string or URI, such as host=db dbname=analytics user=muskrat. "
+             "Beyond this machine sslmode is verify-full unless it says otherwise.",
              true},
       Option{"password", OptionType::secret, "", "",
              "The password, where it is not in the DSN or in .pgpass; read anew at each connect."},
