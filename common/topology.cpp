@@ -29,7 +29,7 @@ std::string difference(const std::string& text) {
   return argument + " is " + there + " on the broker, " + wanted + " in this configuration";
 }
 
-std::string advice(int code, const std::string& what) {
+std::string advice(int code, const std::string& what, const std::string& text) {
   switch (code) {
     case 403:
       return "; grant the user of broker.url configure, write and read on " + what +
@@ -37,6 +37,10 @@ std::string advice(int code, const std::string& what) {
     case 404:
       return "; its counterpart could not be declared above: mend that first, then run setup again";
     case 406:
+      // "invalid arg", where a queue that is there has an "inequivalent arg": 3.9 has no x-message-ttl of quorum
+      // queues.
+      if (text.find("invalid arg '") != std::string::npos)
+        return "; this broker knows no such argument of this kind of queue: RabbitMQ 3.10 or later is needed";
       return "; nothing was changed: drain it and delete it yourself, then run setup again, or change the "
              "configuration to agree with it";
     default:
@@ -132,7 +136,7 @@ QueueShape dead_letter_queue(const Topology& topology, const std::string& endpoi
 }
 
 std::string refusal_text(const amqp::ChannelError& error, const std::string& what) {
-  return what + ": " + difference(error.what()) + advice(error.code(), what);
+  return what + ": " + difference(error.what()) + advice(error.code(), what, error.what());
 }
 
 std::vector<SetupLine> declare_topology(amqp::Connection& connection, const Topology& topology,
