@@ -292,9 +292,9 @@ class Loader {
 
   void warn_if_readable(const std::string& path) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0 || (info.st_mode & (S_IRGRP | S_IROTH)) == 0) return;
-    loaded_.problems.push_back(
-        {{path, 1}, "this file holds a secret and others may read it: chmod 600 " + path, false});
+    // The group is who runs the daemons, where the file is an administrator's.
+    if (::stat(path.c_str(), &info) != 0 || (info.st_mode & S_IROTH) == 0) return;
+    loaded_.problems.push_back({{path, 1}, "this file holds a secret and others may read it: chmod o= " + path, false});
   }
 
   size_t error_count() const {

@@ -304,10 +304,13 @@ sources:
   expect(loaded, 1, "broker.password: a secret stands here in clear text");
   expect(loaded, 3, "sources.a.dsn: a secret stands here in clear text");
   expect(loaded, 3, "sources.a.mode: expected one of upsert, append");
-  expect(loaded, 1, "others may read it: chmod 600");
+  expect(loaded, 1, "others may read it: chmod o= " + file);
   assert_int_equal(errors(loaded), 1);
   assert_lacks(said(loaded), "hunter2");
   assert_int_equal(loaded.config.warnings.size(), 4);
+  // as the systemd units want it: root's, and readable by their group
+  ::chmod(file.c_str(), 0640);
+  assert_lacks(said(load_config(file, test_schema())), "others may read it");
 }
 
 void test_password_of_a_connection_string_is_seen_in_whatever_form(void**) {
