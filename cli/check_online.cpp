@@ -144,7 +144,7 @@ class Online {
     if (extension.rows() == 0) {
       return bad(place + "the extension is not there; run CREATE EXTENSION muskrat in that database as a superuser");
     }
-    good(place + "extension muskrat " + std::string(extension.text(0, 0)));
+    extension_version(place, std::string(extension.text(0, 0)));
     const pg::Result hello =
         db.exec("SELECT same_history, history_problem, in_recovery FROM muskrat.relay_hello()", deadline);
     if (hello.rows() == 1 && !hello.boolean(0, 0)) return bad(place + std::string(hello.text(0, 1)));
@@ -152,6 +152,14 @@ class Online {
       return bad(place + "this is a stand-by in recovery; name the primary");
     good(place + "the relay may read the outbox");
     attachments(db, source.name, place);
+  }
+
+  void extension_version(const std::string& place, const std::string& version) {
+    if (version == MUSKRAT_VERSION) return good(place + "extension muskrat " + version);
+    bad(place + "the extension muskrat is of version " + version +
+        ", and this program of " MUSKRAT_VERSION
+        "; where the program is newer, install its extension on that server and run ALTER EXTENSION muskrat UPDATE "
+        "(docs/operations.md, Upgrading)");
   }
 
   void mysql_source(const Component& source) {

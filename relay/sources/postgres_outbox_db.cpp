@@ -74,7 +74,7 @@ void Db::explain(const pg::SqlError& error) const {
   if (state == "3F000" || state == "42883" || state == "42P01") {
     throw Misconfigured("the extension muskrat is not in " + place +
                             ", or is of another version; run CREATE EXTENSION muskrat (or ALTER EXTENSION muskrat "
-                            "UPDATE) there: " +
+                            "UPDATE; see Upgrading in docs/operations.md) there: " +
                             error.what(),
                         true);
   }

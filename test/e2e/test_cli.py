@@ -187,7 +187,7 @@ def test_cli_check_warns_of_secrets_in_clear_text(program):
     done = program.run("check")
     assert done.returncode == 0 and "hunter2" not in done.stdout
     assert "1: warning: broker.password: a secret stands here in clear text" in done.stdout
-    assert "others may read it: chmod 600" in done.stdout
+    assert "others may read it: chmod o= " in done.stdout
 
 
 def test_cli_check_tells_of_a_dsn_that_is_none_with_file_and_line_and_shows_nothing_of_it(program):
@@ -429,6 +429,15 @@ def test_cli_check_online_warns_of_attachments_that_the_hosts_guard_would_mix_up
         ("Frontend.Buyer", "customer"), ("Frontend.Part", "parts")]
     world.program.ok(*attach, "--columns", "id,plan", "--name", "plan changes", "--insert", "-", "--update", "PlanChange")
     assert [text.split(": guard")[0] for text in warnings() if "different columns" in text] == ["endpoint crm", "endpoint told"]
+
+
+def test_cli_check_online_finds_an_extension_of_another_version(world):
+    world.configure({})
+    assert "PROBLEM  source frontend: the extension" not in world.program.run("check", "--online").stdout
+    world.sql("UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'muskrat'")
+    done = world.program.run("check", "--online")
+    assert done.returncode == 3 and "PROBLEM  source frontend: the extension muskrat is of version 0.0.9" in done.stdout, done.stdout
+    assert "ALTER EXTENSION muskrat UPDATE" in done.stdout
 
 
 def test_cli_check_online_takes_the_lock_of_a_running_host_for_well_and_of_another_for_a_problem(world):
