@@ -59,6 +59,7 @@ class Init : public Command {
     ask_for_addresses();
     pg::Connection db = connect();
     name_source(db);
+    name_grantee(db);
     choose_tables(db);
     const bool extension_there =
         db.exec("SELECT FROM pg_catalog.pg_extension WHERE extname = 'muskrat'", Deadline::in(answer_time)).rows() > 0;
@@ -115,6 +116,13 @@ class Init : public Command {
     if (!parse_routing_key(key))
       throw UsageError("\"" + harmless(plan_.source) +
                        "\" cannot be a source's name; give one of letters, digits, _ and - with --source");
+  }
+
+  void name_grantee(pg::Connection& db) {
+    const pg::Result user = db.exec(
+        "SELECT pg_catalog.quote_ident(rolname), rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user",
+        Deadline::in(answer_time));
+    if (user.rows() == 1 && !user.boolean(0, 1)) plan_.grantee = user.text(0, 0);
   }
 
   void choose_tables(pg::Connection& db) {

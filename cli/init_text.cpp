@@ -196,6 +196,10 @@ std::string next_steps(const InitPlan& plan, bool extension_there) {
   std::string out = "Next:\n";
   if (!extension_there)
     out += "  psql " + shell_word(plan.source_dsn) + " -c 'CREATE EXTENSION muskrat'   # as a superuser\n";
+  if (!plan.grantee.empty())
+    out += "  psql " + shell_word(plan.source_dsn) + " -c " +
+           shell_word("GRANT muskrat_relay, muskrat_monitor, muskrat_attach TO " + plan.grantee) +
+           "   # as a superuser\n";
   for (const InitTable& table : plan.tables) out += attach_command(plan, table);
   if (!plan.endpoint_dsn.empty())
     out += "  muskrat endpoint ddl analytics | psql " + shell_word(plan.endpoint_dsn) + "   # look at it first\n";

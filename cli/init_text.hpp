@@ -23,6 +23,7 @@ struct InitPlan {
   std::string source;                  // the source's name in the configuration
   std::string broker_url, source_dsn;  // without passwords
   std::string endpoint_dsn;            // of the analytics database; "" = a file endpoint instead
+  std::string grantee;  // the source's user as SQL, who needs the extension's roles; "" = a superuser, who does not
   std::vector<InitTable> tables;
   std::string config_file;  // what the commands are told to use
 };

@@ -22,9 +22,9 @@ CREATE TABLE app_users (id bigint PRIMARY KEY, "Order" short, mood mood, balance
 """
 
 
-def init(world, *args, **kw):
-    return world.program.run("init", "--dsn", world.front, "--broker", world.broker.url.replace("guest:guest@", "guest@"),
-                             "--analytics", world.target, *args, **kw)
+def init(world, *args, user="postgres", **kw):
+    return world.program.run("init", "--dsn", world.front.replace("user=postgres", f"user={user}"), "--broker",
+                             world.broker.url.replace("guest:guest@", "guest@"), "--analytics", world.target, *args, **kw)
 
 
 @pytest.fixture
@@ -66,6 +66,24 @@ def test_init_writes_what_leads_to_equal_tables(fresh):
     wait_until(lambda: world.tsql("SELECT id, email, company FROM customers ORDER BY id") ==
                world.sql("SELECT id, email, company FROM customers WHERE id > 0 ORDER BY id"), 60, "the customers")
     wait_until(lambda: world.tsql("SELECT id, balance::text FROM app_users") == [(1, "2.50")], 60, "the user")
+
+
+def test_init_as_the_tables_owner_names_the_grant_that_its_steps_take(fresh):
+    world = fresh
+    world.sql(CUSTOMERS)
+    world.sql("DROP ROLE IF EXISTS init_owner")
+    world.sql("CREATE ROLE init_owner LOGIN; ALTER TABLE customers OWNER TO init_owner")
+    try:
+        done = init(world, "--table", "customers", "--source", "frontend", "--output", world.program.config_path, user="init_owner")
+        assert done.returncode == 0, done.stderr
+        (grant,) = re.findall(r"^  psql .* -c '(GRANT .*)'   # as a superuser$", done.stdout, re.M)
+        (attach,) = [shlex.split(line)[1:] for line in done.stdout.splitlines() if line.startswith("  muskrat attach ")]
+        assert world.program.run(*attach).returncode == 1
+        world.sql(grant)
+        world.program.ok(*attach)
+        assert "the relay may read the outbox" in world.program.run("check", "--online").stdout
+    finally:
+        world.sql("DROP OWNED BY init_owner CASCADE; DROP ROLE init_owner")
 
 
 def test_init_asks_a_person(fresh):
