@@ -2,7 +2,7 @@
 """An endpoint in any language: kind exec starts this, writes an event a line, and reads a result a line.
 
     endpoints:
-      greeter: {kind: exec, subscribe: [Frontend.Customer.Signup], command: [/usr/local/bin/endpoint.py, /tmp/greeted]}
+      greeter: {kind: exec, subscribe: [Frontend.Customer.Signup], command: [/usr/local/bin/endpoint.py, /var/lib/muskrat/greeted]}
 """
 import json
 import sys
