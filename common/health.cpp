@@ -99,10 +99,8 @@ bool authorized(const httplib::Request& request, const std::string& token) {
   return false;
 }
 
-void answer(httplib::Response& response, const Verdict& verdict, const char* type) {
-  response.status = verdict.ok ? 200 : 503;
-  response.set_content(verdict.body, type);
-}
+// What a load balancer asks, which can give no token.
+bool is_probe(const httplib::Request& request) { return request.path == "/healthz" || request.path == "/readyz"; }
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -113,12 +111,24 @@ struct HealthServer::Impl {
   std::thread thread;
   int port = 0;
 
-  void set_up(const std::string& token, const StatusBoard& board);
+  std::string token;
+
+  void set_up(const std::string& wanted_token, const StatusBoard& board);
+  bool may_know(const httplib::Request& request) const { return token.empty() || authorized(request, token); }
+  void answer(const httplib::Request& request, httplib::Response& response, const Verdict& verdict,
+              const char* type) const;
   void bind(const Listen& listen);
   void start();
 };
 
-void HealthServer::Impl::set_up(const std::string& token, const StatusBoard& board) {
+void HealthServer::Impl::answer(const httplib::Request& request, httplib::Response& response, const Verdict& verdict,
+                                const char* type) const {
+  response.status = verdict.ok ? 200 : 503;
+  response.set_content(may_know(request) ? verdict.body : verdict.brief, type);
+}
+
+void HealthServer::Impl::set_up(const std::string& wanted_token, const StatusBoard& board) {
+  token = wanted_token;
   server.new_task_queue = [] { return new httplib::ThreadPool(4); };
   // One request a connection and short waits: an idle client must not hold up the end of the daemon.
   server.set_keep_alive_max_count(1);
@@ -131,21 +141,21 @@ void HealthServer::Impl::set_up(const std::string& token, const StatusBoard& boa
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   });
   server.set_default_headers({{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
-  server.set_pre_routing_handler([token](const httplib::Request& request, httplib::Response& response) {
-    if (token.empty() || authorized(request, token)) return httplib::Server::HandlerResponse::Unhandled;
+  server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    if (is_probe(request) || may_know(request)) return httplib::Server::HandlerResponse::Unhandled;
     response.status = 401;
     response.set_header("WWW-Authenticate", "Basic realm=\"muskrat\"");
     response.set_content("a token is needed: Authorization: Bearer <token>\n", "text/plain");
     return httplib::Server::HandlerResponse::Handled;
   });
-  server.Get("/metrics", [](const httplib::Request&, httplib::Response& response) {
-    response.set_content(metrics::render(), "text/plain; version=0.0.4; charset=utf-8");
+  server.Get("/metrics", [&board](const httplib::Request&, httplib::Response& response) {
+    response.set_content(metrics::render(readiness(board.rows(), now())), "text/plain; version=0.0.4; charset=utf-8");
   });
-  server.Get("/healthz", [&board](const httplib::Request&, httplib::Response& response) {
-    answer(response, alive(board.rows(), now()), "text/plain");
+  server.Get("/healthz", [this, &board](const httplib::Request& request, httplib::Response& response) {
+    answer(request, response, alive(board.rows(), now()), "text/plain");
   });
-  server.Get("/readyz", [&board](const httplib::Request&, httplib::Response& response) {
-    answer(response, ready(board.rows()), "application/json");
+  server.Get("/readyz", [this, &board](const httplib::Request& request, httplib::Response& response) {
+    answer(request, response, ready(board.rows()), "application/json");
   });
   server.Get("/status", [&board](const httplib::Request&, httplib::Response& response) {
     response.set_content(status_json(board.rows(), now()), "application/json");

@@ -7,7 +7,9 @@
 // else 503 naming the stuck one.
 // /readyz: 200 when every component is ready (connected, leading or standing by), else 503
 // with the reasons as JSON.
-// With a token, every path asks for it: as Bearer, or as the password of Basic (browsers).
+// /metrics: everything that is counted, and muskrat_ready, which says for each component what /readyz says.
+// With a token, every path asks for it: as Bearer, or as the password of Basic (browsers). /healthz and /readyz answer
+// without it too, for load balancers and orchestrators; then the body names nobody and no reason.
 // Thread rule: StatusBoard is safe from any thread.
 #pragma once
 

@@ -104,8 +104,9 @@ std::string summary(const std::vector<StatusBoard::Row>& rows) {
 Verdict alive(const std::vector<StatusBoard::Row>& rows, SteadyTime now) {
   for (const auto& row : rows)
     if (stuck(row, now))
-      return {false, row.name + " is stuck: no sign of life for " + std::to_string(beat_age(row, now)) + " s\n"};
-  return {true, "ok\n"};
+      return {false, row.name + " is stuck: no sign of life for " + std::to_string(beat_age(row, now)) + " s\n",
+              "stuck\n"};
+  return {true, "ok\n", "ok\n"};
 }
 
 Verdict ready(const std::vector<StatusBoard::Row>& rows) {
@@ -115,7 +116,20 @@ Verdict ready(const std::vector<StatusBoard::Row>& rows) {
     all = all && row.ready;
     if (!row.ready) reasons.add(row.name, row.why.empty() ? row.state : row.state + ": " + row.why);
   }
-  return {all, json::Object().add("ready", all).add("waiting_for", reasons).text() + "\n"};
+  return {all, json::Object().add("ready", all).add("waiting_for", reasons).text() + "\n",
+          json::Object().add("ready", all).text() + "\n"};
+}
+
+metrics::Snapshot readiness(const std::vector<StatusBoard::Row>& rows, SteadyTime now) {
+  metrics::Snapshot gauge{
+      "muskrat_ready", "1 while the source or endpoint is ready, as /readyz has it, and alive.", {}};
+  for (const auto& row : rows) {
+    const size_t space = row.name.find(' ');
+    if (space == std::string::npos) continue;
+    const bool well = row.ready && !stuck(row, now);
+    gauge.series.push_back({{{row.name.substr(0, space), row.name.substr(space + 1)}}, well ? 1 : 0});
+  }
+  return gauge;
 }
 
 std::string status_json(const std::vector<StatusBoard::Row>& rows, SteadyTime now) {

@@ -6,6 +6,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -60,6 +61,16 @@ Series& series(void* handle) {
   return *static_cast<Series*>(handle);
 }
 
+prometheus::MetricFamily family_of(const Snapshot& gauge) {
+  prometheus::MetricFamily family{gauge.name, gauge.help, prometheus::MetricType::Gauge, {}};
+  for (const auto& [labels, value] : gauge.series) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    metric.gauge.value = value;
+  }
+  return family;
+}
+
 }  // namespace
 
 void Counter::add(double n) { series<prometheus::Counter>(series_).Increment(n); }
@@ -92,6 +103,10 @@ Histogram& histogram(const std::string& name, const std::string& help, const Lab
   return *slot;
 }
 
-std::string render() { return prometheus::TextSerializer().Serialize(store().registry.Collect()); }
+std::string render(const Snapshot& also) {
+  std::vector<prometheus::MetricFamily> all = store().registry.Collect();
+  if (!also.series.empty()) all.push_back(family_of(also));
+  return prometheus::TextSerializer().Serialize(all);
+}
 
 }  // namespace muskrat::metrics

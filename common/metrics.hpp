@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace muskrat::metrics {
 
@@ -43,7 +45,13 @@ Counter& counter(const std::string& name, const std::string& help, const Labels&
 Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels);
 Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels);
 
-// The exposition text of everything registered.
-std::string render();
+// A gauge that nobody keeps: its series are those of this moment, and one whose object is gone leaves nothing behind.
+struct Snapshot {
+  std::string name, help;
+  std::vector<std::pair<Labels, double>> series;
+};
+
+// The exposition text of everything registered, and of `also` where it has series.
+std::string render(const Snapshot& also = {});
 
 }  // namespace muskrat::metrics

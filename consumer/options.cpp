@@ -14,8 +14,10 @@ constexpr std::array consumer_table{
     Option{"listen", OptionType::text, "127.0.0.1:9465", "",
            "Where /metrics, /healthz, /readyz and the status page are served, host:port; an address beyond loopback "
            "needs a token, and \"\" serves nothing."},
-    Option{"token", OptionType::secret, "", "",
-           "The bearer token that the status page and the metrics ask for; needed when listen is not loopback."},
+    Option{
+        "token", OptionType::secret, "", "",
+        "The bearer token that the status page and the metrics ask for; needed when listen is not loopback. /healthz "
+        "and /readyz answer without it too, with yes or no."},
     Option{
         "drain", OptionType::duration, "30s", "100ms..10m",
         "How long a stop (SIGTERM) waits for deliveries under way; what is unfinished then goes back to its queue. A "

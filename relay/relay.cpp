@@ -16,7 +16,9 @@ namespace {
 constexpr Option options[] = {
     {"listen", OptionType::text, "127.0.0.1:9464", "",
      "Address of /metrics, /healthz, /readyz and the status page; empty = none."},
-    {"token", OptionType::secret, "", "", "Asked for as a bearer token; needed when listen is not loopback."},
+    {"token", OptionType::secret, "", "",
+     "The bearer token that the status page and the metrics ask for; needed when listen is not loopback. /healthz and "
+     "/readyz answer without it too, with yes or no."},
     {"state", OptionType::text, "muskrat-relay.sqlite", "",
      "The SQLite file where scheduled sources keep their cursors; under $STATE_DIRECTORY when it is relative and there "
      "is one. Made when there is a scheduled source."},

@@ -75,6 +75,22 @@ void test_ready_gives_each_reason(void**) {
   assert_text(verdict.body, "{\"ready\":false,\"waiting_for\":{\"source b\":\"blocked: low on memory\"}}\n");
 }
 
+void test_metrics_say_who_is_ready_and_alive(void**) {
+  StatusBoard board;
+  board.set("source a", true, "leading", "");
+  board.set("endpoint a", false, "connecting", "the broker is away");
+  const auto now = std::chrono::steady_clock::now();
+  const auto text = metrics::render(readiness(board.rows(), now));
+  assert_holds(text, "# TYPE muskrat_ready gauge\n");
+  assert_holds(text, "muskrat_ready{source=\"a\"} 1\n");
+  assert_holds(text, "muskrat_ready{endpoint=\"a\"} 0\n");
+  // one that is stuck says nothing, least of all that it is not ready
+  assert_holds(metrics::render(readiness(board.rows(), now + std::chrono::hours(1))),
+               "muskrat_ready{source=\"a\"} 0\n");
+  // the next configuration's board has other components: nothing is left of these
+  assert_lacks(metrics::render(readiness(StatusBoard().rows(), now)), "muskrat_ready");
+}
+
 void test_page_escapes_what_components_say(void**) {
   StatusBoard board;
   board.set("source <a>", false, "x", "\"<script>\" & co");
@@ -92,6 +108,7 @@ void test_server_answers_each_path(void**) {
   assert_holds(get(server.port(), "/healthz"), "200 OK");
   assert_holds(get(server.port(), "/readyz"), "{\"ready\":true");
   assert_holds(get(server.port(), "/metrics"), "muskrat_health_test_total 1");
+  assert_holds(get(server.port(), "/metrics"), "muskrat_ready{source=\"a\"} 1");
   assert_holds(get(server.port(), "/status"), "\"name\": \"source a\"");
   assert_holds(get(server.port(), "/"), "<h2>source a<span class=\"state\">leading");
   assert_holds(get(server.port(), "/nothing"), "404");
@@ -99,10 +116,25 @@ void test_server_answers_each_path(void**) {
   assert_holds(get(server.port(), "/readyz"), "503");
 }
 
+// A probe can give no token: it learns yes or no, and its holder why.
+void test_server_with_a_token_tells_probes_yes_or_no(void**) {
+  StatusBoard board;
+  HealthServer server("127.0.0.1:0", "s3cret", board);
+  board.set("source a", true, "leading", "");
+  assert_holds(get(server.port(), "/healthz"), "200 OK");
+  assert_holds(get(server.port(), "/readyz"), "\r\n\r\n{\"ready\":true}\n");
+  board.set("source a", false, "stopped", "the outbox is missing");
+  const auto answer = get(server.port(), "/readyz");
+  assert_holds(answer, "503");
+  assert_holds(answer, "\r\n\r\n{\"ready\":false}\n");
+  assert_lacks(answer, "outbox");
+  assert_holds(get(server.port(), "/readyz", "Authorization: Bearer s3cret\r\n"), "stopped: the outbox is missing");
+}
+
 void test_server_with_a_token_lets_only_its_holder_in(void**) {
   StatusBoard board;
   HealthServer server("127.0.0.1:0", "s3cret", board);
-  for (const char* path : {"/", "/metrics", "/status", "/healthz", "/readyz"})
+  for (const char* path : {"/", "/metrics", "/status", "/nothing", "/healthz/"})
     assert_holds(get(server.port(), path), "401");
   assert_holds(get(server.port(), "/metrics", "Authorization: Bearer s3creT\r\n"), "401");
   assert_holds(get(server.port(), "/metrics", "Authorization: Bearer s3cret2\r\n"), "401");
@@ -154,6 +186,8 @@ int main() {
       checked(test_alive_names_the_component_without_a_beat),
       checked(test_alive_forgives_a_component_that_has_ended),
       checked(test_ready_gives_each_reason),
+      checked(test_metrics_say_who_is_ready_and_alive),
+      checked(test_server_with_a_token_tells_probes_yes_or_no),
       checked(test_page_escapes_what_components_say),
       checked(test_server_answers_each_path),
       checked(test_server_with_a_token_lets_only_its_holder_in),
