@@ -46,7 +46,7 @@ OutboxLeader::Options OutboxLeader::Options::of(const Settings& settings) {
 }
 
 OutboxLeader::OutboxLeader(const SourceContext& context, const Options& options, milliseconds lease_asked,
-                           Meters& meters, const Stop& stop)
+                           OutboxMeters& meters, const Stop& stop)
     : meters_(meters),
       name_(context.component.name),
       board_name_("source " + context.component.name),

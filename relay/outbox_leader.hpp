@@ -35,7 +35,7 @@ class OutboxLeader {
   };
   using Figures = std::vector<std::pair<std::string, std::string>>;
 
-  OutboxLeader(const SourceContext& context, const Options& options, milliseconds lease_asked, Meters& meters,
+  OutboxLeader(const SourceContext& context, const Options& options, milliseconds lease_asked, OutboxMeters& meters,
                const Stop& stop);
   virtual ~OutboxLeader() = default;
   // Until stop is requested and everything sent is settled and marked; throws LeaseLost or Failure.
@@ -84,7 +84,7 @@ class OutboxLeader {
   void beat();
   bool stopping() const { return stop_.requested(); }
 
-  Meters& meters_;
+  OutboxMeters& meters_;
   std::string name_, board_name_;
   Held held_;
   Window window_;

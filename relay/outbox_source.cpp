@@ -15,12 +15,15 @@ OutboxSource::OutboxSource(const SourceContext& context, milliseconds lease_time
       holder_(this_holder() + " " + name_),
       backoff_(milliseconds(100), milliseconds(10'000)) {}
 
+// However a session ends: before what ended it is waited out.
+struct OutboxSource::AtRest {
+  OutboxMeters& meters;
+  ~AtRest() { meters.rest(); }
+};
+
 void OutboxSource::run(const Stop& stop) {
   context_.board.set(board_name_, false, "connecting", "");
-  while (!stop.requested()) {
-    attempt(stop);
-    meters_.rest();
-  }
+  while (!stop.requested()) attempt(stop);
   if (!stopped_why_.empty()) throw Failure(Remedy::stop, stopped_why_);
 }
 
@@ -39,7 +42,9 @@ void OutboxSource::attempt(const Stop& stop) {
 }
 
 void OutboxSource::session(const Stop& stop) {
+  const AtRest at_rest{meters_};
   connect(stop);
+  meters_.source_connected->add();
   while (!stop.requested()) {
     std::optional<LeaseView> seen = stand_by(stop);
     if (seen && try_to_lead(*seen, stop)) return;

@@ -39,9 +39,10 @@ class OutboxSource : public Source {
 
   const SourceContext& context() const { return context_; }
   const std::string& name() const { return name_; }
-  Meters& meters() { return meters_; }
+  OutboxMeters& meters() { return meters_; }
 
  private:
+  struct AtRest;
   void attempt(const Stop& stop);
   void session(const Stop& stop);
   std::optional<LeaseView> stand_by(const Stop& stop);
@@ -53,7 +54,7 @@ class OutboxSource : public Source {
 
   SourceContext context_;
   milliseconds lease_time_;
-  Meters meters_;
+  OutboxMeters meters_;
   std::string name_, board_name_, holder_;
   Backoff backoff_;
   bool proven_ = false;      // it has worked once: from then on it waits for a repair instead of giving up

@@ -12,7 +12,7 @@ constexpr milliseconds trim_time{100};  // of each second; publishing waits mean
 }  // namespace
 
 Leader::Leader(const SourceContext& context, const MysqlOptions& options, Db& db, Batches& batches, int64_t term,
-               const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop)
+               const Hello& hello, milliseconds lease_asked, OutboxMeters& meters, const Stop& stop)
     : OutboxLeader(context, options, lease_asked, meters, stop),
       options_(options),
       db_(db),

@@ -23,7 +23,7 @@ struct Batches {
 class Leader : public OutboxLeader {
  public:
   Leader(const SourceContext& context, const MysqlOptions& options, Db& db, Batches& batches, int64_t term,
-         const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop);
+         const Hello& hello, milliseconds lease_asked, OutboxMeters& meters, const Stop& stop);
 
  private:
   bool in_read() const override { return reader_.in_read(); }

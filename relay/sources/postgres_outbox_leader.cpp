@@ -13,7 +13,7 @@ Cursor cursor_of(const Hello& hello) { return {*hello.last, hello.current, hello
 }  // namespace
 
 Leader::Leader(const SourceContext& context, const PostgresOptions& options, Db& db, std::function<Db()> another,
-               int64_t term, const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop)
+               int64_t term, const Hello& hello, milliseconds lease_asked, OutboxMeters& meters, const Stop& stop)
     : OutboxLeader(context, options, lease_asked, meters, stop),
       options_(options),
       db_(db),

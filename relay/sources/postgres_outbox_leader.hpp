@@ -24,7 +24,7 @@ class Leader : public OutboxLeader {
  public:
   // `another`: one more connection, for the lease while a statement of the first takes long.
   Leader(const SourceContext& context, const PostgresOptions& options, Db& db, std::function<Db()> another,
-         int64_t term, const Hello& hello, milliseconds lease_asked, Meters& meters, const Stop& stop);
+         int64_t term, const Hello& hello, milliseconds lease_asked, OutboxMeters& meters, const Stop& stop);
 
  private:
   bool in_read() const override { return reader_.in_read(); }

@@ -105,6 +105,7 @@ def test_daemons_metric_names_are_the_golden_ones(world):
     world.customers(1)
     world.wait_equal()
     wait_until(lambda: world.relay.metric("muskrat_scheduled_runs_total", source="nightly"), 60, "a run to end")
+    assert world.relay.metric("muskrat_relay_leader", source="nightly") is None, "an alarm for a source without a leader"
     found = sorted({" ".join(line.split()[2:4]) for daemon in (world.relay, world.consumer)
                     for line in daemon.get("/metrics")[1].splitlines() if line.startswith("# TYPE muskrat_")})
     golden("test/golden/metrics.txt", "".join(name + "\n" for name in found))

@@ -57,7 +57,7 @@ void test_counter_from_many_threads_loses_nothing(void**) {
 
 // A relay that lost its lease while the broker blocked it must not go on saying so.
 void test_meters_at_rest_say_nothing_of_before(void**) {
-  Meters meters("resting");
+  OutboxMeters meters("resting");
   meters.blocked->set(1);
   meters.held->set(3);
   meters.leader->set(1);
