@@ -210,10 +210,7 @@ bool Host::letters_are_missing(SteadyTime now) {
   return std::exchange(letters_were_missing_, missing) && missing;
 }
 
-Host::Ending Host::trouble(const std::string& why, milliseconds away) {
-  figures_.circuit(true);
-  return {Ending::Why::park, why, away};
-}
+Host::Ending Host::trouble(const std::string& why, milliseconds away) { return {Ending::Why::park, why, away}; }
 
 // The session is over: what it held comes again from the queue.
 void Host::after(const Ending& ending) {
@@ -242,13 +239,22 @@ void Host::publish_state() {
   if (!session_) return;
   const auto rest = no_calls(steady_clock::now());
   const std::string why = !office_why_.empty() ? office_why_ : rest ? rest->why : schedule_.held() > 0 ? last_why_ : "";
-  board_.set(row_, true, "consuming", why);
+  if (parked_why_.empty()) return board_.set(row_, true, "consuming", why);
+  board_.set(row_, false, "consuming", why.empty() ? "tried again; it was parked because " + parked_why_ : why);
+}
+
+// A park ends for those who watch when the endpoint has taken something: an alarm would see an end of the trouble in
+// each try. Where there is nothing to try it with, that it is connected is enough.
+void Host::take_back_park(SteadyTime now) {
+  if (parked_why_.empty() || !session_) return;
+  if (took_something_ || (schedule_.in_hand() == 0 && now - opened_at_ > settled_span)) forget_park();
 }
 
 void Host::tend(SteadyTime now) {
   if (now - tended_at_ < tick) return;
   tended_at_ = now;
-  figures_.refresh(schedule_, now);
+  take_back_park(now);
+  figures_.refresh(schedule_, session_ ? session_->oldest_open() : std::nullopt, now);
   auto rows = figures_.rows(schedule_);
   if (std::string quota = gate_.quota_text(); !quota.empty()) rows.emplace_back("quota", std::move(quota));
   const auto jobs = jobs_.of(component_.name);

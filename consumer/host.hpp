@@ -84,6 +84,7 @@ class Host {
   void after(const Ending& ending);
   void await_lanes();
   void tend(SteadyTime now);
+  void take_back_park(SteadyTime now);
   void publish_state();
   Deadline next_wake();
 
@@ -96,6 +97,7 @@ class Host {
   void ask_for_rest(const Outcome& outcome);
   bool all_lanes_allowed_are_busy() const;
   void park(const std::string& why, milliseconds span, ParkReason reason);
+  void forget_park();
   void wait_to_connect(const std::string& why, milliseconds span);
   void stay_away(const char* state, const std::string& why, milliseconds span, const std::function<bool()>& over);
 
@@ -149,6 +151,8 @@ class Host {
   bool letters_were_missing_ = false;
   std::map<uint64_t, Item*> burying_;             // by delivery tag
   std::string away_why_, last_why_, office_why_;  // the endpoint's trouble, the last event's, the office's
+  std::string parked_why_;                        // the last park's reason, until the endpoint has taken something
+  bool took_something_ = false;                   // since then
   std::optional<Park> asked_;                     // the endpoint wants no calls until then
   bool knows_the_past_ = false;                   // what it wanted before this host began has been read
   std::optional<Failure> fatal_;

@@ -150,7 +150,10 @@ void Host::on_outcomes(LaneSlot& slot, const Report& report) {
 // Is it the events, or the endpoint? What was not tried says nothing of either.
 void Host::judge(const std::vector<Item*>& batch, const std::vector<Outcome>& outcomes) {
   const auto says_nothing_good = [](const Outcome& outcome) { return failed(outcome) || untried(outcome); };
-  if (!std::all_of(outcomes.begin(), outcomes.end(), says_nothing_good)) return circuit_.succeeded();
+  if (!std::all_of(outcomes.begin(), outcomes.end(), says_nothing_good)) {
+    took_something_ = true;
+    return circuit_.succeeded();
+  }
   const auto first = std::find_if(outcomes.begin(), outcomes.end(), failed);
   if (first != outcomes.end()) circuit_.failed(batch[static_cast<size_t>(first - outcomes.begin())]->event.message_id);
 }

@@ -100,6 +100,7 @@ void Host::park(const std::string& why, milliseconds span, ParkReason reason) {
                 {"until", utc_text(until_us)},
                 {"seconds", seconds(span)}});
   figures_.parked(reason, until_us);
+  parked_why_ = why;
   notes_.parked({component_.name, until_us, 0, std::string(reason_name), why});
   const bool was_asked = reason == ParkReason::asked;
   const auto over = [&] {
@@ -111,10 +112,19 @@ void Host::park(const std::string& why, milliseconds span, ParkReason reason) {
   };
   stay_away("parked", "until " + utc_text(until_us) + ", because " + why, span, over);
   notes_.not_parked(component_.name);
+  took_something_ = false;
+  // These are over when their time is; of the others it is tried.
+  if (reason == ParkReason::rate || reason == ParkReason::quota) forget_park();
+}
+
+void Host::forget_park() {
+  parked_why_.clear();
   figures_.not_parked();
 }
 
+// Of the endpoint nothing is known meanwhile.
 void Host::wait_to_connect(const std::string& why, milliseconds span) {
+  forget_park();
   log::warning("consumer", "connecting", {{"endpoint", component_.name}, {"why", why}, {"seconds", seconds(span)}});
   stay_away("connecting", why, span, [] { return false; });
 }
