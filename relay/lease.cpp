@@ -4,12 +4,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include <signal.h>
 #include <unistd.h>
 
 namespace muskrat {
 namespace {
+
+constexpr std::string_view unknown = "-";  // a word of a holder
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -64,8 +67,14 @@ bool LeaseWatch::observe(const LeaseView& view, milliseconds now) {
   return now - still_since_ >= lease_time_;
 }
 
+std::string holder_of(const std::string& host_and_pid, const std::string& place, const std::string& start) {
+  // Each in its place: more words may follow.
+  const auto word = [](const std::string& text) { return " " + (text.empty() ? std::string(unknown) : text); };
+  return host_and_pid + word(place) + word(start);
+}
+
 std::string this_holder() {
-  return host_name() + ":" + std::to_string(getpid()) + " " + place_of_pids() + " " + start_of(getpid());
+  return holder_of(host_name() + ":" + std::to_string(getpid()), place_of_pids(), start_of(getpid()));
 }
 
 bool holder_is_dead(const std::string& holder) {
@@ -73,7 +82,7 @@ bool holder_is_dead(const std::string& holder) {
   std::string name, place, start;
   words >> name >> place >> start;
   size_t colon = name.rfind(':');
-  if (start.empty() || colon == std::string::npos || place != place_of_pids()) return false;
+  if (start.empty() || start == unknown || colon == std::string::npos || place != place_of_pids()) return false;
   auto pid = static_cast<pid_t>(std::strtol(name.c_str() + colon + 1, nullptr, 10));
   if (pid <= 0) return false;
   if (kill(pid, 0) != 0) return errno == ESRCH;

@@ -70,9 +70,11 @@ class Lease {
   milliseconds renewed_{};
 };
 
-// "host:pid …": the words behind the pid say which boot, pid namespace and start of the process it was, so that a
-// successor on the same machine can tell for certain that it is dead.
+// "host:pid place start": the words behind the pid say which boot, pid namespace and start of the process it was, so
+// that a successor on the same machine can tell for certain that it is dead. What /proc does not tell is "-".
 std::string this_holder();
+// The same of given parts, where "" is not known.
+std::string holder_of(const std::string& host_and_pid, const std::string& place, const std::string& start);
 // Whether `holder` is certainly a dead process of this machine; false whenever there is doubt.
 bool holder_is_dead(const std::string& holder);
 

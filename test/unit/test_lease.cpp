@@ -6,6 +6,7 @@
 #include "test/unit/unit.hpp"
 
 using namespace muskrat;
+using muskrat::unit::assert_text;
 
 namespace {
 
@@ -41,7 +42,29 @@ void test_lease_leader_is_silent_before_a_standby_takes_over(void**) {
   assert_false(lease.renewal_due(at(100)));
 }
 
+// The pid of a process that has ended.
+pid_t no_process() {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  waitpid(child, nullptr, 0);
+  return child;
+}
+
 void test_lease_holder_of_this_process_is_not_dead(void**) { assert_false(holder_is_dead(this_holder())); }
+
+// A word that is missing must not give its place to the next one, nor to the source's name behind them.
+void test_lease_holder_of_which_proc_tells_nothing_keeps_its_words_and_is_in_doubt(void**) {
+  assert_text(holder_of("box:999999", "", "12345"), "box:999999 - 12345");
+  assert_text(holder_of("box:999999", "", ""), "box:999999 - -");
+  const std::string ours = this_holder();
+  const size_t space = ours.find(' ');
+  const std::string place = ours.substr(space + 1, ours.rfind(' ') - space - 1);
+  const std::string dead = "box:" + std::to_string(no_process());
+  assert_true(holder_is_dead(holder_of(dead, place, "12345") + " frontend"));
+  assert_false(holder_is_dead(holder_of(dead, "", "12345") + " frontend"));
+  assert_false(holder_is_dead(holder_of(dead, place, "") + " frontend"));
+  assert_false(holder_is_dead(holder_of(dead, "", "") + " frontend"));
+}
 
 void test_lease_holder_of_another_place_or_words_is_in_doubt(void**) {
   assert_false(holder_is_dead("elsewhere:999999"));
@@ -79,6 +102,7 @@ int main() {
       checked(test_lease_watch_released_may_be_taken_at_once),
       checked(test_lease_leader_is_silent_before_a_standby_takes_over),
       checked(test_lease_holder_of_this_process_is_not_dead),
+      checked(test_lease_holder_of_which_proc_tells_nothing_keeps_its_words_and_is_in_doubt),
       checked(test_lease_holder_of_another_place_or_words_is_in_doubt),
       checked(test_lease_holder_that_ended_on_this_machine_is_dead),
       checked(test_lease_holder_whose_pid_is_another_process_now_is_dead),
