@@ -104,7 +104,7 @@ void OutboxSource::away(const std::string& why, const Stop& stop) {
 }
 
 void OutboxSource::stopped(const Misconfigured& problem, const Stop& stop) {
-  if (problem.fatal_at_start && !proven_) throw Failure(Remedy::stop, "source " + name_ + ": " + problem.what());
+  if (problem.fatal_at_start && !proven_) throw CannotStart("source " + name_ + ": " + problem.what());
   if (stopped_why_ != problem.what()) {
     log::error("relay", "source stopped", {{"source", name_}, {"why", problem.what()}});
   }

@@ -3,7 +3,7 @@
 //
 // Base of the kinds `postgres` and `mysql`, which say how their database is asked.
 // Neighbours: LeaseWatch (when the lease may be taken), OutboxLeader (the time of
-// leading). What a person must mend ends the source at its start, and is waited for
+// leading). What a person must mend is a CannotStart at its start, and is waited for
 // once it has worked. Thread rule: the source's thread.
 #pragma once
 

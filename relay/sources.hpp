@@ -8,14 +8,21 @@
 #include <span>
 
 #include "common/config.hpp"
+#include "common/failure.hpp"
 #include "common/health.hpp"
 #include "common/stop.hpp"
 
 namespace muskrat {
 
+// A source has never worked, and cannot until a person has mended what it says: made anew, it may.
+class CannotStart : public Failure {
+ public:
+  explicit CannotStart(const std::string& what) : Failure(Remedy::stop, what) {}
+};
+
 // A running source. run() returns when `stop` is requested and everything confirmed so far is marked; it reconnects by
-// itself for ever and throws only Failure{stop}: what no retry can mend. One thread, one database connection, one AMQP
-// connection.
+// itself for ever and throws only Failure{stop}: what no retry can mend, and CannotStart. One thread, one database
+// connection, one AMQP connection.
 class Source {
  public:
   virtual ~Source() = default;

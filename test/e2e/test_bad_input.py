@@ -109,6 +109,37 @@ def test_bad_input_database_without_the_extension_is_told(world):
     world.program.daemons.remove(relay)
 
 
+def test_bad_input_source_that_cannot_start_is_looked_at_again_while_another_runs(world):
+    world.configure({})
+    world.program.config["sources"]["later"] = {"kind": "postgres", "dsn": world.target}
+    world.program.save()
+    world.program.setup()
+    relay = world.program.relay(wait=False)
+
+    def ready():
+        return [relay.metric("muskrat_ready", source=name) for name in ("frontend", "later")]
+    line = world.wait_log(relay, "CREATE EXTENSION")
+    assert '"event":"source stopped"' in line and '"source":"later"' in line
+    wait_until(lambda: ready() == [1, 0], 60, "the other one to lead")
+    assert "stopped: source later: the extension muskrat is not in" in relay.get("/readyz")[1]
+    world.tsql("CREATE EXTENSION muskrat")
+    wait_until(lambda: ready() == [1, 1], 60, "it to be found")
+    assert relay.metric("muskrat_relay_leader", source="later") == 1
+    assert relay.log(1000).count("CREATE EXTENSION") == 1, "it is said once"
+
+
+def test_bad_input_no_source_can_start_ends_the_relay(world):
+    world.sql("DROP EXTENSION muskrat CASCADE")
+    world.configure({})
+    world.program.config["sources"]["later"] = {"kind": "postgres", "dsn": world.target}
+    world.program.save()
+    world.program.setup()
+    relay = world.program.relay(wait=False)
+    assert relay.wait(60) == 1
+    assert relay.log(1000).count('"event":"source cannot go on"') == 2, "each with its reason"
+    world.program.daemons.remove(relay)
+
+
 def test_bad_input_broker_refuses_the_login(world):
     world.stand(relay=False, consume=False)
     world.program.config["broker"]["url"] = world.rabbitmq.url(world.vhost, password="wrong")

@@ -75,6 +75,17 @@ def test_packaging_meta_json_follows_the_pgxn_specification():
     assert faults({key: value for key, value in meta.items() if key != "meta-spec"})
 
 
+def test_packaging_units_are_started_again_for_ever():
+    for unit in ("relay", "consume"):
+        text = text_of(f"packaging/muskrat-{unit}.service")
+        assert re.search(r"^Restart=always$", text, re.M) and re.search(r"^StartLimitIntervalSec=0$", text, re.M)
+
+
+def test_packaging_the_relays_unit_sees_the_boot_id():
+    """Without it no relay can tell that the one before it is dead: it would stand by for lease_time after each crash."""
+    assert not re.search(r"^ProcSubset=", text_of("packaging/muskrat-relay.service"), re.M)
+
+
 def test_packaging_one_version_stands_everywhere():
     meta = json.loads(text_of("META.json"))
     found = {
