@@ -1,6 +1,6 @@
 // Where a daemon's state database is, for the verbs that read or write it beside the daemon.
 //
-// Used by pause, resume, superseded, produce and held. Thread rule: free functions.
+// Used by pause, resume, superseded, produce, held and status. Thread rule: free functions.
 #pragma once
 
 #include <string>
@@ -16,5 +16,9 @@ std::string state_place(const Settings& consumer);
 void warn_of_relative_state(const Settings& consumer);
 // The same of the file that scheduled sources share with the relay.
 void warn_of_relative_relay_state(const Settings& relay);
+// For a verb that only reads: says on standard error that a host or relay elsewhere may know more, where that can be
+// and there is no such file here.
+void warn_of_absent_state(const Settings& consumer);
+void warn_of_absent_relay_state(const Settings& relay);
 
 }  // namespace muskrat::cli

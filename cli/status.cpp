@@ -1,13 +1,18 @@
 // muskrat status: sources, queues, pauses, and what is wrong with them.
 #include "cli/status.hpp"
 
+#include <algorithm>
+
 #include "cli/context.hpp"
 #include "cli/event_text.hpp"
 #include "cli/exit.hpp"
+#include "cli/state_place.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "common/json.hpp"
 #include "common/utc_text.hpp"
+#include "consumer/endpoints.hpp"
+#include "relay/sources.hpp"
 
 namespace muskrat::cli {
 namespace {
@@ -168,6 +173,15 @@ std::string status_json(const Status& status) {
   return object.add("problems", static_cast<int64_t>(status.problems())).text() + "\n";
 }
 
+// A state file that is not here would have told why nobody consumes, which jobs are under way, or how runs went.
+void warn_of_absent_files(const Config& config, const Status& status) {
+  const auto is_left_alone = [](const QueueStatus& queue) { return queue.consumers == 0U; };
+  if (needs_state(config.endpoints) || std::any_of(status.queues.begin(), status.queues.end(), is_left_alone))
+    warn_of_absent_state(config.consumer);
+  const auto is_scheduled = [](const Component& source) { return kind_of(source).reader != nullptr; };
+  if (std::any_of(config.sources.begin(), config.sources.end(), is_scheduled)) warn_of_absent_relay_state(config.relay);
+}
+
 class StatusVerb : public Command {
  public:
   explicit StatusVerb(Arguments& arguments) {
@@ -185,6 +199,7 @@ class StatusVerb : public Command {
       // Drawn over the last one, without the flicker of clearing first.
       if (watch_ && on_terminal() && !json_) print("\033[H\033[J");
       print(json_ ? status_json(status) : status_text(status));
+      warn_of_absent_files(config, status);
       if (!watch_) return status.problems() > 0 ? exit_problems : exit_ok;
       if (stop.wait(std::chrono::seconds(2))) return exit_ok;
     }

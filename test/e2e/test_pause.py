@@ -165,6 +165,28 @@ def test_pause_is_shown_by_status_and_is_no_problem(world, state):
     assert done.returncode == 3 and done.stdout.count("nobody consumes") == 1, "the neighbour has no host"
 
 
+def test_pause_made_elsewhere_is_missed_by_status_which_says_so(world):
+    """As under systemd, which sets STATE_DIRECTORY for the daemon and not for who asks."""
+    daemon = {"STATE_DIRECTORY": world.folder}
+    world.stand(relay=False, consume=False, consumer={"state": "host-elsewhere.sqlite"})
+    world.program.config["relay"]["state"] = "relay-elsewhere.sqlite"
+    world.program.save()
+    world.program.ok("pause", "analytics", env=daemon)
+    there, here = world.program.run("status", env=daemon), world.program.run("status")
+    assert "paused since" in there.stdout and "relative path" not in there.stderr
+    assert "paused since" not in here.stdout
+    assert "consumer.state is a relative path" in here.stderr and "STATE_DIRECTORY" in here.stderr
+    assert "relay.state" not in here.stderr, "no source needs it"
+    world.program.config["sources"]["nightly"] = {
+        "kind": "sql-query", "dsn": world.front, "query": "SELECT id, email FROM customers", "cursor": "id", "key": "id", "overlap": 0,
+        "every": "1d", "routing_key": "Nightly.Customer.Record"}
+    world.program.save()
+    assert "relay.state is a relative path" in world.program.run("status").stderr
+    world.program.config["relay"]["state"] = world.program.config["consumer"]["state"] = f"{world.folder}/none.sqlite"
+    world.program.save()
+    assert "relative path" not in world.program.run("status").stderr, "a path that is the same for all"
+
+
 def test_pause_of_a_parked_endpoint_is_shown_and_leaves_it_parked(world, sqlite):
     stand(world, sqlite, consume=False, circuit_first="1h", circuit_most="1h")
     world.tsql("ALTER TABLE history RENAME TO gone")
