@@ -15,7 +15,7 @@ const char* const session_settings =
     "SET statement_timeout = 0; SET lock_timeout = '2s'; SET plan_cache_mode = "
     "force_generic_plan; SET bytea_output = "
     "'hex'; SET DateStyle = 'ISO';"
-    "SET search_path = pg_catalog, pg_temp";
+    "SET search_path = pg_catalog, pg_temp; SHOW synchronous_standby_names";
 
 // A read of what one transaction wrote cannot be cut in parts, however much that was.
 constexpr milliseconds patience_time = std::chrono::hours(1);
@@ -51,8 +51,10 @@ std::vector<int64_t> parse_ids(std::string_view literal) {
 
 Db Db::open(const pg::Address& address, milliseconds limit, const Stop& stop) {
   pg::Connection connection = pg::Connection::open(address, Deadline::in(limit), &stop);
-  connection.exec(session_settings, Deadline::in(limit));
-  return Db(std::move(connection), limit);
+  const pg::Result standbys = connection.exec(session_settings, Deadline::in(limit));
+  Db db(std::move(connection), limit);
+  db.awaits_standbys_ = !standbys.text(0, 0).empty();
+  return db;
 }
 
 Db::Patience::Patience(Db& db, const std::function<void()>& beat) : db_(db), limit_before_(db.limit_) {
@@ -129,6 +131,22 @@ pg::Result Db::ask(const std::string& sql, std::span<const pg::Param> params, pg
   }
 }
 
+// One whose standbys are away sits in its commit until the deadline: the connection alone does not know why.
+pg::Result Db::write(const std::string& sql, std::span<const pg::Param> params) {
+  receive_ahead();
+  const Deadline end = deadline();
+  try {
+    return connection_.exec_prepared(sql, params, end);
+  } catch (const pg::SqlError& error) {
+    explain(error);
+  } catch (const Failure& failure) {
+    if (!awaits_standbys_ || !end.passed()) throw;
+    throw Failure(failure.remedy(), std::string(failure.what()) +
+                                        "; or the server's synchronous standbys do not confirm commits: repair the "
+                                        "standby or take it out of synchronous_standby_names");
+  }
+}
+
 void Db::copy_out(const std::string& query, const std::function<void(const pg::CopyRows::Fields&)>& row) {
   receive_ahead();
   try {
@@ -160,7 +178,7 @@ Hello Db::hello() {
 std::optional<int64_t> Db::lease_take(const LeaseView& seen, const std::string& holder) {
   std::string term = std::to_string(seen.term), beat = std::to_string(seen.beat);
   pg::Param params[] = {term, beat, holder};
-  pg::Result row = ask("SELECT muskrat.lease_take($1::bigint, $2::bigint, $3)", params);
+  pg::Result row = write("SELECT muskrat.lease_take($1::bigint, $2::bigint, $3)", params);
   if (row.null(0, 0)) return std::nullopt;
   return row.int64(0, 0);
 }
@@ -168,13 +186,13 @@ std::optional<int64_t> Db::lease_take(const LeaseView& seen, const std::string& 
 void Db::lease_beat(int64_t term) {
   std::string text = std::to_string(term);
   pg::Param params[] = {text};
-  ask("SELECT muskrat.lease_beat($1::bigint)", params);
+  write("SELECT muskrat.lease_beat($1::bigint)", params);
 }
 
 void Db::lease_release(int64_t term) {
   std::string text = std::to_string(term);
   pg::Param params[] = {text};
-  ask("SELECT muskrat.lease_release($1::bigint)", params);
+  write("SELECT muskrat.lease_release($1::bigint)", params);
 }
 
 int64_t Db::cursor_save(int64_t term, const Cursor& cursor) {
@@ -186,25 +204,25 @@ int64_t Db::cursor_save(int64_t term, const Cursor& cursor) {
     current_id = id;
   }
   pg::Param params[] = {term_text, cursor.last, current, current_id, held};
-  return ask("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])",
-             params)
+  return write("SELECT muskrat.cursor_save($1::bigint, $2::pg_snapshot, $3::pg_snapshot, $4::bigint, $5::bigint[])",
+               params)
       .int64(0, 0);
 }
 
 void Db::doze(int64_t term) {
   const std::string term_text = std::to_string(term), pid = std::to_string(connection_.backend_pid());
   pg::Param params[] = {term_text, pid};
-  ask("SELECT muskrat.doze($1::bigint, $2::int)", params);
+  write("SELECT muskrat.doze($1::bigint, $2::int)", params);
 }
 
 Tended Db::tend(int64_t term, int64_t switch_bytes, milliseconds retention) {
   std::string term_text = std::to_string(term), bytes = std::to_string(switch_bytes);
   std::string interval = std::to_string(retention.count()) + " milliseconds";
   pg::Param params[] = {term_text, bytes, interval};
-  pg::Result row =
-      ask("SELECT switched, cardinality(freed) > 0, waiting_for "
-          "FROM muskrat.segments_tend($1::bigint, $2::bigint, $3::interval)",
-          params);
+  pg::Result row = write(
+      "SELECT switched, cardinality(freed) > 0, waiting_for "
+      "FROM muskrat.segments_tend($1::bigint, $2::bigint, $3::interval)",
+      params);
   return {row.boolean(0, 0), row.boolean(0, 1), std::string(row.text(0, 2))};
 }
 
@@ -218,8 +236,12 @@ bool Db::rung() {
 
 bool Db::commit_marker() {
   int warnings = connection_.warnings_seen();
-  // in the statement itself, for behind a pooler the session's setting may be another session's
-  ask("SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'muskrat', '')", {});
+  // In the statement itself, for behind a pooler the session's settings may be another session's. Where the role hears
+  // errors alone, the server would say nothing of a wait that somebody cancelled.
+  write(
+      "SELECT set_config('synchronous_commit', 'on', true), set_config('client_min_messages', 'warning', true), "
+      "pg_logical_emit_message(true, 'muskrat', '')",
+      {});
   return connection_.warnings_seen() == warnings;
 }
 

@@ -95,10 +95,13 @@ class Db {
   [[noreturn]] void explain(const pg::SqlError& error) const;
   Deadline deadline() const { return Deadline::in(limit_); }
   void receive_ahead();
+  // ask() of what commits something; Failure names synchronous standbys where the deadline passed and there are any.
+  pg::Result write(const std::string& sql, std::span<const pg::Param> params);
 
   pg::Connection connection_;
   milliseconds limit_;
-  bool awaited_ = false;  // an answer that was sent for ahead
+  bool awaits_standbys_ = false;  // synchronous_standby_names is set, as of when the connection was made
+  bool awaited_ = false;          // an answer that was sent for ahead
   std::function<void()> ahead_beat_;
   std::optional<pg::Result> ahead_;
 };
