@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "cli/context.hpp"
@@ -116,7 +117,7 @@ StateFacts ask_state(const Config& config, Status& status) {
     for (state::Pause& pause : store->pauses(deadline)) facts.pauses[pause.endpoint] = std::move(pause);
     const int64_t now_us = wall_clock_us();
     for (state::Parked& parked : store->parked(deadline))
-      if (parked.seen_us > now_us - believed_us) facts.parked[parked.endpoint] = std::move(parked);
+      if (std::abs(parked.seen_us - now_us) < believed_us) facts.parked[parked.endpoint] = std::move(parked);
     facts.jobs = read_jobs(*store, deadline);
   } catch (const Failure& failure) {
     status.state_problem = failure.what();

@@ -1,6 +1,7 @@
 #include "consumer/park_notes.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +19,8 @@ constexpr milliseconds say_again_every{10'000};
 constexpr milliseconds answer_span{5'000};
 constexpr std::string_view asked = park_reasons[static_cast<size_t>(ParkReason::asked)];
 
+int64_t us(SteadyTime::duration span) { return std::chrono::duration_cast<std::chrono::microseconds>(span).count(); }
+
 }  // namespace
 
 ParkNotes::ParkNotes(const Settings& consumer) : consumer_(consumer) {
@@ -30,14 +33,15 @@ ParkNotes::ParkNotes(const Settings& consumer) : consumer_(consumer) {
 ParkNotes::~ParkNotes() {
   quit_.request();
   thread_.join();
-  // seen never: nobody is there any more who could say so, and `muskrat status` need not believe it
-  if (!failing_) try_to(parked_, true, 0);
+  // nobody is there any more who could say so, and `muskrat status` need not believe it
+  if (!failing_) try_to(parked_, true, -wall_clock_us());
 }
 
 void ParkNotes::parked(const state::Parked& parked) {
   std::lock_guard lock(mutex_);
   taken_out_.erase(parked.endpoint);
-  parked_[parked.endpoint] = parked;
+  const auto left = std::chrono::microseconds(parked.until_us - wall_clock_us());
+  parked_[parked.endpoint] = {parked, steady_clock::now() + left};
 }
 
 void ParkNotes::not_parked(const std::string& endpoint) {
@@ -55,8 +59,12 @@ std::optional<state::Parked> ParkNotes::asked_before(const std::string& endpoint
   const Deadline deadline = Deadline::in(answer_span);
   const auto store = state::find_store(consumer_, deadline);
   if (!store) return std::nullopt;
+  const int64_t now_us = wall_clock_us();
   for (state::Parked& note : store->parked(deadline)) {
-    if (note.endpoint != endpoint || note.reason != asked || note.until_us <= wall_clock_us()) continue;
+    if (note.endpoint != endpoint || note.reason != asked || note.until_us <= now_us) continue;
+    // Where the clock has been put back since, what was left when it was written is the longest that can be left.
+    if (const int64_t seen_us = std::abs(note.seen_us); seen_us > 0)
+      note.until_us = std::min(note.until_us, now_us + std::max<int64_t>(note.until_us - seen_us, 0));
     std::lock_guard lock(mutex_);
     found_.insert(endpoint);
     return std::move(note);
@@ -81,12 +89,14 @@ bool ParkNotes::try_to(ByEndpoint parked, bool again, int64_t seen_us) {
     if (!store_) store_ = state::open_store(consumer_, deadline);
     find_taken_out(parked, deadline);
     clear_ended(parked, deadline);
-    for (auto& [endpoint, note] : parked) {
+    for (auto& [endpoint, rest] : parked) {
       const auto known = written_.find(endpoint);
-      if (!again && known != written_.end() && known->second == note.until_us) continue;
-      note.seen_us = seen_us;
-      store_->set_parked(note, deadline);
-      written_[endpoint] = note.until_us;
+      if (!again && known != written_.end() && known->second == rest.until) continue;
+      // By the clock as it is now, which may have been set since.
+      rest.note.until_us = wall_clock_us() + us(rest.until - steady_clock::now());
+      rest.note.seen_us = seen_us;
+      store_->set_parked(rest.note, deadline);
+      written_[endpoint] = rest.until;
     }
     failing_ = false;
     return true;
@@ -106,8 +116,8 @@ void ParkNotes::find_taken_out(ByEndpoint& parked, Deadline deadline) {
     std::lock_guard lock(mutex_);
     stood = found_;
   }
-  const auto may_be_gone = [&](const auto& note) {
-    return note.second.reason == asked && (stood.contains(note.first) || written_.contains(note.first));
+  const auto may_be_gone = [&](const auto& rest) {
+    return rest.second.note.reason == asked && (stood.contains(rest.first) || written_.contains(rest.first));
   };
   if (std::none_of(parked.begin(), parked.end(), may_be_gone)) return;
   const auto stored = store_->parked(deadline);

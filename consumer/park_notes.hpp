@@ -33,16 +33,21 @@ class ParkNotes {
   ParkNotes(const ParkNotes&) = delete;
   ParkNotes& operator=(const ParkNotes&) = delete;
 
-  void parked(const state::Parked& parked);
+  void parked(const state::Parked& parked);  // `seen_us` is not looked at
   void not_parked(const std::string& endpoint);
   // True once after somebody has taken out the note of an endpoint that is parked.
   bool taken_out(const std::string& endpoint);
 
-  // What the endpoint asked for in an earlier life, while its time has not come. Failure when it cannot be read.
+  // What the endpoint asked for in an earlier life, while its time has not come; `until_us` is no further off than it
+  // was when that life last wrote it, whatever clock it went by. Failure when it cannot be read.
   std::optional<state::Parked> asked_before(const std::string& endpoint);
 
  private:
-  using ByEndpoint = std::map<std::string, state::Parked>;
+  struct Rest {
+    state::Parked note;
+    SteadyTime until;  // what holds: wall time may be set meanwhile
+  };
+  using ByEndpoint = std::map<std::string, Rest>;
 
   void write();
   bool try_to(ByEndpoint parked, bool again, int64_t seen_us);
@@ -57,7 +62,7 @@ class ParkNotes {
 
   // of whoever writes: the thread, then the destructor
   std::unique_ptr<state::Store> store_;
-  std::map<std::string, int64_t> written_;  // endpoint → until when
+  std::map<std::string, SteadyTime> written_;  // endpoint → until when
   SteadyTime said_at_{};
   bool failing_ = false;
 

@@ -67,7 +67,8 @@ std::string describe(const Pause& pause);
 struct Parked {
   std::string endpoint;
   int64_t until_us = 0;
-  int64_t seen_us = 0;  // when a host last said so: one that was killed says nothing more
+  // When a host last said so: one that was killed says nothing more. Negative: it has ended at that time.
+  int64_t seen_us = 0;
   std::string reason, why;
 };
 // "until 2026-11-25T12:00:00Z, because …"

@@ -1,13 +1,15 @@
 """Rate, concurrency, quota: what an endpoint may have, who waits for it, and what is said about it."""
+import contextlib
 import datetime
 import json
+import sqlite3
 import time
 
 import pytest
 
 from harness.http_server import HttpServer
 from harness.processes import wait_until
-from harness.shifted_clock import before_midnight
+from harness.shifted_clock import ahead, before_midnight
 from test_pause import row  # the status page's row of an endpoint
 
 
@@ -211,6 +213,24 @@ def test_limits_rest_that_was_asked_for_outlives_the_host_until_it_is_resumed(wo
     wait_until(lambda: sorted(set(seen(server))) == [1, 2, 3, 4, 5], 60, "the rest")
     wait_until(lambda: row(world, "hook")["state"] == "consuming", 60, "the endpoint to go on")
     assert "nothing was changed" in world.program.run("resume", "hook").stdout
+
+
+def test_limits_rest_is_no_longer_than_was_asked_for_though_the_clock_was_put_back(world, server, sqlite):
+    server.answer = lambda request, nth: (429, {"Retry-After": "600"}, b"")
+    stand(world, server, sqlite, consume=False, lanes=1)
+    world.customers(1)
+    world.consumer = world.program.consume(wait=False, env=ahead(world.folder, datetime.timedelta(days=1)))
+    wait_until(lambda: world.consumer.get("/status")[0] == 200, 60, "the host to answer")
+    wait_parked(world, "answer 429 Too Many Requests")
+    with contextlib.closing(sqlite3.connect(sqlite["state"])) as notes:
+        wait_until(lambda: notes.execute("SELECT 1 FROM parked").fetchall(), 60, "the state database to know")
+    world.consumer.kill9()
+    assert "parked" not in world.program.run("status").stdout, "nobody said so just now"
+    world.consumer = world.program.consume(wait=False)
+    wait_until(lambda: world.consumer.get("/status")[0] == 200, 60, "the host to answer")
+    wait_parked(world, "answer 429 Too Many Requests")
+    assert world.consumer.metric("muskrat_endpoint_parked_until_seconds", endpoint="hook") - time.time() <= 600
+    assert len(server.requests()) == 1
 
 
 def test_limits_short_rest_is_held_without_giving_back(world, server, sqlite):
