@@ -51,6 +51,7 @@ class Online {
  private:
   void good(const std::string& what) { print(coloured(Colour::green, "ok     ") + "  " + harmless(what) + "\n"); }
   void doubtful(const std::string& what) { print(coloured(Colour::yellow, "warning") + "  " + harmless(what) + "\n"); }
+  void unseen(const std::string& what) { print(coloured(Colour::faint, "unseen ") + "  " + harmless(what) + "\n"); }
   void bad(const std::string& what) {
     ++problems_;
     print(coloured(Colour::red, "PROBLEM") + "  " + harmless(what) + "\n");
@@ -76,6 +77,13 @@ class Online {
       if (queue(broker, endpoint_queue(names, endpoint.name)) > 0) consumed_.insert(endpoint.name);
       queue(broker, dead_letter_queue(names, endpoint.name));
     }
+    // None is declared on trial, as queues are: a missing one would be made, perhaps before its mapping is in place.
+    size_t bindings = 0;
+    for (const EndpointBinding& endpoint : endpoint_bindings(config_)) bindings += endpoint.patterns.size();
+    if (bindings > 0)
+      unseen(counted(bindings, "binding") +
+             ": AMQP does not tell whether they are there; muskrat setup makes those "
+             "that are missing, and changes no others");
     broker.close(Deadline::in(std::chrono::seconds(2)));
   }
 

@@ -1,9 +1,11 @@
 """Published events again: `muskrat replay`, from the outbox and from what was unrouted."""
 import json
 import os
+import re
 import signal
 
 import pika
+import pytest
 from world import ATTACH, CUSTOMERS
 from harness.clients import Delivery, Observer
 from harness.processes import Child, wait_until
@@ -317,6 +319,41 @@ def test_replay_unrouted_by_a_user_with_the_documented_rights_works_and_with_few
     with world.user_with_rights("muskrat replay --unrouted"):
         assert "1 message sent" in replay(world, "--unrouted", "--yes")
     assert world.broker.depth("muskrat.analytics") == 1
+
+
+@pytest.mark.parametrize("missing", ["binding", "queue"])
+def test_replay_as_the_manual_says_brings_what_one_endpoint_missed_and_another_got(world, missing):
+    ids = "SELECT id, email FROM {} ORDER BY id"
+    crm = {"table": "public.crm", "key": ["id"], "columns": ["id", "email"]}
+    world.tsql("CREATE TABLE crm (id bigint PRIMARY KEY, email text)")
+    world.stand(endpoints={"analytics": world.mirror(), "crm": world.mirror(routes=[crm])}, consume=False)
+    world.customers(1)
+    world.broker.wait_depth("muskrat.crm", 1)
+    since = world.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")[0][0]
+    if missing == "binding":
+        world.broker.unbind("muskrat.crm", "Frontend.Customer.*")
+    else:
+        take(world, "muskrat.crm")
+        world.broker.delete_queue("muskrat.crm")
+    world.customers(2, 3)
+    world.sql("UPDATE customers SET email = 'new' WHERE id = 1")
+    world.broker.wait_depth("muskrat.analytics", 4)
+    world.published()
+    assert world.broker.depth("muskrat.unrouted") == 0, "somebody got them"
+    assert "has 0 messages" in replay(world, "--unrouted")
+    online = world.program.run("check", "--online")
+    assert "2 bindings: AMQP does not tell whether they are there; muskrat setup makes those that are missing" in online.stdout
+    assert online.returncode == (0 if missing == "binding" else 3)
+
+    (cure,) = world.manual("an endpoint's queue was missing, or a binding of it")
+    commands = [text.replace("SOURCE", "frontend").replace("TIME", since).replace("ENDPOINT", "crm").split()
+                for text in re.findall("`muskrat (.+?)`", cure)]
+    assert [command[0] for command in commands] == ["setup", "replay"]
+    world.program.ok(*commands[0])
+    assert "3 events sent" in world.program.ok(*commands[1], "--yes")
+    world.start(relay=False)
+    for table in ("customers", "crm"):
+        world.wait_target(ids.format(table), world.sql(ids.format("customers")))
 
 
 def test_replay_unrouted_finds_what_lies_behind_many_megabytes(world):

@@ -95,17 +95,23 @@ class World:
         self.observers.append(observer)
         return observer
 
+    @staticmethod
+    def manual(what):
+        """The cells behind `what` in its row of docs/operations.md, without the bars."""
+        with open(OPERATIONS, encoding="utf-8") as f:
+            rows = [re.split(r"(?<!\\)\|", text) for text in f if text.startswith("|")]
+        (row,) = [row for row in rows if row[1].strip().strip("`") == what]
+        return [cell.strip() for cell in row[2:-1]]
+
     @contextlib.contextmanager
     def user_with_rights(self, who):
         """The configuration has a broker user with the rights that docs/operations.md names for `who`, and no others."""
-        with open(OPERATIONS, encoding="utf-8") as f:
-            rows = [re.split(r"(?<!\\)\|", text) for text in f if text.startswith("|")]
-        (rights,) = [row[2:5] for row in rows if row[1].strip().strip("`") == who]
+        rights = self.manual(who)
         user, url = f"rights{self.vhost}", self.program.config["broker"]["url"]
         self.rabbitmq.ctl("add_user", user, "rights")
         try:
             self.rabbitmq.ctl("set_permissions", "-p", self.vhost, user,
-                              *(cell.strip().strip("`").replace("\\|", "|") for cell in rights))
+                              *(cell.strip("`").replace("\\|", "|") for cell in rights))
             self.program.config["broker"]["url"] = self.broker.url.replace("guest:guest", f"{user}:rights")
             self.program.save()
             yield
