@@ -1,6 +1,8 @@
 // Opening and ending a connection to the broker, and how its failures are told.
 #include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <errno.h>
 #include <netdb.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/amqp_impl.hpp"
+#include "common/lookup.hpp"
 
 namespace muskrat::amqp {
 
@@ -35,16 +38,25 @@ class Socket {
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-Addresses resolve(const Address& address) {
+std::vector<std::string> addresses_of(const Address& address, Deadline deadline, const Stop* stop) {
+  Lookup found = look_up(address.host, deadline, stop);
+  if (found.addresses.empty()) {
+    throw Failure(Remedy::reconnect, "cannot find the address of the broker's host " + address.host + ": " + found.why +
+                                         "; check broker.url and the name server");
+  }
+  return std::move(found.addresses);
+}
+
+// A numeric one, which needs no name server.
+Addresses socket_address(const std::string& numeric, int port) {
   addrinfo hint{};
   hint.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  int error = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hint, &list);
-  if (error != 0) {
-    throw Failure(Remedy::reconnect, "cannot find the address of the broker's host " + address.host + ": " +
-                                         gai_strerror(error) + "; check broker.url and the name server");
-  }
-  return {list, freeaddrinfo};
+  hint.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* one = nullptr;
+  const int error = getaddrinfo(numeric.c_str(), std::to_string(port).c_str(), &hint, &one);
+  if (error != 0)
+    throw Failure(Remedy::reconnect, "cannot connect to the broker at " + numeric + ": " + gai_strerror(error));
+  return {one, freeaddrinfo};
 }
 
 // 0, or an errno.
@@ -72,12 +84,12 @@ int connect_one(const addrinfo& target, Deadline deadline, const Stop* stop, int
 }
 
 int connect_tcp(const Address& address, Deadline deadline, const Stop* stop) {
-  auto list = resolve(address);
+  const auto found = addresses_of(address, deadline, stop);
   int error = ETIMEDOUT;
-  for (auto* target = list.get(); target != nullptr; target = target->ai_next) {
+  for (const std::string& numeric : found) {
     // A black hole must not eat the time of the addresses behind it.
-    auto share = target->ai_next == nullptr ? deadline : Deadline::in(milliseconds(deadline.poll_timeout() / 2));
-    int fd = connect_one(*target, share, stop, error);
+    auto share = &numeric == &found.back() ? deadline : Deadline::in(milliseconds(deadline.poll_timeout() / 2));
+    int fd = connect_one(*socket_address(numeric, address.port), share, stop, error);
     if (fd >= 0) return fd;
     if (error == ECANCELED) break;
   }
@@ -180,6 +192,7 @@ void Connection::Impl::connect(const Address& address, Deadline deadline, const 
     amqp_tcp_socket_set_sockfd(amqp_tcp_socket_new(raw()), fd);
     return;
   }
+  addresses_of(address, deadline, stop);  // rabbitmq-c looks it up itself, for as long as that takes
   auto left = time_left(deadline);
   int status = amqp_socket_open_noblock(new_tls_socket(raw(), address), address.host.c_str(), address.port, &left);
   if (status == AMQP_STATUS_OK) return;

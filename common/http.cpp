@@ -208,6 +208,7 @@ struct Client::Impl {
     set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
     if (request.method == "HEAD") set(CURLOPT_NOBODY, 1L);
     set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_QUICK_EXIT, 1L);  // else the end of a request waits for its lookup of the host, however long
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_ACCEPT_ENCODING, "");
     set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/lookup.hpp"
 #include "common/mysql_impl.hpp"
 
 namespace muskrat::mysql {
@@ -58,6 +59,15 @@ void keep_alive(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
 }
 
+// libmariadb looks the name up by itself, for as long as the resolver likes.
+void expect_an_address(const Location& to, Deadline deadline, const Stop* stop) {
+  if (!to.socket.empty()) return;
+  const Lookup found = look_up(to.host, deadline, stop);
+  if (found.in_time) return;
+  throw Failure(Remedy::reconnect, "cannot connect to " + to.place() + ": cannot find the address of its host: " +
+                                       found.why + "; check the host in the configuration and the name server");
+}
+
 }  // namespace
 
 int Connection::Impl::wait(int events, Deadline deadline, const Stop* stop, const char* doing) {
@@ -99,6 +109,7 @@ int Connection::Impl::wait(int events, Deadline deadline, const Stop* stop, cons
 Connection Connection::open(const Address& address, Deadline deadline, const Stop* stop) {
   Location to = parse_dsn(address.dsn);
   if (!address.password.empty()) to.password = address.password;
+  expect_an_address(to, deadline, stop);
   auto impl = std::make_unique<Impl>();
   impl->place = to.place();
   impl->secret = to.password;

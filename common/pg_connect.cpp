@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/log.hpp"
+#include "common/lookup.hpp"
 #include "common/pg_impl.hpp"
 
 namespace muskrat::pg {
@@ -110,6 +111,44 @@ Wanted complete(const Address& address) {
   return {std::move(options), verified};
 }
 
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0, comma = 0; comma != std::string::npos; at = comma + 1) {
+    comma = text.find(',', at);
+    parts.push_back(text.substr(at, comma - at));
+  }
+  return parts;
+}
+
+void append(std::string& list, const std::string& part, bool first) { list += (first ? "" : ",") + part; }
+
+// libpq looks names up by itself, for as long as the resolver likes, and none of the hosts behind is tried meanwhile.
+// So it is given no name of which there is no answer in time; of one that does not exist it says so itself.
+void drop_unanswered(Options& options, Deadline deadline, const Stop* stop) {
+  if (given(options, "hostaddr", "PGHOSTADDR") || given(options, "service", "PGSERVICE")) return;
+  const std::string all = effective(options, "host", "PGHOST");
+  const auto hosts = split_at_commas(all), ports = split_at_commas(effective(options, "port", "PGPORT"));
+  std::string kept, kept_ports, why;
+  size_t count = 0;
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    const bool named = !hosts[i].empty() && hosts[i].front() != '/' && hosts[i].front() != '@';
+    const Deadline share = hosts.size() == 1 ? deadline : Deadline::in(milliseconds(deadline.poll_timeout() / 2));
+    if (const Lookup found = named ? look_up(hosts[i], share, stop) : Lookup{}; !found.in_time) {
+      why = found.why;
+      continue;
+    }
+    append(kept, hosts[i], count == 0);
+    if (ports.size() == hosts.size()) append(kept_ports, ports[i], count == 0);
+    ++count;
+  }
+  if (count == 0)
+    throw Failure(Remedy::reconnect, "cannot connect to PostgreSQL: cannot find the address of its host " + all + ": " +
+                                         why + "; check the host in the configuration and the name server");
+  if (count == hosts.size()) return;
+  options["host"] = kept;
+  if (ports.size() == hosts.size()) options["port"] = kept_ports;
+}
+
 PGconn* start(const Options& options) {
   std::vector<const char*> names, values;
   for (const auto& [name, value] : options) {
@@ -201,6 +240,7 @@ Connection Connection::open(const Address& address, Deadline deadline, const Sto
   const auto [options, verified_by_default] = complete(address);
   auto impl = std::make_unique<Impl>();
   impl->secret = effective(options, "password", "PGPASSWORD");
+  drop_unanswered(options, deadline, stop);
   impl->conn.reset(start(options));
   if (!impl->conn) throw Failure(Remedy::stop, "out of memory while connecting to PostgreSQL");
   if (PQstatus(impl->raw()) == CONNECTION_BAD) refuse(impl->raw(), impl->secret, verified_by_default);

@@ -10,6 +10,7 @@ from harness.amqp_proxy import ForgetfulBroker, SlowBroker
 from harness.certificates import Certificates
 from harness.golden import golden
 from harness.processes import wait_until
+from harness.black_hole import black_hole
 
 
 def test_daemons_sigterm_drains(world):
@@ -35,6 +36,21 @@ def test_daemons_sigint_ends_them_too(world):
 def test_daemons_blocked_broker_is_a_visible_state(world):
     world.stand()
     world.customers(1)
+def test_daemons_name_server_that_does_not_answer_holds_up_no_stop(world):
+    world.stand(relay=False, consume=False)
+    env = black_hole(world.folder)
+    broker, source = world.program.config["broker"], world.program.config["sources"]["frontend"]
+    url, dsn = broker["url"], source["dsn"]
+    for daemon, broker["url"], source["dsn"], host in (
+            (world.program.relay, url.replace("127.0.0.1", "relays-broker.hole"), dsn, "relays-broker.hole"),
+            (world.program.relay, url, dsn.replace("127.0.0.1", "source.hole"), "source.hole"),
+            (world.program.consume, url.replace("127.0.0.1", "hosts-broker.hole"), dsn, "hosts-broker.hole")):
+        world.program.save()
+        started = daemon(wait=False, env=env)
+        world.wait_log(started, f"asked for {host}")
+        assert started.stop(timeout=20) == 0, host
+
+
     world.wait_equal()
     world.rabbitmq.ctl("set_vm_memory_high_watermark", "0")
     try:
