@@ -118,6 +118,7 @@ UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 install-program: program ## The same without the extension, which only a source's server needs
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/muskrat
 	install -D -m 644 examples/muskrat.yaml $(DESTDIR)$(PREFIX)/share/muskrat/muskrat.example.yaml
+	install -D -m 644 packaging/alerts.yml $(DESTDIR)$(PREFIX)/share/muskrat/alerts.yml
 	install -D -m 644 packaging/muskrat.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/muskrat.conf
 	install -D -m 644 -t $(UNITS) packaging/*.service
 	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' $(patsubst packaging/%,$(UNITS)/%,$(wildcard packaging/*.service))

@@ -11,6 +11,7 @@
 #include "consumer/host.hpp"
 #include "consumer/jobs.hpp"
 #include "consumer/pause_watch.hpp"
+#include "consumer/queue_depths.hpp"
 #include "consumer/state/store.hpp"
 #include "consumer/superseded_log.hpp"
 
@@ -48,6 +49,7 @@ int run_consumer(const Config& config, StatusBoard& board, const Stop& stop) {
   SupersededLog superseded(config.consumer);
   ParkNotes notes(config.consumer);
   Jobs jobs(config.consumer);
+  const QueueDepths depths(config);
   std::atomic<bool> clean = true;
   std::vector<std::thread> threads;
   for (const Component& component : config.endpoints)

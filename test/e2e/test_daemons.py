@@ -1,16 +1,19 @@
 """How the daemons live: readiness, metrics, a blocked broker, stand-by, a drained stop."""
 import json
+import math
 import os
 import signal
 import socket
 import time
 
+import pika
+
 from harness import clients
 from harness.amqp_proxy import ForgetfulBroker, SlowBroker
+from harness.black_hole import black_hole
 from harness.certificates import Certificates
 from harness.golden import golden
 from harness.processes import wait_until
-from harness.black_hole import black_hole
 
 
 def test_daemons_sigterm_drains(world):
@@ -33,9 +36,6 @@ def test_daemons_sigint_ends_them_too(world):
     assert world.consumer.stop(signal.SIGINT) == 0
 
 
-def test_daemons_blocked_broker_is_a_visible_state(world):
-    world.stand()
-    world.customers(1)
 def test_daemons_name_server_that_does_not_answer_holds_up_no_stop(world):
     world.stand(relay=False, consume=False)
     env = black_hole(world.folder)
@@ -51,6 +51,9 @@ def test_daemons_name_server_that_does_not_answer_holds_up_no_stop(world):
         assert started.stop(timeout=20) == 0, host
 
 
+def test_daemons_blocked_broker_is_a_visible_state(world):
+    world.stand()
+    world.customers(1)
     world.wait_equal()
     world.rabbitmq.ctl("set_vm_memory_high_watermark", "0")
     try:
@@ -106,6 +109,30 @@ def test_daemons_metrics_and_health(world):
         names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE muskrat_")}
         assert names, text
         assert all(f"# HELP {name} " in text for name in names)
+
+
+def test_daemons_depths_of_queues_are_known_while_the_endpoint_takes_nothing(world):
+    def depth(name, **labels):
+        return world.consumer.metric(f"muskrat_{name}", **labels)
+
+    world.stand(consume=False, consumer={"state": f"{world.folder}/state.sqlite"})
+    world.program.ok("pause", "analytics", "--why", "a test")
+    world.customers(1, 2, 3)
+    world.sql("SELECT muskrat.emit('Frontend.Order.Paid', '{}')")
+    world.broker.wait_depth("muskrat.analytics", 3)
+    world.broker.wait_depth("muskrat.unrouted", 1)
+    world.broker.fill("muskrat.analytics.dead", [("{}", pika.BasicProperties(message_id=n, delivery_mode=2)) for n in "ab"])
+    with world.user_with_rights("the host"):
+        world.start(relay=False)
+        wait_until(lambda: depth("unrouted_messages") == 1, 60, "the depth of the unrouted")
+        assert depth("endpoint_queue_messages", endpoint="analytics") == 3
+        assert depth("endpoint_dead_letters", endpoint="analytics") == 2
+        world.customers(4)
+        wait_until(lambda: depth("endpoint_queue_messages", endpoint="analytics") == 4, 60, "the queue to have grown")
+        world.broker.delete_queue("muskrat.analytics.dead")
+        wait_until(lambda: math.isnan(depth("endpoint_dead_letters", endpoint="analytics")), 60, "a queue that is gone to say nothing")
+        assert depth("endpoint_queue_messages", endpoint="analytics") == 4
+        assert world.consumer.stop() == 0
 
 
 def test_daemons_metric_names_are_the_golden_ones(world):

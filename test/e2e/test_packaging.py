@@ -1,5 +1,5 @@
-"""What is packaged: META.json follows PGXN's specification, one version stands everywhere, and by the steps of
-docs/operations.md the units and the one configuration lead to daemons that run. Most of it needs no server."""
+"""What is packaged: META.json follows PGXN's specification, one version stands everywhere, by the steps of docs/operations.md
+the units and the one configuration lead to daemons that run, and alert rules name metrics that there are. Most of it needs no server."""
 import glob
 import json
 import os
@@ -141,7 +141,7 @@ def test_packaging_install_program_obeys_prefix_and_leaves_the_extension_out(tmp
     found = [os.path.relpath(path, tmp_path) for path in glob.glob(f"{tmp_path}/**", recursive=True) if os.path.isfile(path)]
     assert sorted(found) == ["usr/bin/muskrat", "usr/lib/systemd/system/muskrat-consume.service",
                              "usr/lib/systemd/system/muskrat-relay.service", "usr/lib/sysusers.d/muskrat.conf",
-                             "usr/share/muskrat/muskrat.example.yaml"]
+                             "usr/share/muskrat/alerts.yml", "usr/share/muskrat/muskrat.example.yaml"]
     assert os.access(tmp_path / "usr/bin/muskrat", os.X_OK)
     users = re.findall(r"^u (\S+) ", (tmp_path / "usr/lib/sysusers.d/muskrat.conf").read_text(), re.M)
     for verb in UNITS:
@@ -253,3 +253,42 @@ def test_packaging_documented_users_and_the_example_s_broker_move_a_customer(wor
             world.rabbitmq.ctl("delete_user", user, check=False)
         world.sql("DROP OWNED BY relay_user")
         world.sql("DROP ROLE relay_user")
+
+
+# ---- alert rules ----
+
+METRIC = r"\bmuskrat_[a-z_]+\b"
+
+
+def alert_rules():
+    return [rule for group in yaml.safe_load(text_of("packaging/alerts.yml"))["groups"] for rule in group["rules"]]
+
+
+def metrics_that_there_are():
+    """The golden ones, and those that only some configurations show (a quota's, the webhooks')."""
+    found = {line.split()[0] for line in text_of("test/golden/metrics.txt").splitlines()}
+    for folder in ("common", "consumer", "relay"):
+        for path in glob.glob(os.path.join(where.TOP, folder, "**", "*.cpp"), recursive=True):
+            found |= set(re.findall(f'"({METRIC})"', text_of(path)))
+    return found
+
+
+def test_packaging_alert_rules_are_whole_and_name_metrics_that_there_are():
+    rules = alert_rules()
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}, rule
+        assert re.fullmatch(r"\d+[mhd]", rule.get("for", "1m")), rule
+        assert rule["labels"]["severity"] in ("warning", "critical") and rule["annotations"]["summary"], rule
+        assert rule["expr"].count("(") == rule["expr"].count(")"), rule
+        names = set(re.findall(METRIC, rule["expr"]))
+        assert names or rule["expr"].startswith("up{"), rule
+        assert names <= metrics_that_there_are(), rule
+
+
+def test_packaging_each_metric_that_the_manual_says_to_watch_has_an_alert_rule():
+    table = re.search(r"^## What to watch\n(.*?)^## ", text_of("docs/operations.md"), re.M | re.S)[1]
+    watched = {name for row in re.findall(r"^\|([^|]*)\|", table, re.M) for name in re.findall(METRIC, row)}
+    assert len(watched) > 10, table
+    ruled = {name for rule in alert_rules() for name in re.findall(METRIC, rule["expr"])}
+    assert watched <= ruled, watched - ruled
