@@ -65,13 +65,10 @@ class Install : public Command {
 
  private:
   static void run_statement(mysql::Connection& db, const std::string& statement) {
-    if (db.mariadb()) {
-      db.exec(statement, Deadline::in(answer_time));
-    } else if (const auto routine = capture_mysql::routine_of(statement)) {
-      make_anew(db, *routine);
-    } else if (!capture_mysql::makes_room(statement)) {
-      db.exec(statement, Deadline::in(answer_time));
-    }
+    const bool can_replace = db.mariadb();
+    const auto routine = can_replace ? std::nullopt : capture_mysql::routine_of(statement);
+    if (routine) return make_anew(db, *routine);
+    if (can_replace || !capture_mysql::makes_room(statement)) db.exec(statement, Deadline::in(answer_time));
   }
 
   // In MySQL what was granted on a routine goes with it, and between DROP and CREATE calls of it fail. So one that is
