@@ -137,10 +137,11 @@ void test_salesforce_one_external_id_twice_in_a_delivery_is_two_calls_in_order(v
 void test_salesforce_what_follows_a_deletion_of_its_external_id_waits_for_it(void** state) {
   Org& org = org_of(state);
   org.call = [](const auto& request, auto& response) {
-    if (request.method == "DELETE")
+    response.set_content(all_good(request), "application/json");
+    if (request.method == "DELETE") {
       response.status = 204;
-    else
-      response.set_content(all_good(request), "application/json");
+      response.body.clear();
+    }
   };
   org.make();
   Event gone = about(1, "a", "p"), gone_too = about(4, "a", "q");
