@@ -127,7 +127,7 @@ metrics::Snapshot readiness(const std::vector<StatusBoard::Row>& rows, SteadyTim
     const size_t space = row.name.find(' ');
     if (space == std::string::npos) continue;
     const bool well = row.ready && !stuck(row, now);
-    gauge.series.push_back({{{row.name.substr(0, space), row.name.substr(space + 1)}}, well ? 1 : 0});
+    gauge.series.push_back({{{row.name.substr(0, space), row.name.substr(space + 1)}}, well ? 1.0 : 0.0});
   }
   return gauge;
 }

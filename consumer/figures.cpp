@@ -84,10 +84,11 @@ void Figures::paused(bool yes) {
 }
 
 void Figures::show_park() {
-  const bool in_trouble = park_ == ParkReason::trouble;
-  const std::optional<ParkReason> shown = in_trouble && is_paused_ ? std::nullopt : park_;
-  for (size_t i = 0; i < parked_.size(); ++i) parked_[i]->set(shown == static_cast<ParkReason>(i) ? 1 : 0);
-  circuit_open_.set(shown == ParkReason::trouble ? 1 : 0);
+  const auto shows = [&](ParkReason reason) {
+    return park_ == reason && !(is_paused_ && reason == ParkReason::trouble) ? 1 : 0;
+  };
+  for (size_t i = 0; i < parked_.size(); ++i) parked_[i]->set(shows(static_cast<ParkReason>(i)));
+  circuit_open_.set(shows(ParkReason::trouble));
 }
 
 void Figures::settled(const Outcome& outcome, const Event& event) {
