@@ -237,7 +237,7 @@ void Connection::Impl::on_notice(void* self, const PGresult* notice) {
 void check_dsn(const std::string& dsn) { parse_dsn(dsn); }
 
 Connection Connection::open(const Address& address, Deadline deadline, const Stop* stop) {
-  const auto [options, verified_by_default] = complete(address);
+  auto [options, verified_by_default] = complete(address);
   auto impl = std::make_unique<Impl>();
   impl->secret = effective(options, "password", "PGPASSWORD");
   drop_unanswered(options, deadline, stop);
