@@ -344,10 +344,10 @@ def test_salesforce_bulk_job_leaves_out_a_record_that_is_too_long_for_it(world, 
     for name in ("LastName", "Description"):
         salesforce.org.objects["Contact"].fields[name]["length"] = 100_000
     backlog(world, salesforce, app[0], 400, fields=fields)
-    world.sql("UPDATE customers SET username = repeat('x', 32001) WHERE id = 7")
-    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 401, 60, "the change")
+    world.sql("INSERT INTO customers (id, email, company, username) VALUES (401, 'c401@example.com', 'a-1', repeat('x', 32001))")
+    wait_until(lambda: world.broker.depth("muskrat.salesforce") == 401, 60, "the long one")
     world.consumer = world.program.consume()
-    wait_contacts(world, salesforce, {str(n): "x" * 32_001 if n == 7 else "-" for n in range(1, 401)})
+    wait_contacts(world, salesforce, {str(n): "x" * 32_001 if n == 401 else "-" for n in range(1, 402)})
     assert salesforce.journal.count("/jobs/ingest", "POST") == 1 and not world.broker.depth("muskrat.salesforce.dead")
 
 
