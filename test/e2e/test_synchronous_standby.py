@@ -64,6 +64,7 @@ def test_synchronous_standby_away_nothing_is_published_though_every_wait_is_canc
 
             def told():
                 clients.query(primary.dsn(), CANCEL)
+                assert world.relay.metric("muskrat_relay_events_published_total") == 1
                 return "synchronous standbys do not confirm commits (waits are cancelled)" in world.relay.log(1000)
             wait_until(told, 60, "the relay to say what it waits for", interval=0.01)
             writer.join(60)
