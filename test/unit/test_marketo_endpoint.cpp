@@ -456,6 +456,7 @@ void test_marketo_row_behind_a_deletion_of_its_key_is_in_no_file(void** state) {
   std::vector<Event> all{of(10, "again@example.com", Op::remove), of(11, "again@example.com")};
   for (const Event& one : events(3)) all.push_back(one);
   std::vector<const Event*> batch;
+  batch.reserve(all.size());
   for (const Event& one : all) batch.push_back(&one);
   assert_text(fates_of(marketo.made.endpoint->deliver(batch, Deadline::in(milliseconds(400)))), "ppppp");
   const auto upload = marketo.server.journal().at(1);
