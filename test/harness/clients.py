@@ -107,6 +107,11 @@ class Broker:
                 return None
             raise
 
+    def close_connections(self):
+        """Ends the connections of all clients of the vhost, as an operator may."""
+        self.rabbitmq.eval(f'[rabbit_networking:close_connection(P, "closed by a test") || P <- rabbit_networking:connections(), '
+                           f'rabbit_networking:connection_info(P, [vhost]) == [{{vhost, <<"{self.vhost}">>}}]]')
+
     def unsettled(self, *queues):
         """Messages of these quorum queues that are ready or in somebody's hands, of which depth() knows nothing."""
         names = ", ".join(f'<<"{queue}">>' for queue in queues)
