@@ -26,3 +26,16 @@ SELECT muskrat.attach('watched', 'Test.Watched', columns => '["id"]') IS NOT NUL
 ALTER TABLE watched DISABLE TRIGGER USER;
 SELECT item, problem FROM muskrat.status() WHERE problem IS NOT NULL AND item <> 'capture trigger';
 SELECT count(*) > 0 AS found, min(problem) FROM muskrat.status() WHERE item = 'capture trigger';
+
+-- Who has written and stays open for more than a minute pins a segment: here a prepared transaction, which seems older than it is.
+BEGIN;
+SELECT muskrat.emit('Test.Row.Event', '{"n": 4}') IS NOT NULL AS told;
+PREPARE TRANSACTION 'forgotten';
+SELECT count(*) FROM muskrat.status() WHERE item = 'open writer';
+ALTER FUNCTION muskrat.segment_locks(int) RENAME TO segment_locks_as_they_are;
+CREATE FUNCTION muskrat.segment_locks(segment int)
+    RETURNS TABLE (mode text, pid int, prepared_gid text, session text, open_seconds bigint) LANGUAGE sql
+    AS $$ SELECT mode, pid, prepared_gid, session, open_seconds + 61 FROM muskrat.segment_locks_as_they_are(segment) $$;
+SELECT item, value, regexp_replace(problem, '\d+ s ago', 'N s ago') AS problem FROM muskrat.status() WHERE item = 'open writer';
+ROLLBACK PREPARED 'forgotten';
+SELECT count(*) FROM muskrat.status() WHERE item = 'open writer';
