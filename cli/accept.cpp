@@ -14,7 +14,9 @@ constexpr std::string_view explanation =
     "published\n"
     "again, under the new epoch; endpoints prefer what comes under it over what they have. Changes that were lost "
     "with\n"
-    "the old server stay lost: rows whose last change was among them differ at the endpoints until they change again.\n"
+    "the old server stay lost: rows whose last change was among them differ at the endpoints until they change again\n"
+    "or are backfilled. Rows that were inserted by such a change stay at the endpoints: muskrat verify names them as "
+    "extra.\n"
     "Make sure that no relay publishes from the old server any more.\n";
 
 constexpr std::string_view needs =

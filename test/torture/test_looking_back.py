@@ -3,6 +3,7 @@
 Each has servers of its own: they are wiped.
 """
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,7 +14,7 @@ from harness import clients
 from harness.processes import wait_until
 from harness.servers import Postgres, RabbitMQ
 from oracle import report
-from rig import BUILD, SETTLE_SECONDS, Rig
+from rig import BUILD, LONG, SETTLE_SECONDS, Rig
 
 
 @pytest.fixture
@@ -100,15 +101,17 @@ def test_broker_that_lost_its_data_is_made_whole_by_replay(pg, own_broker, rig_o
 
 def test_database_restored_to_a_point_in_time_is_not_published_from_before_accept(own_pg, pg, rabbitmq, rig_on):
     """Row 18. Events of the commits that the restore took back were published; their numbers are used again."""
-    rig = rig_on(pg, rabbitmq, front=own_pg)
+    rig = rig_on(pg, rabbitmq, front=own_pg, endpoint={"subscribe": ["Load.Account.*"]})
     rig.start()
     rig.start_load(writers=2, pause=0.005, keys=40)
     rig.observer.wait(100)
+    write_before(rig)
     base = base_backup(own_pg)
     rig.observer.wait(300)
     in_doubt = prepare(rig, 7)
     clients.query(own_pg.dsn(), "SELECT pg_create_restore_point('before the mistake')")
     clients.execute(rig.front.dsn, f"COMMIT PREPARED '{in_doubt}'")
+    write_what_is_lost(rig)
     rig.observer.wait(len(rig.observer.deliveries) + 200)
     rig.load.stop()
     rig.heal()
@@ -126,22 +129,100 @@ def test_database_restored_to_a_point_in_time_is_not_published_from_before_accep
     for pk in range(1, 41):
         rig.write(pk, tag="after the restore")
     before = len(rig.observer.deliveries)
+    accept(rig)
+    rig.observer.quiet(1)
+    assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
+    # C5: the rows that were written again under the new epoch are equal: nothing of the lost history outranks them.
+    make_whole(rig)
+
+
+@pytest.mark.long
+def test_standby_that_is_promoted_is_not_published_from_before_accept(own_pg, pg, rabbitmq, rig_on):
+    """The relay's dsn names both servers. The standby lacks what was written last, as after an asynchronous failover."""
+    standby = own_pg.standby(os.path.join(BUILD, "check", "torture-promoted-pg"))
+    rig = rig_on(pg, rabbitmq, front=own_pg, endpoint={"subscribe": ["Load.Account.*"]})
+    rig.program.config["sources"]["load"]["dsn"] = (f"host=127.0.0.1,127.0.0.1 port={own_pg.port},{standby.port} user=postgres "
+                                                    f"dbname={rig.front.database} target_session_attrs=read-write")
+    rig.program.save()
+    try:
+        rig.start()
+        rig.start_load(writers=2, pause=0.005, keys=40)
+        write_before(rig)
+        rig.observer.wait(200)
+        at = clients.value(rig.front.dsn, "SELECT pg_current_wal_lsn()")
+        wait_until(lambda: clients.value(standby.dsn(), "SELECT pg_last_wal_replay_lsn() >= %s", (at,)), 60, "the standby to have it")
+        standby.stop()
+        write_what_is_lost(rig)
+        rig.observer.wait(len(rig.observer.deliveries) + 100)
+        rig.load.stop()
+        rig.heal()
+        old_epoch = max(d.epoch for d in rig.observer.deliveries)
+        own_pg.kill9()
+        standby.start()
+        assert clients.value(standby.dsn(), "SELECT pg_promote()")
+        rig.front.server, rig.front.dsn = standby, standby.dsn(rig.front.database)
+        rig.load.dsn = rig.front.dsn
+        rig.load.end_prepared()
+        for pk in range(1, 41):
+            rig.write(pk, tag="after the failover")
+        before = len(rig.observer.deliveries)
+        accept(rig)
+        rig.observer.quiet(1)
+        assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
+        make_whole(rig)
+        rig.program.stop()
+    finally:
+        standby.remove()
+        own_pg.start()  # for the rig to remove its database from
+        rig.front.server = own_pg
+
+
+# Rows that no writer of the load touches: what is written to them, and in which history, is the test's alone.
+KEPT, LOST = [201, 202, 203, 204, 205], [301, 302]
+
+
+def write_before(rig):
+    rig.write(*KEPT, tag="before")
+
+
+def write_what_is_lost(rig):
+    """Changes, and two new rows, in a history that will be no more."""
+    rig.write(*KEPT, tag="lost")
+    rig.write(*LOST, tag="lost")
+    wait_until(lambda: {(s.pk, s.tag) for s in rig.seen()} >= {(pk, "lost") for pk in KEPT + LOST}, 60, "what will be lost to be published")
+
+
+def accept(rig):
+    """Nothing leaves until the operator has said so; then all of it."""
+    before = len(rig.observer.deliveries)
     wait_until(lambda: rig.relay.get("/readyz")[0] != 200 or not rig.relay.running(), 60, "the refusal to show")
     with open(rig.relay.log_path, encoding="utf-8") as log:
         wait_until(lambda: "muskrat accept" in log.read(), 30, "the relay to say what is to be done")
     time.sleep(1)
     assert len(rig.observer.deliveries) == before, "published without the operator's word"
-
     said = rig.program.ok("accept", "load", "--yes", "--note", "restored")
-    assert "epoch" in said
+    assert "epoch" in said and "extra" in said
     if rig.relay.running():
         rig.relay.stop()
     rig.relay = rig.program.relay()
     wait_until(rig.front.at_rest, 60, "the relay to catch up")
-    rig.observer.quiet(1)
-    assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
-    # C5: every row was written again under the new epoch, so nothing of the lost history outranks it.
-    wait_until(lambda: rig.target.rows() == rig.front.rows(), 60, "the mirror to be equal")
+
+
+def make_whole(rig):
+    """What the manual says of rows that nobody writes again: a backfill mends those that are there; those that are not are named."""
+    def mirrored(rows):
+        return [row for row in rows if row[0] not in KEPT + LOST]
+    wait_until(lambda: mirrored(rig.target.rows()) == mirrored(rig.front.rows()), 60, "the rows that were written again to be equal")
+    at_target = {row[0]: row[2] for row in rig.target.rows()}
+    assert all(at_target[pk] == "lost" for pk in KEPT + LOST), "nothing differs, so nothing is shown"
+
+    rig.program.ok("backfill", "account", "--to", "mirror", timeout=120)
+    wait_until(lambda: [row for row in rig.target.rows() if row[0] not in LOST] == rig.front.rows(), 60, "the mirror after the backfill")
+    done = rig.program.run("verify", "account", "mirror", *(["--repair"] if LONG else []), timeout=120)
+    told = [line.split()[0] + line[line.index("["):] for line in done.stdout.splitlines() if re.match("(missing|different|extra) ", line)]
+    assert done.returncode == 1 and sorted(told) == [f'extra["{pk}"]' for pk in LOST], done.stdout + done.stderr
+    at_target = {row[0] for row in rig.target.rows()}
+    assert at_target >= set(LOST), "an extra row is for a person to delete"
 
 
 def prepare(rig, pk):
