@@ -3,6 +3,7 @@ open files, a segment that somebody keeps; and that all of it is waited out."""
 import os
 import re
 import resource
+import signal
 
 from harness import clients
 from harness.processes import wait_until
@@ -92,6 +93,8 @@ def test_daemons_without_open_files_left_reconnect_when_there_are_some(world):
     world.customers(2)
     for daemon in daemons:
         world.wait_log(daemon, "Too many open files")
+        daemon.send(signal.SIGHUP)
+        world.wait_log(daemon, "reload refused, the old configuration stays")
     for daemon in daemons:
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (soft, hard))
     for daemon in daemons:
