@@ -13,7 +13,6 @@ import time
 import oracle
 from harness import build as where
 from harness import clients
-from harness.processes import wait_until
 from harness.program import Program
 from fronts import front_of
 from targets import target_of
@@ -49,6 +48,7 @@ class Rig:
         self.relay = self.consumer = None
         self.load = None
         self.crashes = 0
+        self.given_up = None  # what heal() waited for in vain
         time.sleep(SETTLE_SECONDS)
 
     def _endpoints(self, more):
@@ -88,7 +88,7 @@ class Rig:
         return [oracle.seen_of(d) for d in list(self.observer.deliveries)]
 
     def heal(self, timeout=60):
-        """Both daemons up, servers up, and everything arrived, or the time is over (then the verdict tells)."""
+        """Both daemons up, servers up, and everything arrived; or nothing more has come for so many seconds (then the verdict tells)."""
         if self.load and not self.load.done():
             self.load.stop()
         if self.relay is None or not self.relay.running():
@@ -96,13 +96,26 @@ class Rig:
         if self.with_consumer and (self.consumer is None or not self.consumer.running()):
             self.consumer = self.program.consume()
         truth = {(e.pk, e.v) for e in self.front.ledger()}
-        try:
-            wait_until(lambda: truth <= {(s.pk, s.v) for s in self.seen()}, timeout, "the last event", 0.2)
-            if self.with_consumer:
-                wait_until(self._arrived, timeout, "the target", 0.2)
-        except TimeoutError:
-            pass
+        self.given_up = None
+        self._until_none_is_missing(lambda: len(truth - {(s.pk, s.v) for s in self.seen()}), timeout, "events not published")
+        if self.with_consumer and not self.given_up:
+            self._until_none_is_missing(self._not_arrived, timeout, "rows and effects not in the target")
         self.observer.quiet(0.7, timeout)
+
+    def _until_none_is_missing(self, missing, timeout, what):
+        """What is only slow is waited for: it becomes less. What is lost does not."""
+        least, since = None, time.monotonic()
+        while (count := missing()):
+            if least is None or count < least:
+                least, since = count, time.monotonic()
+            elif time.monotonic() - since > timeout:
+                self.given_up = f"{count} {what}, and none has come for {timeout} s"
+                return
+            time.sleep(0.2)
+
+    def _not_arrived(self):
+        rows = set(self.front.rows()) ^ set(self.target.rows())
+        return len(rows) + max(0, len(self.front.ledger()) - self.target.count())
 
     def _arrived(self):
         return self.front.rows() == self.target.rows() and self.target.count() >= len(self.front.ledger())
@@ -113,6 +126,8 @@ class Rig:
         if self.with_consumer:
             found += oracle.check_state(self.front.rows(), self.target.rows())
             found += oracle.check_effects(truth, self.target.effects())
+        if found and self.given_up:
+            found.insert(0, oracle.Violation("heal", self.given_up))
         return found
 
     def figures(self):
