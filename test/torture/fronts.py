@@ -103,6 +103,7 @@ END $$
 
 class MariaFront:
     name = "MariaDB"
+    breaks = (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.InternalError)  # of a connection
 
     def __init__(self, server, number):
         self.server, self.database = server, f"load_{number}"
@@ -166,7 +167,7 @@ class MariaFront:
 class MariaLoad(loads.Load):
     """The same writers; XA takes the place of nothing here: two-phase commits are left out."""
 
-    breaks = (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.InternalError)
+    breaks = MariaFront.breaks
 
     def __init__(self, front, **how):
         super().__init__(front.dsn, **how)

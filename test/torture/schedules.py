@@ -3,14 +3,17 @@
 Used twice: by the tests of the faults (nothing may be found) and by test_seeded_bugs.py (a program with that bug built in
 must be found out by the schedule that is its trigger).
 """
+import contextlib
 import os
 import random
 import signal
 import threading
 import time
 
+import oracle
 from harness import clients
 from harness.processes import Child, kill_group, wait_until
+from harness.swallowing_proxy import SwallowingProxy
 from oracle import Violation
 
 # Where relay and host talk to PostgreSQL and RabbitMQ, or wait for them. When a process is killed on entering one of these,
@@ -43,10 +46,10 @@ def _until_dead_or(daemon, condition, timeout):
     raise TimeoutError(f"neither dead nor done after {timeout} s; log: {daemon.log_path}")
 
 
-def relay_kill_sweep(rig, step=1, first=1, on_kill=None, batch=(1, 2, 3, 1, 2)):
+def relay_kill_sweep(rig, step=1, first=1, batch=(1, 2, 3, 1, 2)):
     """Rows 1, 2, 3. Per N one small batch of events and a relay that is killed at its Nth call; ends when a relay gets through.
 
-    Returns (violations, kills). `on_kill(rig)` may do more harm at that moment.
+    Returns (violations, kills).
     """
     n, kills, through, seen_before = first, 0, 0, 0
     while through < 2 and n < SWEEP_LIMIT:
@@ -61,8 +64,6 @@ def relay_kill_sweep(rig, step=1, first=1, on_kill=None, batch=(1, 2, 3, 1, 2)):
         relay = rig.program.relay(wait=False, trace=kill_at(n))
         if _until_dead_or(relay, lambda: _all_published(rig) and _at_rest(rig), 60):
             kills, through = kills + 1, 0
-            if on_kill:
-                on_kill(rig)
         else:
             _end(relay)
             through += 1
@@ -350,6 +351,57 @@ def async_commit_crashes(rig, rounds, seed=1):
     return rig.verdict()
 
 
+def commits_shown_before_they_are_written(rig, rounds):
+    """Row 15, with MariaDB, which shows a commit to others before it has written its log: here the write takes long, and the server is
+    killed meanwhile. What a relay has published of it by then, it has invented."""
+    found, undone = [], 0
+    rig.program.config["sources"]["load"]["lease_time"] = "10s"  # whose renewals are writes, too
+    rig.program.save()
+    rig.relay = rig.program.relay()
+    for n in range(rounds):
+        pk = n + 1
+        rig.write(100, tag=f"before{n}")
+        wait_until(lambda: _all_published(rig) and _at_rest(rig), 60, "the first event")
+        transaction = rig.front.open_step([pk], f"not written {n}")
+        tracer = _slow_writes(rig)
+        writer = threading.Thread(target=_commit_in_vain, args=(rig, transaction))
+        writer.start()
+        wait_until(lambda p=pk: p in {e.pk for e in rig.front.ledger()}, 60, "the commit to be seen", 0.02)
+        time.sleep(0.7)  # in which a relay that waited for nothing would have published it
+        rig.front.crash()
+        tracer.stop()
+        writer.join()
+        rig.crashes += 1
+        undone += pk not in {e.pk for e in rig.front.ledger()}
+    if not undone:
+        found.append(Violation("crash", "no commit was undone, so nothing is shown"))
+    rig.heal()
+    return found + rig.verdict()
+
+
+def _slow_writes(rig):
+    """A tracer that makes each write of the front's server take two seconds, attached to all its threads."""
+    server = rig.front.server.child.pid
+    tracer = Child(["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(server), "-e", "trace=pwrite64",
+                    "-e", "inject=pwrite64:delay_enter=2000000"], os.path.join(rig.folder, "strace.log"))
+
+    def attached():
+        for tid in os.listdir(f"/proc/{server}/task"):
+            with open(f"/proc/{server}/task/{tid}/status", encoding="ascii") as f:
+                if not any(text.split() == ["TracerPid:", str(tracer.pid)] for text in f):
+                    return False
+        return True
+    wait_until(attached, 60, "strace to attach to the server", 0.01)
+    return tracer
+
+
+def _commit_in_vain(rig, transaction):
+    try:
+        transaction.commit()
+    except rig.front.breaks:
+        pass  # the server was killed
+
+
 def stalled_broker_dies(rig, rounds=3):
     """Rows 2 and 4. The broker takes bytes but does nothing with them; then it dies, and the relay with it."""
     rig.relay = rig.program.relay()
@@ -389,55 +441,103 @@ def database_crashes(rig, rounds, seed=1):
 
 
 def paused_leader(rig, rounds):
-    """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up."""
+    """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up and finds its lease lost."""
     rig.start()
     rig.start_load(writers=2, pause=0.005, keys=50)
     other = rig.second_relay()
+    found = []
     for _ in range(rounds):
         leader, standby = (rig.relay, other) if _leads(rig.relay) else (other, rig.relay)
         leader.send(signal.SIGSTOP)
         try:
             wait_until(lambda s=standby: _leads(s), 60, "the stand-by to take over")
             time.sleep(0.5)
+            before = _lost_leases(leader)
         finally:
             leader.send(signal.SIGCONT)
-        time.sleep(0.7)
+        try:
+            wait_until(lambda r=leader, n=before: _lost_leases(r) > n, 60, "the woken relay to find its lease lost")
+        except TimeoutError as late:
+            found.append(Violation("lease", str(late)))
+            break
         rig.crashes += 1
     rig.load.stop()
     rig.heal()
-    return rig.verdict()
+    return found + rig.verdict()
 
 
 def _leads(relay):
     return "leading" in relay.get("/readyz")[1] or "leading" in relay.get("/")[1]
 
 
+def _lost_leases(relay):
+    with open(relay.log_path, encoding="utf-8", errors="replace") as log:
+        return sum("lease lost" in text for text in log)
+
+
 def full_queue(rig):
-    """Row 8. A queue of somebody's that refuses (max-length with reject-publish) makes the broker nack."""
+    """Row 8. A queue of somebody's that refuses (max-length with reject-publish) makes the broker nack.
+
+    The observer gets a nacked event at every try. What a relay that is done with a nacked event loses, the queue that refused
+    loses: so what that one took is looked at by itself, in its order.
+    """
     rig.broker.queue("refuser", patterns=("Load.Account.*",), x_max_length=3, x_overflow="reject-publish")
     rig.relay = rig.program.relay()
     for n in range(5):
         for pk in range(1, 6):
             rig.write(pk, tag=f"r{n}")
-    time.sleep(3)
-    drained = threading.Event()
+    found = []
+    try:
+        wait_until(lambda: rig.relay.metric("muskrat_relay_events_nacked_total"), 20, "the queue to refuse")
+    except TimeoutError as never:
+        found.append(Violation("nack", str(never)))
+    taken, drained = [], threading.Event()
 
     def drain():
         while not drained.is_set():
-            rig.broker.get_all("refuser")
-            time.sleep(0.2)
+            taken.extend(rig.broker.get_all("refuser"))
+            drained.wait(0.2)
     thread = threading.Thread(target=drain)
     thread.start()
     try:
         rig.heal(60)
-        # the healthy queue gets a nacked event at every try; what counts is that none is missing and the first ones rise
-        wait_until(lambda: not rig.relay.metric("muskrat_relay_held"), 60, "the held events to go")
+        truth = {(e.pk, e.v) for e in rig.front.ledger()}
+        wait_until(lambda: truth <= {(s.pk, s.v) for s in map(oracle.seen_of, list(taken))}, 30, "the refused events to come again")
     except TimeoutError:
-        pass
+        pass  # the verdict tells
     finally:
         drained.set()
         thread.join()
-    return rig.verdict()
+    return found + oracle.check(rig.front.ledger(), [oracle.seen_of(d) for d in taken]) + rig.verdict()
+
+
+def black_hole(rig, legs):
+    """What is sent by these legs ("broker", "target", "source") goes nowhere for a while, and so do answers: no connection ends, none is
+    refused. They are given up after their deadlines, and made anew when the way is free."""
+    config = rig.program.config
+    config["broker"]["heartbeat"] = "1s"
+    places = {"broker": (config["broker"], "url", rig.rabbitmq.port), "source": (config["sources"]["load"], "dsn", rig.front.server.port)}
+    targets = [(endpoint, "dsn", rig.target.server.port) for endpoint in config["endpoints"].values()]
+    for endpoint in config["endpoints"].values():
+        endpoint["timeout"] = "2s"
+    with contextlib.ExitStack() as stack:
+        ways = []
+        for section, name, port in [*(places[leg] for leg in legs if leg != "target"), *(targets if "target" in legs else [])]:
+            ways.append(stack.enter_context(SwallowingProxy(port)))
+            section[name] = section[name].replace(str(port), str(ways[-1].port))
+        rig.program.save()
+        rig.start()
+        stack.callback(rig.program.stop)  # before its ways are gone
+        rig.start_load(writers=2, pause=0.01, keys=50)
+        wait_until(lambda: rig.target.count() > 50, 60, "the load to arrive")
+        for way in ways:  # one after the other, for an endpoint to which nothing comes has no use for its way
+            before = way.connections
+            way.swallows = True
+            wait_until(lambda w=way, n=before: w.connections > n, 60, "a new connection to be tried")
+            way.swallows = False
+        rig.load.stop()
+        rig.heal()
+        return rig.verdict()
 
 
 def _handles_signals(daemon):

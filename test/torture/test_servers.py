@@ -36,6 +36,13 @@ def test_broker_nack_is_tried_again_in_order(make_rig):
     assert not found, report(found)
 
 
+def test_network_that_swallows_everything_is_given_up_and_nothing_is_lost(rig):
+    """The way to the source takes ten seconds to be given up, so it is for the long form."""
+    found = schedules.black_hole(rig, ["broker", "target", "source"] if LONG else ["broker", "target"])
+    print(rig.figures())
+    assert not found, report(found)
+
+
 def test_postgres_killed_neither_loses_nor_invents(rig):
     found = schedules.database_crashes(rig, rounds=20 if LONG else 3)
     print(rig.figures())
