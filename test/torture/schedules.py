@@ -511,18 +511,18 @@ def full_queue(rig):
     return found + oracle.check(rig.front.ledger(), [oracle.seen_of(d) for d in taken]) + rig.verdict()
 
 
-def black_hole(rig, legs):
-    """What is sent by these legs ("broker", "target", "source") goes nowhere for a while, and so do answers: no connection ends, none is
+def network_swallows(rig):
+    """What is sent to the broker, a target or the source goes nowhere for a while, and so do answers: no connection ends, none is
     refused. They are given up after their deadlines, and made anew when the way is free."""
     config = rig.program.config
     config["broker"]["heartbeat"] = "1s"
-    places = {"broker": (config["broker"], "url", rig.rabbitmq.port), "source": (config["sources"]["load"], "dsn", rig.front.server.port)}
-    targets = [(endpoint, "dsn", rig.target.server.port) for endpoint in config["endpoints"].values()]
+    legs = [(config["broker"], "url", rig.rabbitmq.port), (config["sources"]["load"], "dsn", rig.front.server.port)]
     for endpoint in config["endpoints"].values():
         endpoint["timeout"] = "2s"
+        legs.append((endpoint, "dsn", rig.target.server.port))
     with contextlib.ExitStack() as stack:
         ways = []
-        for section, name, port in [*(places[leg] for leg in legs if leg != "target"), *(targets if "target" in legs else [])]:
+        for section, name, port in legs:
             ways.append(stack.enter_context(SwallowingProxy(port)))
             section[name] = section[name].replace(str(port), str(ways[-1].port))
         rig.program.save()

@@ -1,4 +1,5 @@
 """Faults of the servers: broker and PostgreSQL killed, queues gone or full. Rows 4, 7, 8, 14, 15, 20 of the matrix."""
+import pytest
 import schedules
 from rig import LONG
 from oracle import report
@@ -36,9 +37,9 @@ def test_broker_nack_is_tried_again_in_order(make_rig):
     assert not found, report(found)
 
 
+@pytest.mark.long
 def test_network_that_swallows_everything_is_given_up_and_nothing_is_lost(rig):
-    """The way to the source takes ten seconds to be given up, so it is for the long form."""
-    found = schedules.black_hole(rig, ["broker", "target", "source"] if LONG else ["broker", "target"])
+    found = schedules.network_swallows(rig)
     print(rig.figures())
     assert not found, report(found)
 
