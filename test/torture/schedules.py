@@ -441,7 +441,7 @@ def database_crashes(rig, rounds, seed=1):
 
 
 def paused_leader(rig, rounds):
-    """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up and finds its lease lost."""
+    """Row 26. The leading relay is stopped in mid-work, another takes over, then the first wakes up and finds that the other leads."""
     rig.start()
     rig.start_load(writers=2, pause=0.005, keys=50)
     other = rig.second_relay()
@@ -452,11 +452,11 @@ def paused_leader(rig, rounds):
         try:
             wait_until(lambda s=standby: _leads(s), 60, "the stand-by to take over")
             time.sleep(0.5)
-            before = _lost_leases(leader)
+            before = _times_standing_by(leader)
         finally:
             leader.send(signal.SIGCONT)
         try:
-            wait_until(lambda r=leader, n=before: _lost_leases(r) > n, 60, "the woken relay to find its lease lost")
+            wait_until(lambda r=leader, n=before: _times_standing_by(r) > n, 60, "the woken relay to find that another leads")
         except TimeoutError as late:
             found.append(Violation("lease", str(late)))
             break
@@ -470,9 +470,9 @@ def _leads(relay):
     return "leading" in relay.get("/readyz")[1] or "leading" in relay.get("/")[1]
 
 
-def _lost_leases(relay):
+def _times_standing_by(relay):
     with open(relay.log_path, encoding="utf-8", errors="replace") as log:
-        return sum("lease lost" in text for text in log)
+        return sum("standing by" in text for text in log)
 
 
 def full_queue(rig):

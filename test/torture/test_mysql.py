@@ -22,7 +22,7 @@ def test_mysql_relay_sigterm_drains_without_repeats(maria_rig):
     assert not found, report(found)
 
 
-def test_mysql_relay_paused_leader_finds_its_lease_lost(maria_rig):
+def test_mysql_relay_paused_leader_finds_that_another_leads(maria_rig):
     found = schedules.paused_leader(maria_rig, rounds=30 if LONG else 2)
     print(maria_rig.figures())
     assert not found, report(found)

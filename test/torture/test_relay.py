@@ -23,7 +23,7 @@ def test_relay_sigterm_drains_without_repeats(rig):
     assert not found, report(found)
 
 
-def test_relay_paused_leader_finds_its_lease_lost(rig):
+def test_relay_paused_leader_finds_that_another_leads(rig):
     found = schedules.paused_leader(rig, rounds=30 if LONG else 4)
     print(rig.figures())
     assert not found, report(found)
