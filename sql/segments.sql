@@ -110,6 +110,7 @@ END $$;
 
 -- One step of rotation: frees what can be freed, then switches when the current segment is full and the next one empty.
 -- waiting_for speaks only of what somebody should know: a full segment that cannot be left, or a session that pins one.
+-- What the retention keeps is kept on purpose: the current segment grows until then.
 CREATE FUNCTION muskrat.segments_tend(term bigint, switch_bytes bigint, retention interval,
         OUT current int, OUT switched boolean, OUT freed int[], OUT waiting_for text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -119,7 +120,6 @@ DECLARE
     c         muskrat.cursor%ROWTYPE := muskrat.lease_lock(segments_tend.term);
     next      int;
     full_up   boolean;
-    kept_till timestamptz;
     hindrance text;
     n         int;
 BEGIN
@@ -132,12 +132,9 @@ BEGIN
      WHERE retired_at IS NULL AND segment <> segments_tend.current AND NOT muskrat.segment_is_empty(segment);
     UPDATE muskrat.segments SET retired_at = NULL WHERE retired_at IS NOT NULL AND segment = segments_tend.current;
     FOREACH n IN ARRAY ARRAY[next, next % 3 + 1] LOOP
-        CONTINUE WHEN muskrat.segment_is_empty(n);
-        kept_till := (SELECT retired_at + retention FROM muskrat.segments WHERE segment = n);
-        hindrance := CASE WHEN kept_till > clock_timestamp()
-                          THEN format('segment %s is kept until %s by the retention of %s', n,
-                                      date_trunc('second', kept_till), retention)
-                          ELSE muskrat.segment_hindrance(n, c) END;
+        CONTINUE WHEN muskrat.segment_is_empty(n)
+                   OR (SELECT retired_at + retention > clock_timestamp() FROM muskrat.segments WHERE segment = n);
+        hindrance := muskrat.segment_hindrance(n, c);
         IF hindrance IS NULL AND muskrat.segment_free(n, c) THEN
             freed := freed || n;
         ELSIF waiting_for IS NULL AND (full_up AND n = next OR hindrance IS NULL OR hindrance LIKE '% is in use by %') THEN
