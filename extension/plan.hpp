@@ -56,7 +56,7 @@ struct CapturePlan {
 };
 
 // The plan for the trigger that is firing. WARNS once, when it builds a plan, of columns that are gone; ERROR MK004
-// when a key column is.
+// when a key column is, or the key became deferrable.
 CapturePlan& plan_for(TriggerData* trigger, FmgrInfo* call);
 
 // The same for whoever is called for several triggers in one statement.

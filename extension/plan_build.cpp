@@ -167,6 +167,44 @@ Oid primary_key_index(Relation relation, HeapTuple* row) {
   pg_unreachable();
 }
 
+[[noreturn]] void refuse_deferrable_key(const Build& build, Oid index) {
+  ereport(ERROR,
+          (errcode(ERRCODE_MUSKRAT_BAD_ATTACHMENT),
+           errmsg("the key of table \"%s\", by which \"%s\" orders its events, is deferrable now (constraint \"%s\")",
+                  RelationGetRelationName(build.relation), build.plan->spec.name, get_rel_name(index)),
+           errdetail("Two rows may hold one key until the transaction ends, so their events have no order."),
+           errhint("Make the constraint NOT DEFERRABLE; or attach the table anew and name another key: "
+                   "muskrat.attach(…, key => '{…}', replace => true); or detach it.")));
+  pg_unreachable();
+}
+
+bool is_key(const CapturePlan& plan, const Form_pg_index index) {
+  if (index->indnkeyatts != plan.key_count) return false;
+  for (int i = 0; i < plan.key_count; i++) {
+    bool found = false;
+    for (int k = 0; k < index->indnkeyatts && !found; k++) found = index->indkey.values[k] == plan.key[i].attnum;
+    if (!found) return false;
+  }
+  return true;
+}
+
+// What muskrat.check_key() refuses may have come to be by an ALTER TABLE. A constraint of more columns than the key has
+// is left alone: it may be there for something else.
+void require_immediate_key(const Build& build) {
+  const CapturePlan& plan = *build.plan;
+  List* indexes = RelationGetIndexList(build.relation);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+    if (!HeapTupleIsValid(tuple)) continue;
+    auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+    const bool orders = plan.spec.key.count ? is_key(plan, index) : index->indisprimary;
+    const bool refused = index->indisunique && !index->indimmediate && orders;
+    ReleaseSysCache(tuple);
+    if (refused) refuse_deferrable_key(build, lfirst_oid(cell));
+  }
+}
+
 void add_primary_key(Build& build, HeapTuple row) {
   if (!row) refuse_without_key(build);
   auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(row));
@@ -199,6 +237,7 @@ void add_key(Build& build) {
     add_named_key(build);
   else
     add_primary_key(build, row);
+  require_immediate_key(build);
 }
 
 void watch(Build& build, const PlanColumn& column) { build.plan->watched[build.plan->watched_count++] = column; }

@@ -234,9 +234,16 @@ CREATE FUNCTION muskrat.attachment_problem(relation regclass, triggers oid[], na
            FROM muskrat.silent_triggers() AS s WHERE s.root = ANY (triggers)),
         (SELECT 'the table has no column ' || string_agg(DISTINCT quote_ident(n), ', ') || ' any more: attach it anew with replace => true'
            FROM unnest(coalesce(named, '{}') || coalesce(key, '{}')) AS n WHERE n <> ALL (muskrat.column_names(relation))),
-        (SELECT CASE WHEN key IS NULL AND count(*) FILTER (WHERE indisprimary) = 0 THEN 'the table has no primary key any more: every write fails until it is attached anew with a key'
-                     WHEN key IS NULL AND bool_or(NOT indimmediate) FILTER (WHERE indisprimary) THEN 'the primary key is deferrable now' END
+        (SELECT CASE WHEN key IS NULL AND count(*) FILTER (WHERE indisprimary) = 0 THEN 'the table has no primary key any more: every write fails until it is attached anew with a key' END
            FROM pg_index WHERE indrelid = relation),
+        (SELECT format('the key is deferrable now (constraint %I): every write fails until that is NOT DEFERRABLE, or the table attached anew with another key',
+                       min(k.conname))
+           FROM pg_constraint AS k,
+                LATERAL (SELECT array_agg(a.attname::text) AS columns FROM pg_attribute AS a
+                          WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) AS of
+          WHERE k.conrelid = relation AND k.contype IN ('p', 'u') AND k.condeferrable
+            AND CASE WHEN key IS NULL THEN k.contype = 'p' ELSE key <@ of.columns AND key @> of.columns END
+         HAVING count(*) > 0),
         (SELECT 'the table is unlogged now: a crash empties it unsaid' FROM pg_class WHERE oid = relation AND relpersistence = 'u')), '')
     $$;
 

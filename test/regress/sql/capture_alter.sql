@@ -46,6 +46,28 @@ SELECT problem FROM muskrat.attached;
 SELECT muskrat.detach('customer');
 INSERT INTO customer (email) VALUES ('d');
 
+-- a key that becomes deferrable: two rows could hold it at a time
+CREATE TABLE later (id int PRIMARY KEY, other int UNIQUE);
+SELECT muskrat.attach('later', 'Frontend.Later', '*', on_truncate => NULL);
+INSERT INTO later VALUES (1, 1), (2, 2);
+ALTER TABLE later DROP CONSTRAINT later_pkey, ADD PRIMARY KEY (id) DEFERRABLE;
+UPDATE later SET id = id + 1;
+SELECT problem FROM muskrat.attached;
+SELECT muskrat.attach('later', 'Frontend.Later', '*', key => '{other}', on_truncate => NULL, replace => true);
+UPDATE later SET id = id + 1;
+ALTER TABLE later ADD UNIQUE (other, id) DEFERRABLE;
+INSERT INTO later VALUES (4, 4);
+SELECT problem FROM muskrat.attached;
+ALTER TABLE later ADD UNIQUE (other) DEFERRABLE INITIALLY DEFERRED;
+INSERT INTO later VALUES (5, 5);
+SELECT problem FROM muskrat.attached;
+ALTER TABLE later DROP CONSTRAINT later_other_key1, DROP CONSTRAINT later_pkey, ADD PRIMARY KEY (id);
+SELECT muskrat.attach('later', 'Frontend.Later', '*', on_truncate => NULL, replace => true);
+INSERT INTO later VALUES (6, 6);
+SELECT problem FROM muskrat.attached;
+SELECT ordering_key, op FROM events();
+DROP TABLE later;
+
 -- a rewritten table, a renamed table, a moved one
 CREATE TABLE one (id int PRIMARY KEY, a int);
 SELECT muskrat.attach('one', 'Frontend.One', '*', on_truncate => NULL);
