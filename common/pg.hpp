@@ -43,6 +43,9 @@ struct Address {
   std::string dsn;       // libpq conninfo or URI, without the password where one is configured apart
   std::string password;  // overrides the DSN's; empty = libpq's own rules (.pgpass, PGPASSWORD)
   std::string application_name = "muskrat";
+  // How long one statement may run behind which others are sent ahead (pipeline()): the server does not read them
+  // before, and a peer that reads nothing for longer, or for 30 s if that is longer, counts as vanished.
+  milliseconds longest_statement{0};
 };
 
 // Failure{reconnect} when it cannot be parsed; the message does not show it, for it may hold a password.

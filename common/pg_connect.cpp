@@ -102,11 +102,13 @@ Wanted complete(const Address& address) {
   if (!address.password.empty()) options["password"] = address.password;
   options["client_encoding"] = "UTF8";
   set_default(options, "application_name", "PGAPPNAME", address.application_name);
-  // A peer that vanished is noticed in about half a minute, idle or not.
+  // A peer that vanished is noticed in about half a minute, idle or not. To the kernel a server whose buffers are full
+  // because it is busy is no other.
   set_default(options, "keepalives_idle", nullptr, "15");
   set_default(options, "keepalives_interval", nullptr, "5");
   set_default(options, "keepalives_count", nullptr, "3");
-  set_default(options, "tcp_user_timeout", nullptr, "30000");
+  set_default(options, "tcp_user_timeout", nullptr,
+              std::to_string(std::max(milliseconds(30'000), address.longest_statement).count()));
   const bool verified = default_tls(options);
   return {std::move(options), verified};
 }

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -552,6 +553,24 @@ void test_open_beyond_this_machine_insists_on_tls(void**) {
   assert_int_equal(db.exec("SELECT 1", soon()).rows(), 1);
 }
 
+int user_timeout(const pg::Connection& db) {
+  int ms = 0;
+  socklen_t size = sizeof ms;
+  assert_int_equal(getsockopt(db.socket(), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size), 0);
+  return ms;
+}
+
+void test_open_gives_a_busy_server_as_long_as_a_statement_may_take(void**) {
+  pg::Address address{setting("MUSKRAT_TEST_PG_DSN"), "", "t"};
+  assert_int_equal(user_timeout(pg::Connection::open(address, soon())), 30'000);
+  address.longest_statement = milliseconds(5'000);
+  assert_int_equal(user_timeout(pg::Connection::open(address, soon())), 30'000);
+  address.longest_statement = milliseconds(300'000);
+  assert_int_equal(user_timeout(pg::Connection::open(address, soon())), 300'000);
+  address.dsn += " tcp_user_timeout=7000";
+  assert_int_equal(user_timeout(pg::Connection::open(address, soon())), 7'000);
+}
+
 void test_quoting_resists_injection(void**) {
   auto db = connect();
   assert_text(db.quote_identifier("a\"b"), "\"a\"\"b\"");
@@ -601,6 +620,7 @@ int main() {
       checked(test_open_refused_tells_where_and_never_the_password),
       checked(test_open_with_a_broken_dsn_may_be_tried_again_and_quotes_nothing),
       checked(test_open_beyond_this_machine_insists_on_tls),
+      checked(test_open_gives_a_busy_server_as_long_as_a_statement_may_take),
       checked(test_quoting_resists_injection),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

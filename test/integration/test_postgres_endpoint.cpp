@@ -1,5 +1,10 @@
 // The postgres endpoint against a server: what all endpoints into tables promise, and what is its own.
 #include <functional>
+#include <set>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "common/pg.hpp"
 #include "test/integration/table_endpoint.hpp"
@@ -47,6 +52,28 @@ void bad_rows_fail_alone_and_say_which_column(void** state) {
   unit::assert_holds(bench.reasons, "column email: a NUL");
   unit::assert_lacks(bench.reasons, "secret");
   unit::assert_lacks(bench.reasons, "not a number");
+}
+
+// What is set on the sockets of this process that lead to the server.
+std::set<int> user_timeouts(int port) {
+  std::set<int> found;
+  for (int fd = 3; fd < 1024; ++fd) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET) continue;
+    int ms = 0;
+    size = sizeof ms;
+    if (ntohs(peer.sin_port) == port && getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size) == 0)
+      found.insert(ms);
+  }
+  return found;
+}
+
+void a_server_that_is_busy_for_the_endpoints_timeout_is_not_given_up(void** state) {
+  auto& bench = bench_of<Postgres>(state);
+  bench.make("postgres", Postgres::options() + "    timeout: 5m\n    routes: " + mirror + "\n");
+  const int port = std::stoi(bench.look("SELECT inet_server_port()"));
+  assert_true(user_timeouts(port).contains(300'000));
 }
 
 void missing_parent_is_tried_again(void** state) {
@@ -213,6 +240,8 @@ int main() {
   return integration::run<Postgres>({
       integration::test_of<Postgres, bad_rows_fail_alone_and_say_which_column>(
           "bad_rows_fail_alone_and_say_which_column"),
+      integration::test_of<Postgres, a_server_that_is_busy_for_the_endpoints_timeout_is_not_given_up>(
+          "a_server_that_is_busy_for_the_endpoints_timeout_is_not_given_up"),
       integration::test_of<Postgres, missing_parent_is_tried_again>("missing_parent_is_tried_again"),
       integration::test_of<Postgres, rows_that_need_each_other_go_together>("rows_that_need_each_other_go_together"),
       integration::test_of<Postgres, values_reach_columns_of_every_type>("values_reach_columns_of_every_type"),

@@ -47,9 +47,10 @@ class PostgresEndpoint : public sql::TableEndpoint<Database> {
  protected:
   pg::Connection open(Deadline deadline) override {
     const std::string password = settings().has("password") ? settings().fresh_secret("password") : "";
-    pg::Connection connection =
-        pg::Connection::open({settings().fresh_secret("dsn"), password, "muskrat consume " + name()}, deadline);
-    const std::string timeout = std::to_string(settings().duration("timeout").count());
+    const milliseconds longest = settings().duration("timeout");
+    pg::Connection connection = pg::Connection::open(
+        {settings().fresh_secret("dsn"), password, "muskrat consume " + name(), longest}, deadline);
+    const std::string timeout = std::to_string(longest.count());
     // What is acknowledged must be durable; a late commit of a call that we gave up on must not happen.
     connection.exec(
         "SET jit = off; SET default_transaction_isolation = 'read committed'; "
