@@ -393,6 +393,24 @@ void test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes(v
   assert_true(looked.int64(0, 0) < 9 * rows / 2);  // 60 lists; each looked through all that was left: 30 * rows
 }
 
+// Its filling up would fail the application's writes.
+void test_reader_spills_nothing_to_the_servers_disk(void** state) {
+  Outbox& outbox = outbox_of(state);
+  Db db = Db::open(outbox.address, limit, outbox.stop);
+  db.ask("SET work_mem = '64kB'", {});
+  const std::string from = outbox.snapshot();
+  constexpr int64_t rows = 4000;
+  outbox.run("INSERT INTO thing (name) SELECT 'thing' FROM generate_series(1, " + std::to_string(rows) + ")");
+  const auto spilled = [&] {
+    return outbox.run("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()").int64(0, 0);
+  };
+  outbox.run("SELECT pg_stat_force_next_flush()");
+  const int64_t before = spilled();
+  assert_int_equal(outbox.read(db, from, 9999, 1 << 20).size(), rows);
+  db.ask("SELECT pg_stat_force_next_flush()", {});
+  assert_int_equal(spilled(), before);
+}
+
 // The log is flushed by nobody but those who commit.
 class StoppedWalWriter {
  public:
@@ -485,6 +503,7 @@ int main() {
       checked_with(test_reader_gives_one_large_transaction_in_order, setup, teardown),
       checked_with(test_reader_hands_out_each_body_whatever_else_its_connection_is_asked, setup, teardown),
       checked_with(test_reader_looks_a_backlog_through_few_times_however_many_lists_it_makes, setup, teardown),
+      checked_with(test_reader_spills_nothing_to_the_servers_disk, setup, teardown),
       checked_with(test_reader_makes_few_slices_of_many_small_transactions, setup, teardown),
       checked_with(test_reader_forces_no_flush_for_what_was_committed_and_flushed, setup, teardown),
       checked_with(test_numbers_of_transactions_that_are_long_past_or_never_were, setup, teardown),
