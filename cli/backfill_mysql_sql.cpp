@@ -109,12 +109,27 @@ std::string BackfillSql::headers(const Part& part, const std::string& omitted) c
   return "CONCAT('{', COALESCE(CONCAT('\"omitted\":', " + omitted + ", ','), ''), " + quote_literal(rest) + ")";
 }
 
-std::string BackfillSql::tell(const Part& part, const std::set<RowKey>& keys) const {
+std::string BackfillSql::events(const Part& part, const std::set<RowKey>& keys, size_t most_bytes) const {
   const capture_mysql::RowSql sql = capture_mysql::row_sql_of(table, part.options, row);
-  return "INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body, headers) SELECT 'b', " +
-         quote_literal(part.routing_key) + ", " + sql.ordering_key + ", " + sql.body + ", " +
-         headers(part, sql.omitted) + from() + " WHERE " + among(keys) + " AND " + condition_sql() +
+  return "SELECT " + key_literals() + ", " + sql.ordering_key + ", IF(LENGTH(" + sql.body + ") > " +
+         std::to_string(most_bytes) + ", NULL, " + sql.body + "), " + headers(part, sql.omitted) + from() + " WHERE " +
+         among(keys) + " AND " + condition_sql() +
          (sql.condition.empty() ? "" : " AND (" + sql.condition + ") IS TRUE") + order("");
+}
+
+std::string BackfillSql::make(const Part& part, const RowKey& one) const {
+  const capture_mysql::RowSql sql = capture_mysql::row_sql_of(table, part.options, row);
+  return "SELECT " + sql.ordering_key + ", " + sql.body + ", " + headers(part, sql.omitted) +
+         " INTO @muskrat_key, @muskrat_body, @muskrat_headers" + from() + " WHERE " + exactly(one);
+}
+
+std::string BackfillSql::tell_made(const Part& part) {
+  return std::string(tell) + told(part, "@muskrat_key", "@muskrat_body", "@muskrat_headers");
+}
+
+std::string BackfillSql::told(const Part& part, const std::string& ordering_key, const std::string& body,
+                              const std::string& headers) {
+  return "('b', " + quote_literal(part.routing_key) + ", " + ordering_key + ", " + body + ", " + headers + ")";
 }
 
 std::string BackfillSql::look(const std::string& which, int64_t most) const {

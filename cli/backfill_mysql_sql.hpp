@@ -41,10 +41,21 @@ struct BackfillSql {
   std::string next(const std::string& which, int64_t most) const;
   // Locks rows for sharing and returns their keys; what others hold is left out.
   std::string lock(const std::string& which) const;
-  // The events of rows that this transaction has locked, and of no others: an id drawn for a row that somebody may
-  // still change would put its old state behind the new. It locks nothing itself, under READ COMMITTED: in an INSERT …
-  // SELECT MariaDB passes over SKIP LOCKED, and would wait.
-  std::string tell(const Part& part, const std::set<RowKey>& keys) const;
+  // The events of those among these rows that the command and a part mean, in the order of the key: the key's literals,
+  // ordering key, body (NULL where it is larger), headers. No locks.
+  std::string events(const Part& part, const std::set<RowKey>& keys, size_t most_bytes) const;
+  // Tells events, each as told() writes it: of rows that this transaction has locked and of no others, for an id drawn
+  // for a row that somebody may still change would put its old state behind the new. Always as VALUES, for which no
+  // lock is taken: by INSERT … SELECT (innodb_autoinc_lock_mode = 1) the outbox's ids are locked to the end of the
+  // statement, and where a trigger waits for them, to the end of *its* statement, which may hold rows that we are to
+  // lock, or wait for ours.
+  static constexpr const char* tell =
+      "INSERT INTO muskrat.outbox (op, routing_key, ordering_key, body, headers) VALUES ";
+  static std::string told(const Part& part, const std::string& ordering_key, const std::string& body,
+                          const std::string& headers);
+  // The same of one row whose body is large, without its leaving the server: into variables of the session, and thence.
+  std::string make(const Part& part, const RowKey& one) const;
+  static std::string tell_made(const Part& part);
   // Asks the server whether it takes the condition.
   std::string probe() const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cli/backfill_mysql_tell.hpp"
 #include "cli/context.hpp"
 #include "cli/mysql_catalog.hpp"
 
@@ -11,8 +12,6 @@ namespace {
 
 using capture_mysql::quote_identifier;
 using capture_mysql::Refused;
-
-constexpr milliseconds chunk_time = std::chrono::minutes(5);
 
 }  // namespace
 
@@ -131,16 +130,11 @@ void MysqlBackfillStep::note(int64_t id, const RowKey& key) {
 
 void MysqlBackfillStep::tell(const BackfillSql& sql, const std::set<RowKey>& rows, BackfillState& at) {
   if (rows.empty()) return;
-  int64_t first = 0, told = 0;
-  for (const BackfillSql::Part& part : sql.parts) {
-    const mysql::Result done = db_.exec(sql.tell(part, rows), Deadline::in(chunk_time));
-    if (told == 0) first = done.insert_id();
-    told += done.affected();
-  }
-  if (told == 0) return;
-  at.events += told;
+  const ToldRows told = tell_rows(db_, sql, rows);
+  if (told.events == 0) return;
+  at.events += told.events;
   // Those of another backfill that were committed meanwhile may be among them: a figure for people.
-  const std::array<mysql::Param, 1> params{first};
+  const std::array<mysql::Param, 1> params{told.first_id};
   at.bytes += ask("SELECT COALESCE(SUM(OCTET_LENGTH(body)), 0) FROM muskrat.outbox WHERE id >= ? AND op = 'b'", params)
                   .int64(0, 0);
 }

@@ -7,6 +7,7 @@
 
 #include "capture_mysql/body_sql.hpp"
 #include "cli/backfill_mysql_order.hpp"
+#include "cli/backfill_mysql_tell.hpp"
 #include "cli/context.hpp"
 #include "cli/mysql_catalog.hpp"
 #include "cli/verify_mysql_keys.hpp"
@@ -180,11 +181,10 @@ class MysqlVerifySource : public VerifySource {
       ask("START TRANSACTION");
       there = keys_of(ask(sql.next(sql.among(wanted), static_cast<int64_t>(wanted.size()))));
       locked = keys_of(ask(sql.lock(sql.among(wanted))));
-      for (const BackfillSql::Part& part : sql.parts)
-        if (!locked.empty()) ask(sql.tell(part, locked));
+      tell_rows(db_, sql, locked);
       ask("COMMIT");
     } catch (const mysql::SqlError& error) {
-      if (!error.transient()) throw;
+      if (!error.transient()) explain(error);
       ask("ROLLBACK");
       return std::string(keys.size(), 'l');  // the same again, later
     }

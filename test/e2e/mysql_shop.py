@@ -64,6 +64,39 @@ class Shop:
             self.server.drop_database(database)
 
 
+class StatementWriters:
+    """Sessions that update some twenty rows by one statement, about where a backfill is just then."""
+
+    def __init__(self, shop, count=3):
+        self.shop, self.stop, self.errors, self.commits = shop, threading.Event(), [], 0
+        self.keys = shop.sql("SELECT region, id FROM customers ORDER BY region, id")
+        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self, number):
+        dice = random.Random(number)
+        connection = self.shop.connect()
+        try:
+            with connection.cursor() as c:
+                while not self.stop.is_set():
+                    c.execute("SELECT COALESCE(MAX(passed), 0) FROM muskrat.backfill")
+                    region, first = self.keys[min(c.fetchone()[0] + dice.randrange(60), len(self.keys) - 1)]
+                    c.execute("UPDATE customers SET email = %s WHERE region = %s AND id BETWEEN %s AND %s",
+                              (str(dice.random()), region, first, first + 30))
+                    connection.commit()
+                    self.commits += 1
+        except pymysql.err.Error as e:
+            self.errors.append(e)
+        connection.close()
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.errors, self.errors
+
+
 class Writers:
     """Sessions that insert, update, delete and move rows until they are told to stop."""
 

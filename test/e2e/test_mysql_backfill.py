@@ -3,7 +3,8 @@ import json
 
 import pytest
 from harness.processes import Child, wait_until
-from mysql_shop import COLUMNS, FILL, Writers
+from mysql_shop import COLUMNS, FILL, StatementWriters, Writers
+
 
 def test_mysql_backfill_writes_the_bytes_of_the_triggers(make_shop):
     shop = make_shop(0)
@@ -11,6 +12,7 @@ def test_mysql_backfill_writes_the_bytes_of_the_triggers(make_shop):
     shop.sql(FILL.format(50))
     shop.sql("UPDATE customers SET plan = 'large' WHERE id > 40")
     shop.sql("UPDATE customers SET note = REPEAT('x', 9000000) WHERE id = 7")
+    shop.sql("UPDATE customers SET note = REPEAT('y\\'\\\\', 50000) WHERE id = 1")  # whose body stays in the server
     shop.sql("DELETE FROM muskrat.outbox")
     shop.sql("INSERT INTO customers SELECT 'copy', id, email, plan, at, note FROM customers WHERE id IN (1, 7, 50)")
     events = "SELECT SUBSTRING_INDEX(routing_key, '.', 2), ordering_key, body, JSON_EXTRACT(headers, '$.omitted') FROM muskrat.outbox"
@@ -49,6 +51,20 @@ def test_mysql_backfill_beside_writers_killed_and_gone_on_with_makes_the_mirror_
     assert shop.sql("SELECT COUNT(*), MIN(state) FROM muskrat.backfill") == [(1, "done")]
     assert shop.sql("SELECT COUNT(*) FROM muskrat.backfill_later") == [(0,)]
     shop.wait_equal()
+
+
+def test_mysql_backfill_deadlocks_with_no_statement_of_many_rows(make_shop):
+    """Its INSERT must not lock the outbox's ids: a trigger that waits for them keeps them to the end of its own statement."""
+    shop = make_shop(1000)
+    shop.attach("--name", "again")
+    assert shop.sql("SELECT @@innodb_autoinc_lock_mode") == [(1,)]
+    writers = StatementWriters(shop)
+    try:
+        wait_until(lambda: writers.commits > 20, 60, "the writers")
+        shop.backfill("customers", "--yes", "--chunk", "50", "--rate", "max", "--backlog", "10000000")
+    finally:
+        writers.end()
+    assert shop.sql("SELECT COUNT(*) FROM muskrat.outbox WHERE op = 'b'") == [(2000,)]
 
 
 def test_mysql_backfill_killed_at_every_chunk_tells_each_row_once(make_shop, world):
