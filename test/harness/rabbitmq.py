@@ -135,8 +135,8 @@ class RabbitMQ:
         is a new virtual machine's."""
         with open(os.path.join(self.folder, ".erlang.cookie"), encoding="ascii") as f:
             cookie = f.read().strip()
-        done = subprocess.run(["erl_call", "-sname", self.node, "-c", cookie, "-e"], input=expression + ".\n", capture_output=True, text=True,
-                              env=self._env(), cwd=self.folder, timeout=timeout, check=False)
+        done = subprocess.run(["erl_call", "-sname", self.node, "-c", cookie, "-e"], input=expression + ".\n", capture_output=True,
+                              text=True, env=self._env(), cwd=self.folder, timeout=timeout, check=False)
         found = re.fullmatch(r"\{ok, (.*)\}", done.stdout.strip(), re.S)
         if done.returncode != 0 or not found:
             raise RuntimeError(f"{expression}: {done.stdout.strip()} {done.stderr.strip()}")
