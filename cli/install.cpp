@@ -1,6 +1,8 @@
 // muskrat install: Muskrat's tables come to stand on a MySQL or MariaDB server. What CREATE EXTENSION is to PostgreSQL.
 #include <array>
+#include <functional>
 #include <string_view>
+#include <thread>
 
 #include "capture_mysql/install_sql.hpp"
 #include "cli/context.hpp"
@@ -65,14 +67,12 @@ class Install : public Command {
 
  private:
   static void run_statement(mysql::Connection& db, const std::string& statement) {
-    const bool can_replace = db.mariadb();
-    const auto routine = can_replace ? std::nullopt : capture_mysql::routine_of(statement);
-    if (routine) return make_anew(db, *routine);
-    if (can_replace || !capture_mysql::makes_room(statement)) db.exec(statement, Deadline::in(answer_time));
+    if (const auto routine = capture_mysql::routine_of(statement)) return make_anew(db, *routine);
+    if (!capture_mysql::makes_room(statement)) db.exec(statement, Deadline::in(answer_time));
   }
 
-  // In MySQL what was granted on a routine goes with it, and between DROP and CREATE calls of it fail. So one that is
-  // as it should be stays, and of another the grants are given again.
+  // One that is as it should be stays: to replace it waits for every transaction that has captured a write, and all
+  // other such writes wait behind it.
   static void make_anew(mysql::Connection& db, const capture_mysql::Routine& routine) {
     const std::array<mysql::Param, 2> of{routine.kind, routine.name};
     const mysql::Result there = db.exec(
@@ -80,12 +80,42 @@ class Install : public Command {
         "AND routine_name = ?",
         of, Deadline::in(answer_time));
     if (there.rows() > 0 && there.text(0, 0) == routine.comment) return;
+    db.exec("SET SESSION lock_wait_timeout = 1", Deadline::in(answer_time));
+    if (db.mariadb())
+      without_delay(routine, [&] { db.exec(routine.sql, Deadline::in(answer_time)); });
+    else
+      exchange(db, routine);
+  }
+
+  // A writer is kept waiting for a second at most.
+  static void without_delay(const capture_mysql::Routine& routine, const std::function<void()>& act) {
+    constexpr int tries = 5, waited_in_vain = 1205;
+    for (int attempt = 1;; ++attempt) {
+      try {
+        return act();
+      } catch (const mysql::SqlError& error) {
+        if (error.code() != waited_in_vain) throw;
+        if (attempt == tries)
+          throw Failure(Remedy::stop, "muskrat." + routine.name +
+                                          " cannot be made anew while a transaction is open that has called it; look "
+                                          "for it (SHOW PROCESSLIST), and run muskrat install again when it has ended");
+      }
+      std::this_thread::sleep_for(milliseconds(500));
+    }
+  }
+
+  // In MySQL what was granted on a routine goes with it, and between DROP and CREATE calls of it fail. So the grants
+  // are given again.
+  static void exchange(mysql::Connection& db, const capture_mysql::Routine& routine) {
+    const std::array<mysql::Param, 2> of{routine.kind, routine.name};
     const mysql::Result granted = db.exec(
         "SELECT user, host, proc_priv FROM mysql.procs_priv WHERE db = 'muskrat' AND routine_type = ? AND routine_name "
         "= ?",
         of, Deadline::in(answer_time));
     const std::string named = routine.kind + " muskrat." + routine.name;
-    db.exec("DROP " + routine.kind + " IF EXISTS muskrat." + routine.name, Deadline::in(answer_time));
+    without_delay(routine, [&] {
+      db.exec("DROP " + routine.kind + " IF EXISTS muskrat." + routine.name, Deadline::in(answer_time));
+    });
     db.exec(routine.sql, Deadline::in(answer_time));
     for (int i = 0; i < granted.rows(); ++i) grant(db, named, granted, i);
   }

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pymysql
 import pytest
@@ -716,6 +717,28 @@ def test_mysql_install_again_keeps_what_was_granted_and_fails_no_write(shop):
     assert not errors
     assert len(shop.events()) == len(written)
     shop.server.sql("CALL muskrat.emit('a.b.c', '{}', NULL)", "muskrat", user="app")
+
+
+def test_mysql_install_again_keeps_no_writer_waiting_behind_an_open_transaction(shop):
+    shop.sql("CREATE TABLE c (name varchar(20) PRIMARY KEY)")
+    shop.attach("c")
+    shop.server.sql("ALTER FUNCTION muskrat.headers COMMENT 'of before'")
+    with shop.server.connect(shop.db, autocommit=False) as db, db.cursor() as cursor:
+        cursor.execute("INSERT INTO c VALUES ('open')")
+        with ThreadPoolExecutor() as beside:
+            installing = beside.submit(shop.bad, "install", "shop")
+            written = 0
+            while not installing.done():
+                shop.sql(f"SET STATEMENT lock_wait_timeout = 10 FOR INSERT INTO c VALUES ('n{written}')")
+                written += 1
+        assert "muskrat.headers cannot be made anew while a transaction is open" in installing.result()
+        assert written > 0
+        db.rollback()
+        shop.good("install", "shop")
+        cursor.execute("INSERT INTO c VALUES ('open')")
+        shop.good("install", "shop")  # nothing is made anew
+        db.commit()
+    assert len(shop.events()) == written + 1
 
 
 def test_mysql_owner_of_the_triggers_has_a_password_that_nobody_knows_and_is_locked(shop):
