@@ -178,31 +178,37 @@ Oid primary_key_index(Relation relation, HeapTuple* row) {
   pg_unreachable();
 }
 
-bool is_key(const CapturePlan& plan, const Form_pg_index index) {
-  if (index->indnkeyatts != plan.key_count) return false;
-  for (int i = 0; i < plan.key_count; i++) {
+bool within_key(const CapturePlan& plan, const Form_pg_index index) {
+  for (int k = 0; k < index->indnkeyatts; k++) {
     bool found = false;
-    for (int k = 0; k < index->indnkeyatts && !found; k++) found = index->indkey.values[k] == plan.key[i].attnum;
+    for (int i = 0; i < plan.key_count && !found; i++) found = index->indkey.values[k] == plan.key[i].attnum;
     if (!found) return false;
   }
   return true;
 }
 
 // What muskrat.check_key() refuses may have come to be by an ALTER TABLE. A constraint of more columns than the key has
-// is left alone: it may be there for something else.
+// is left alone, for it may be there for something else; and so is one beside an index that keeps the key unique at
+// once.
 void require_immediate_key(const Build& build) {
   const CapturePlan& plan = *build.plan;
-  List* indexes = RelationGetIndexList(build.relation);
+  Oid deferrable = InvalidOid;
+  bool immediate = false;
   ListCell* cell;
-  foreach (cell, indexes) {
+  foreach (cell, RelationGetIndexList(build.relation)) {
     HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
     if (!HeapTupleIsValid(tuple)) continue;
     auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-    const bool orders = plan.spec.key.count ? is_key(plan, index) : index->indisprimary;
-    const bool refused = index->indisunique && !index->indimmediate && orders;
+    const bool whole = index->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, nullptr);
+    if (whole && within_key(plan, index)) {
+      if (!index->indimmediate && index->indnkeyatts == plan.key_count)
+        deferrable = lfirst_oid(cell);
+      else if (index->indimmediate && index->indisvalid)
+        immediate = true;
+    }
     ReleaseSysCache(tuple);
-    if (refused) refuse_deferrable_key(build, lfirst_oid(cell));
   }
+  if (OidIsValid(deferrable) && !immediate) refuse_deferrable_key(build, deferrable);
 }
 
 void add_primary_key(Build& build, HeapTuple row) {

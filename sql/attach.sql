@@ -236,13 +236,17 @@ CREATE FUNCTION muskrat.attachment_problem(relation regclass, triggers oid[], na
            FROM unnest(coalesce(named, '{}') || coalesce(key, '{}')) AS n WHERE n <> ALL (muskrat.column_names(relation))),
         (SELECT CASE WHEN key IS NULL AND count(*) FILTER (WHERE indisprimary) = 0 THEN 'the table has no primary key any more: every write fails until it is attached anew with a key' END
            FROM pg_index WHERE indrelid = relation),
-        (SELECT format('the key is deferrable now (constraint %I): every write fails until that is NOT DEFERRABLE, or the table attached anew with another key',
-                       min(k.conname))
+        (SELECT format('the key is deferrable now (constraint %I of %s): every write there fails until that is NOT DEFERRABLE, or the table attached anew with another key',
+                       min(k.conname), min(k.conrelid::regclass::text))
            FROM pg_constraint AS k,
                 LATERAL (SELECT array_agg(a.attname::text) AS columns FROM pg_attribute AS a
                           WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) AS of
-          WHERE k.conrelid = relation AND k.contype IN ('p', 'u') AND k.condeferrable
+          WHERE (k.conrelid = relation OR k.conrelid IN (SELECT relid FROM pg_partition_tree(relation)))
+            AND k.contype IN ('p', 'u') AND k.condeferrable
             AND CASE WHEN key IS NULL THEN k.contype = 'p' ELSE key <@ of.columns AND key @> of.columns END
+            AND NOT EXISTS (SELECT FROM pg_index AS i
+                             WHERE i.indrelid = k.conrelid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL
+                               AND (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ k.conkey)
          HAVING count(*) > 0),
         (SELECT 'the table is unlogged now: a crash empties it unsaid' FROM pg_class WHERE oid = relation AND relpersistence = 'u')), '')
     $$;

@@ -129,10 +129,11 @@ BEGIN
         PERFORM muskrat.check_column(relation, name, 'key');
     END LOOP;
     SELECT k.conname INTO deferrable_name FROM pg_constraint AS k
-     WHERE k.conrelid = relation AND k.contype IN ('p', 'u') AND k.condeferrable
+     WHERE (k.conrelid = relation OR k.conrelid IN (SELECT relid FROM pg_partition_tree(relation)))
+       AND k.contype IN ('p', 'u') AND k.condeferrable
        AND CASE WHEN key IS NULL THEN k.contype = 'p'
                 ELSE key <@ ARRAY(SELECT a.attname::text FROM pg_attribute AS a
-                                   WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) END;
+                                   WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) END;
     IF FOUND THEN
         PERFORM muskrat.refuse(format('the key of table %s is deferrable (constraint "%s")', relation, deferrable_name),
                                'Two rows may hold one key until the transaction ends, so their events have no order.',

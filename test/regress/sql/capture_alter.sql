@@ -58,15 +58,32 @@ UPDATE later SET id = id + 1;
 ALTER TABLE later ADD UNIQUE (other, id) DEFERRABLE;
 INSERT INTO later VALUES (4, 4);
 SELECT problem FROM muskrat.attached;
+-- beside the index that keeps it unique at once, and without that one
 ALTER TABLE later ADD UNIQUE (other) DEFERRABLE INITIALLY DEFERRED;
 INSERT INTO later VALUES (5, 5);
 SELECT problem FROM muskrat.attached;
+ALTER TABLE later DROP CONSTRAINT later_other_key;
+INSERT INTO later VALUES (6, 6);
+SELECT problem FROM muskrat.attached;
 ALTER TABLE later DROP CONSTRAINT later_other_key1, DROP CONSTRAINT later_pkey, ADD PRIMARY KEY (id);
 SELECT muskrat.attach('later', 'Frontend.Later', '*', on_truncate => NULL, replace => true);
-INSERT INTO later VALUES (6, 6);
+INSERT INTO later VALUES (7, 7);
 SELECT problem FROM muskrat.attached;
 SELECT ordering_key, op FROM events();
 DROP TABLE later;
+
+-- one partition alone
+CREATE TABLE parts (id int PRIMARY KEY, a int) PARTITION BY RANGE (id);
+CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts_high (id int PRIMARY KEY DEFERRABLE, a int);
+SELECT muskrat.attach('parts', 'Frontend.Part', '*', on_truncate => NULL);
+ALTER TABLE parts ATTACH PARTITION parts_high FOR VALUES FROM (10) TO (20);
+INSERT INTO parts VALUES (1, 1);
+INSERT INTO parts VALUES (11, 1);
+SELECT problem FROM muskrat.attached;
+SELECT muskrat.attach('parts', 'Frontend.Part', '*', on_truncate => NULL, replace => true);
+DROP TABLE parts;
+SELECT ordering_key, op FROM events();
 
 -- a rewritten table, a renamed table, a moved one
 CREATE TABLE one (id int PRIMARY KEY, a int);
