@@ -130,6 +130,8 @@ BEGIN
     full_up := muskrat.segment_bytes(current) >= switch_bytes;
     UPDATE muskrat.segments SET retired_at = clock_timestamp()
      WHERE retired_at IS NULL AND segment <> segments_tend.current AND NOT muskrat.segment_is_empty(segment);
+    -- By a clock that was ahead, it would be kept for as long as that was, and the retention.
+    UPDATE muskrat.segments SET retired_at = clock_timestamp() WHERE retired_at > clock_timestamp();
     UPDATE muskrat.segments SET retired_at = NULL WHERE retired_at IS NOT NULL AND segment = segments_tend.current;
     FOREACH n IN ARRAY ARRAY[next, next % 3 + 1] LOOP
         CONTINUE WHEN muskrat.segment_is_empty(n)

@@ -33,6 +33,10 @@ SELECT item, problem FROM muskrat.status() WHERE item ~ '^segment' ORDER BY item
 -- Read, but younger than the retention: nobody is in the way.
 CALL read_all();
 SELECT * FROM tend(1, '1 hour');
+-- Nor does a clock that was ahead when it was retired keep it for longer.
+UPDATE muskrat.segments SET retired_at = clock_timestamp() + '60 days' WHERE retired_at IS NOT NULL;
+SELECT * FROM tend(1, '1 hour');
+SELECT bool_or(retired_at > clock_timestamp()) AS ahead FROM muskrat.segments;
 -- Old enough: both are freed, and the writers go on to segment 1.
 SELECT * FROM tend(1, '0');
 SELECT write_event(5);
