@@ -214,6 +214,7 @@ void test_gate_wait_ends_when_it_is_closed(void** state) {
   it.deliver(milliseconds(1000));
   Outcome outcome;
   std::thread lane([&] { outcome = it.deliver(std::chrono::hours(2)); });
+  std::this_thread::sleep_for(milliseconds(200));  // it waits by then; an hour, if nobody told it
   it.gate->close();
   lane.join();
   assert_text(outcome.reason, "not tried yet: it goes back to the queue");

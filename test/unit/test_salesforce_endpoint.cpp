@@ -305,6 +305,15 @@ void test_salesforce_bulk_job_that_was_aborted_keeps_nothing_from_going_again(vo
   assert_int_equal(made_jobs(org), 1);
 }
 
+// An administrator may. Collections beside what it has in hand could be overtaken by it.
+void test_salesforce_bulk_job_that_somebody_aborts_sends_nothing_beside_it(void** state) {
+  Org& org = org_of(state);
+  answer_bulk(org, {200, 200, [] { return "Aborted"; }});
+  assert_fates(org.made.deliver({at(1)}), "p");
+  assert_fates(org.made.deliver({at(1)}), "D");  // in a collection
+  assert_int_equal(made_jobs(org), 1);
+}
+
 // It was not begun.
 void test_salesforce_bulk_job_whose_close_was_refused_keeps_nothing(void** state) {
   Org& org = org_of(state);
@@ -545,6 +554,7 @@ int main() {
       checked_with(test_salesforce_bulk_job_that_nobody_can_see_is_aborted_in_the_end, setup, teardown),
       checked_with(test_salesforce_bulk_job_that_may_be_at_work_keeps_its_records_until_it_is_over, setup, teardown),
       checked_with(test_salesforce_bulk_job_that_was_aborted_keeps_nothing_from_going_again, setup, teardown),
+      checked_with(test_salesforce_bulk_job_that_somebody_aborts_sends_nothing_beside_it, setup, teardown),
       checked_with(test_salesforce_bulk_job_whose_close_was_refused_keeps_nothing, setup, teardown),
       checked_with(test_salesforce_bulk_job_that_was_begun_goes_on_beyond_the_share_of_the_calls, setup, teardown),
       checked_with(test_salesforce_bulk_job_is_aborted_even_when_all_calls_are_used, setup, teardown),

@@ -8,15 +8,21 @@
 namespace muskrat::api {
 namespace {
 
-constexpr milliseconds held_look{10'000};  // what waits for a held key asks again
+constexpr milliseconds held_look{10'000};   // what waits for a held key asks again
+constexpr milliseconds sweep_every{1'000};  // a bulk job's keys are thousands
 
 }  // namespace
 
 bool KeysInUse::take(const std::string& key) {
   std::lock_guard lock(mutex_);
   const SteadyTime now = std::chrono::steady_clock::now();
-  std::erase_if(ending_, [&](const auto& one) { return one.second <= now; });
-  return !held_.contains(key) && !ending_.contains(key) && taken_.insert(key).second;
+  if (now - swept_ > sweep_every) {
+    std::erase_if(ending_, [&](const auto& one) { return one.second <= now; });
+    swept_ = now;
+  }
+  const auto ends = ending_.find(key);
+  const bool rests = ends != ending_.end() && ends->second > now;
+  return !held_.contains(key) && !rests && taken_.insert(key).second;
 }
 
 milliseconds KeysInUse::taken_for(const std::string& key) {

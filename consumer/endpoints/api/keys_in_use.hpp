@@ -38,6 +38,7 @@ class KeysInUse {
   std::mutex mutex_;
   std::set<std::string> taken_, held_;
   std::map<std::string, SteadyTime> ending_;
+  SteadyTime swept_{};
 };
 
 // The keys of one call, given back when it is over.

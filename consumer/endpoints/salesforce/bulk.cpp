@@ -117,7 +117,9 @@ bool BulkJob::await() {
     end_.refusal.reset();
     const std::string state = job_text(*response, "state");
     heard_(job_, state);
-    end_.failed = state == "Failed" || state == "Aborted";
+    end_.aborted = state == "Aborted";  // by an administrator, say; what it has in hand is not given up at once
+    if (end_.aborted) return false;
+    end_.failed = state == "Failed";
     end_.over = end_.failed || state == "JobComplete";
     if (end_.failed) end_.error = error_of(job_text(*response, "errorMessage"));
     if (end_.over) return true;

@@ -43,6 +43,11 @@ std::string org_of(const Settings& settings) {
   return "salesforce " + settings.text("login_url") + " " + settings.text("username");
 }
 
+// Who sees the same jobs: another org, or another user, may answer 404 for one that is at work.
+std::string session_of(const Settings& settings) {
+  return org_of(settings) + " " + settings.text("client_id") + " " + settings.text("refresh_token_file");
+}
+
 class SalesforceEndpoint : public Endpoint {
  public:
   explicit SalesforceEndpoint(const Component& component)
@@ -53,7 +58,7 @@ class SalesforceEndpoint : public Endpoint {
         bulk_from_(static_cast<size_t>(component.settings.integer("bulk_from"))),
         calls_(component.settings),
         keys_(api::shared_by<api::KeysInUse>(org_of(component.settings))),
-        left_jobs_(api::shared_by<LeftJobs>(org_of(component.settings))) {}
+        left_jobs_(api::shared_by<LeftJobs>(session_of(component.settings))) {}
 
   void connect(Deadline deadline) override { calls_.connect(gate(), deadline, bulk_from_ > 0 ? bulk_answer_bytes : 0); }
 
@@ -208,7 +213,8 @@ class SalesforceEndpoint : public Endpoint {
     ++answers_;
     if (end.refusal && !end.begun) return refuse_bulk(records, *end.refusal), std::vector<const Record*>{};
     if (end.begun && end.aborted) held_->may_run_until(longest_call());
-    if (end.begun && !end.over && !end.aborted) left_jobs_->add({job.path(), id, keys_of(records), listing}, *keys_);
+    if (end.begun && !end.over && !end.aborted)
+      left_jobs_->add({name_, job.path(), id, keys_of(records), listing}, *keys_);
     if (end.begun && (end.failed || !end.over)) no_bulk_until_ = std::chrono::steady_clock::now() + no_bulk_.next();
     if (end.failed)
       log::warning("consumer", "a bulk job failed; its records go in collections",

@@ -60,6 +60,14 @@ void validate(const Settings& settings, std::vector<Problem>& problems) {
     if (settings.knows(name) && settings.integer(name) < settings.integer("bulk_from"))
       problems.push_back({settings.where("bulk_from"), std::string("bulk_from: no delivery is ever as large, for ") +
                                                            name + " is " + std::to_string(settings.integer(name))});
+  if (settings.integer("bulk_from") > 0 && settings.knows("held_most") &&
+      settings.integer("held_most") < settings.integer("batch_size"))
+    problems.push_back({settings.where("bulk_from"),
+                        "bulk_from: held_most is " + std::to_string(settings.integer("held_most")) +
+                            ", less than a job of " + std::to_string(settings.integer("batch_size")) +
+                            " events (batch_size): while these wait for one that is at work still, the whole "
+                            "endpoint would; set held_most to the prefetch",
+                        false});
 }
 
 Explanation explain(const Component& component, const Event& event) {

@@ -32,7 +32,7 @@ std::optional<milliseconds> rest_after(const LeftJob& job, Calls& calls, millise
 void LeftJobs::add(LeftJob job, api::KeysInUse& in_use) {
   log::warning("consumer",
                "a bulk job may still be at work at Salesforce; the events of its records wait until it is over",
-               {{"job", job.id}, {"records", job.keys.size()}});
+               {{"endpoint", job.endpoint}, {"job", job.id}, {"records", job.keys.size()}});
   for (const std::string& key : job.keys) in_use.hold(key);
   put_back(std::move(job));
 }
@@ -48,7 +48,7 @@ void LeftJobs::look(Calls& calls, api::KeysInUse& in_use, milliseconds rest) {
     }
     if (left) {
       for (const std::string& key : job->keys) in_use.let_go(key, std::chrono::steady_clock::now() + *left);
-      log::info("consumer", "a bulk job that was left is over", {{"job", job->id}});
+      log::info("consumer", "a bulk job that was left is over", {{"endpoint", job->endpoint}, {"job", job->id}});
     } else {
       put_back(std::move(*job));
     }

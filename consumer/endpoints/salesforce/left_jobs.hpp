@@ -19,6 +19,7 @@
 namespace muskrat::salesforce {
 
 struct LeftJob {
+  std::string endpoint;
   std::string path;  // without the instance's address
   std::string id;
   std::vector<std::string> keys;
