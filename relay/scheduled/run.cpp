@@ -357,6 +357,13 @@ void Run::settle_confirmed(bool now) {
   underway_.erase(underway_.begin(), end);
 }
 
+std::string Run::kept(const std::string& name) const {
+  for (auto page = underway_.rbegin(); page != underway_.rend(); ++page)
+    for (auto one = page->settlement.kept.rbegin(); one != page->settlement.kept.rend(); ++one)
+      if (one->name == name) return one->text;
+  return state_ == nullptr ? "" : state_->kept(name);
+}
+
 std::vector<KnownRow> Run::known_behind(const std::string& key, size_t most) {
   if (state_ == nullptr || order_.dry_run) return {};
   return state_->rows().behind(key, most);

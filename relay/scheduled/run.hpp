@@ -91,7 +91,7 @@ class Run {
   std::string note(const std::string& name) const;
   void set_note(const std::string& name, const std::string& text, int64_t rank);
   // What an earlier page or run had kept under that name; "" = nothing.
-  std::string kept(const std::string& name) const { return state_ == nullptr ? "" : state_->kept(name); }
+  std::string kept(const std::string& name) const;
   // The next `most` rows behind that key that are known and settled; none in a dry run, which remembers nothing.
   std::vector<KnownRow> known_behind(const std::string& key, size_t most);
   // An estimate of the records of this run.

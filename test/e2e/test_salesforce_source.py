@@ -341,6 +341,28 @@ def test_salesforce_record_that_is_brought_back_is_told_whoever_did_it(world, sa
     assert [d.routing_key.rsplit(".", 1)[1] for d in seen.deliveries] == ["Created", "Deleted", "Updated"]
 
 
+def test_salesforce_record_that_is_brought_back_in_mid_run_is_told(world, salesforce, monkeypatch):
+    """By the user whose changes are echoes, between what is asked of deletions and the query; the page of deletions is still under way."""
+    seen = configure(world, salesforce, deletes="log", own_fields=["LastName"])
+    key, = insert(salesforce, "a")
+    produce(world)
+    remember(world, known=salesforce.clock.now() - 900)
+    salesforce.org.change("Contact", key, {"IsDeleted": True}, stamp=stamp_of(salesforce.clock.now() - 300), by=salesforce.org.user)
+    asked = salesforce.source.changes
+
+    def changes(request, target, what):
+        answer = asked(request, target, what)
+        if what == "deleted":
+            time.sleep(0.3)  # longer than the pause between two calls, in which the page would be settled
+            edit(salesforce, key, IsDeleted=False)
+        return answer
+
+    monkeypatch.setattr(salesforce.source, "changes", changes)
+    assert produce(world)["sent"] == 2
+    seen.wait(3)
+    assert [d.routing_key.rsplit(".", 1)[1] for d in seen.deliveries] == ["Created", "Deleted", "Updated"]
+
+
 def test_salesforce_snapshot_has_all_records_each_time(world, salesforce):
     seen = configure(world, salesforce, mode="snapshot")
     insert(salesforce, *"abcde")
