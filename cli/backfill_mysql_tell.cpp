@@ -9,7 +9,7 @@ constexpr milliseconds chunk_time = std::chrono::minutes(5);
 // Bodies up to this size travel here and back, so many at a time; larger ones stay in the server, and go one by one.
 constexpr size_t small_body = 16 << 10, rows_together = 1000;
 // Of one INSERT: far below what any server takes (max_allowed_packet).
-constexpr size_t bytes_together = 256 << 10;
+constexpr size_t bytes_together = 128 << 10;
 
 class Teller {
  public:

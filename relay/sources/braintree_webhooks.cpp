@@ -74,7 +74,10 @@ class WebhookSource : public Source {
         settings_(context.component.settings),
         name_(context.component.name),
         board_name_("source " + name_),
-        shape_(context.component) {}
+        shape_(context.component) {
+    // What an alert counts has to be there before it happens.
+    for (const char* result : {"taken", "refused", "unavailable", "failed"}) counter(result);
+  }
   void run(const Stop& stop) override;
 
  private:
@@ -89,7 +92,8 @@ class WebhookSource : public Source {
   http::Answered refused(int status, const std::string& why) const;
   http::Answered failed_at(const std::string& what, const std::string& why) const;
   std::vector<Keys> keys() const;
-  void count(const char* result) const;
+  metrics::Counter& counter(const char* result) const;
+  void count(const char* result) const { counter(result).add(); }
 
   SourceContext context_;
   const Settings& settings_;
@@ -215,10 +219,10 @@ std::vector<Keys> WebhookSource::keys() const {
   return all;
 }
 
-void WebhookSource::count(const char* result) const {
-  metrics::counter("muskrat_webhooks_total", "Webhooks by what became of them: taken, refused, unavailable, failed.",
-                   {{"source", name_}, {"result", result}})
-      .add();
+metrics::Counter& WebhookSource::counter(const char* result) const {
+  return metrics::counter("muskrat_webhooks_total",
+                          "Webhooks by what became of them: taken, refused, unavailable, failed.",
+                          {{"source", name_}, {"result", result}});
 }
 
 std::unique_ptr<Source> make(const SourceContext& context) { return std::make_unique<WebhookSource>(context); }

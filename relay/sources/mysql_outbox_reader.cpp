@@ -21,7 +21,7 @@ constexpr const char* gone_text =
     "muskrat.outbox";
 constexpr const char* unseen_text =
     "events that are held are in muskrat.outbox, but not where it is read: a proxy sends queries to a replica that is "
-    "behind. Let the dsn lead to the primary alone";
+    "behind (let the dsn lead to the primary alone), or somebody holds their rows locked";
 
 std::string where(IdGaps& gaps) {
   std::string text = "id > " + std::to_string(gaps.highest());
