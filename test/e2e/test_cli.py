@@ -770,8 +770,8 @@ def test_cli_rotated_broker_password_is_taken_up_without_restart(world):
     change_at_broker("third")
     world.broker.close_connections()
     world.customers(4)
-    for daemon in (world.relay, world.consumer):
-        world.wait_log(daemon, "ACCESS_REFUSED")
+    world.wait_log(world.relay, "ACCESS_REFUSED")
+    world.wait_log(world.consumer, '"event":"connecting".*ACCESS_REFUSED')
     change("third")
     for daemon in (world.relay, world.consumer):
         daemon.wait_ready()

@@ -35,7 +35,7 @@ def test_relay_whose_exchange_is_deleted_under_load_waits_for_setup_and_loses_no
     world.broker.call(lambda c: c.exchange_delete("muskrat"))
     world.customers(*range(21, 60))
     world.wait_log(world.relay, "broker away.*the exchange muskrat does not exist on the broker; run `muskrat setup`")
-    assert world.relay.get("/readyz")[0] == 503
+    wait_until(lambda: world.relay.get("/readyz")[0] == 503, 60, "the relay to say so")
     world.customers(*range(60, 80))
     world.program.setup()
     world.customers(*range(80, 90))
