@@ -3,9 +3,9 @@
 //
 // Used by consumer/consumer.cpp, one for the process, with a connection and a thread of its own. Every few seconds it
 // asks for each endpoint's queue and dead letters, and the unrouted; while the broker cannot be asked, or has no such
-// queue, the gauge is NaN, which no comparison of an alert rule holds for. Of a quorum queue without a leader the broker
-// says 0. Thread rule: construct and destroy on one.
-// What it does not do: count what a host has in hand (muskrat_endpoint_in_flight, _held_back).
+// queue, the gauge is NaN, which no comparison of an alert rule holds for. Of a quorum queue without a leader the
+// broker says 0. Thread rule: construct and destroy on one. What it does not do: count what a host has in hand
+// (muskrat_endpoint_in_flight, _held_back).
 #pragma once
 
 #include <optional>
