@@ -178,10 +178,10 @@ Oid primary_key_index(Relation relation, HeapTuple* row) {
   pg_unreachable();
 }
 
-bool within_key(const CapturePlan& plan, const Form_pg_index index) {
-  for (int k = 0; k < index->indnkeyatts; k++) {
+bool within_key(const CapturePlan& plan, const FormData_pg_index& index) {
+  for (int k = 0; k < index.indnkeyatts; k++) {
     bool found = false;
-    for (int i = 0; i < plan.key_count && !found; i++) found = index->indkey.values[k] == plan.key[i].attnum;
+    for (int i = 0; i < plan.key_count && !found; i++) found = index.indkey.values[k] == plan.key[i].attnum;
     if (!found) return false;
   }
   return true;
@@ -200,7 +200,7 @@ void require_immediate_key(const Build& build) {
     if (!HeapTupleIsValid(tuple)) continue;
     auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
     const bool whole = index->indisunique && heap_attisnull(tuple, Anum_pg_index_indpred, nullptr);
-    if (whole && within_key(plan, index)) {
+    if (whole && within_key(plan, *index)) {
       if (!index->indimmediate && index->indnkeyatts == plan.key_count)
         deferrable = lfirst_oid(cell);
       else if (index->indimmediate && index->indisvalid)

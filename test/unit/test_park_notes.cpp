@@ -9,7 +9,7 @@ using namespace muskrat::unit;
 
 namespace {
 
-constexpr int64_t minute_us = 60'000'000, day_us = 24 * 60 * minute_us;
+constexpr int64_t minute_us = 60'000'000, day_us = int64_t{24} * 60 * minute_us;
 
 struct Fixture {
   Folder folder;
