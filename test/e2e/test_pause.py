@@ -119,8 +119,8 @@ def test_pause_verbs_say_what_they_found_and_change_nothing_twice(world, state):
     stand(world, state, consume=False)
     assert "is not paused: nothing was changed" in world.program.ok("resume", "history")
     world.program.ok("pause", "history", "--why", "first", env={"SUDO_USER": "ann"})
-    again = world.program.ok("pause", "history", "--why", "second", env={"SUDO_USER": "bob"})
-    assert "was paused already, since" in again and "by ann@" in again and ": first." in again and "second" not in again
+    again = world.program.ok("pause", "history", "--why", "once more", env={"SUDO_USER": "bob"})
+    assert "was paused already, since" in again and "by ann@" in again and ": first." in again and "once more" not in again
     assert ": first." in world.program.ok("resume", "history")
     assert "is not paused: nothing was changed" in world.program.ok("resume", "history")
     for verb in ("pause", "resume"):
