@@ -66,6 +66,13 @@ def stand(world, front, relay=True, **source):
     return observer
 
 
+def take_signups_alone(world):
+    """All else is for nobody, and held."""
+    world.broker.unbind("observer", "#")
+    world.broker.bind("observer", "Frontend.Customer.Signup")
+    world.broker.delete_queue("muskrat.unrouted")
+
+
 def ids(observer):
     return [d.json["id"] for d in observer.deliveries]
 
@@ -138,9 +145,7 @@ def test_mysql_retention_keeps_delivered_events_for_a_while(world, front):
 
 def test_mysql_unroutable_event_is_held_through_a_restart_and_its_key_waits(world, front):
     observer = stand(world, front, relay=False)
-    world.broker.unbind("observer", "#")
-    world.broker.bind("observer", "Frontend.Customer.Signup")
-    world.broker.delete_queue("muskrat.unrouted")
+    take_signups_alone(world)
     relay = world.program.relay()
     front.say(1, key="a", action="Nobody")
     front.say(2, key="a")
@@ -160,9 +165,7 @@ def test_mysql_unroutable_event_is_held_through_a_restart_and_its_key_waits(worl
 
 def test_mysql_held_event_whose_row_is_deleted_holds_up_its_key_no_longer(world, front):
     observer = stand(world, front, relay=False)
-    world.broker.unbind("observer", "#")
-    world.broker.bind("observer", "Frontend.Customer.Signup")
-    world.broker.delete_queue("muskrat.unrouted")
+    take_signups_alone(world)
     world.relay = world.program.relay()
     front.say(1, key="a", action="Nobody")
     front.say(2, key="a")
@@ -305,9 +308,7 @@ def splitter(world, front):
 def stand_behind(proxy, world, front):
     """An event that nobody takes, and one of its key behind it: both are held."""
     observer = stand(world, front, relay=False, dsn=f"mysql://root@127.0.0.1:{proxy.port}/muskrat")
-    world.broker.unbind("observer", "#")
-    world.broker.bind("observer", "Frontend.Customer.Signup")
-    world.broker.delete_queue("muskrat.unrouted")
+    take_signups_alone(world)
     world.relay = world.program.relay()
     front.say(1, key="a", action="Nobody")
     front.say(2, key="a")
