@@ -85,6 +85,7 @@ class Install : public Command {
       without_delay(routine, [&] { db.exec(routine.sql, Deadline::in(answer_time)); });
     else
       exchange(db, routine);
+    db.exec("SET SESSION lock_wait_timeout = DEFAULT", Deadline::in(answer_time));  // tables are waited for
   }
 
   // A writer is kept waiting for a second at most.
