@@ -64,15 +64,31 @@ class Shop:
             self.server.drop_database(database)
 
 
-class StatementWriters:
-    """Sessions that update some twenty rows by one statement, about where a backfill is just then."""
+class Sessions:
+    """Threads that write, each in a session of its own, until they are told to stop."""
 
     def __init__(self, shop, count=3):
         self.shop, self.stop, self.errors, self.commits = shop, threading.Event(), [], 0
-        self.keys = shop.sql("SELECT region, id FROM customers ORDER BY region, id")
         self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(count)]
         for thread in self.threads:
             thread.start()
+
+    def write(self, number):
+        raise NotImplementedError
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.errors, self.errors
+
+
+class StatementWriters(Sessions):
+    """Sessions that update some twenty rows by one statement, about where a backfill is just then."""
+
+    def __init__(self, shop):
+        self.keys = shop.sql("SELECT region, id FROM customers ORDER BY region, id")
+        super().__init__(shop)
 
     def write(self, number):
         dice = random.Random(number)
@@ -90,21 +106,13 @@ class StatementWriters:
             self.errors.append(e)
         connection.close()
 
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.errors, self.errors
 
-
-class Writers:
+class Writers(Sessions):
     """Sessions that insert, update, delete and move rows until they are told to stop."""
 
     def __init__(self, shop, count=3, rows=3000):
-        self.shop, self.rows, self.stop, self.errors, self.commits = shop, rows, threading.Event(), [], 0
-        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(count)]
-        for thread in self.threads:
-            thread.start()
+        self.rows = rows
+        super().__init__(shop, count)
 
     def write(self, number):
         dice = random.Random(number)
@@ -130,9 +138,3 @@ class Writers:
         except pymysql.err.Error as e:
             self.errors.append(e)
         connection.close()
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.errors, self.errors

@@ -126,12 +126,7 @@ def test_database_restored_to_a_point_in_time_is_not_published_from_before_accep
     assert in_doubt in rig.load.end_prepared()
 
     # Writes after the restore use numbers again that the lost ones had; nothing leaves.
-    for pk in range(1, 41):
-        rig.write(pk, tag="after the restore")
-    before = len(rig.observer.deliveries)
-    accept(rig)
-    rig.observer.quiet(1)
-    assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
+    write_and_accept(rig, old_epoch)
     # C5: the rows that were written again under the new epoch are equal: nothing of the lost history outranks them.
     make_whole(rig)
 
@@ -163,12 +158,7 @@ def test_standby_that_is_promoted_is_not_published_from_before_accept(own_pg, pg
         rig.front.server, rig.front.dsn = standby, standby.dsn(rig.front.database)
         rig.load.dsn = rig.front.dsn
         rig.load.end_prepared()
-        for pk in range(1, 41):
-            rig.write(pk, tag="after the failover")
-        before = len(rig.observer.deliveries)
-        accept(rig)
-        rig.observer.quiet(1)
-        assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
+        write_and_accept(rig, old_epoch)
         make_whole(rig)
         rig.program.stop()
     finally:
@@ -206,6 +196,15 @@ def accept(rig):
         rig.relay.stop()
     rig.relay = rig.program.relay()
     wait_until(rig.front.at_rest, 60, "the relay to catch up")
+
+
+def write_and_accept(rig, old_epoch):
+    for pk in range(1, 41):
+        rig.write(pk, tag="after what was lost")
+    before = len(rig.observer.deliveries)
+    accept(rig)
+    rig.observer.quiet(1)
+    assert all(d.epoch > old_epoch for d in rig.observer.deliveries[before:]) and len(rig.observer.deliveries) >= before + 40
 
 
 def make_whole(rig):
