@@ -315,6 +315,11 @@ bool Run::send(Prepared&& prepared) {
     underway.page = publisher_->add(std::move(prepared.events));
     if (underway.page == 0) return false;
   }
+  for (const ScheduledState::Kept& kept : underway.settlement.kept) {
+    KeptUnderway& known = kept_underway_[kept.name];
+    known.text = kept.text;
+    ++known.pages;
+  }
   underway_.push_back(std::move(underway));
   settle_confirmed(false);
   return true;
@@ -351,16 +356,20 @@ void Run::settle_confirmed(bool now) {
   for (auto page = underway_.begin(); page != end; ++page) {
     count_settled(*page);
     for (const ScheduledState::Sent& sent : page->settlement.sent) digests_underway_.erase(sent.digest);
+    for (const ScheduledState::Kept& kept : page->settlement.kept) forget_underway(kept.name);
     if (page->against != nullptr) page->against->settled(page->settlement.rows);
   }
   cursor_ = pages.back()->cursor;
   underway_.erase(underway_.begin(), end);
 }
 
+void Run::forget_underway(const std::string& kept) {
+  const auto found = kept_underway_.find(kept);
+  if (--found->second.pages == 0) kept_underway_.erase(found);
+}
+
 std::string Run::kept(const std::string& name) const {
-  for (auto page = underway_.rbegin(); page != underway_.rend(); ++page)
-    for (auto one = page->settlement.kept.rbegin(); one != page->settlement.kept.rend(); ++one)
-      if (one->name == name) return one->text;
+  if (const auto found = kept_underway_.find(name); found != kept_underway_.end()) return found->second.text;
   return state_ == nullptr ? "" : state_->kept(name);
 }
 

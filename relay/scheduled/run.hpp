@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -147,6 +148,7 @@ class Run {
   bool send(Prepared&& prepared);
   void count_settled(const Underway& page);
   void settle_confirmed(bool now);
+  void forget_underway(const std::string& kept);
   bool settle_by(std::optional<Deadline> end);
   void give_back_numbers();
   void watch(const std::string& from_publisher);
@@ -163,6 +165,11 @@ class Run {
   std::unique_ptr<PagePublisher> publisher_;
   std::deque<Underway> underway_;
   std::unordered_set<std::string> digests_underway_;
+  struct KeptUnderway {
+    std::string text;  // the newest page's
+    size_t pages = 0;  // under way that name it
+  };
+  std::unordered_map<std::string, KeptUnderway> kept_underway_;
   int64_t next_number_ = 0, numbers_ = 0;  // reserved, and not given yet
   int64_t held_underway_ = 0;              // not written down yet
   RunCounts counts_;
